@@ -60,6 +60,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 	return []loop.Loop{
 		every("snapshots", func(ctx context.Context) error { return d.Host.keeper().TakeDue(ctx, watch, takers, sink) }),
 		reread,
+		every("reports", func(ctx context.Context) error { return d.Host.keeper().ReportDue(ctx, watch) }),
 		every("mounts", func(ctx context.Context) error { return d.startMounted(ctx, sink) }),
 		every("resume", d.Host.keeper().Resume),
 		finish,

@@ -12,8 +12,13 @@ import (
 	"salvor/internal/sign"
 )
 
-// Schema is the version of these types.
+// Schema is the version of these types: the protocol. A build of salvor works with every
+// build of salvord that speaks its protocol, so a change that an older one may not ignore
+// raises it; see docs/adr/0030-two-builds.md.
 const Schema = 1
+
+// OldestSchema is the oldest protocol that this salvord answers.
+const OldestSchema = max(Schema-1, 1)
 
 // Host is a host's part of the fleet at one commit: what `salvord apply` makes true
 // and what salvord keeps in /etc/salvor/fleet.json to boot from. It has no secret in

@@ -28,18 +28,18 @@ func (e *Error) Error() string { return e.Text }
 // ExitCode implements fault.Coder.
 func (e *Error) ExitCode() int { return e.Code }
 
-// A Request is what a verb reads from standard input. Salvord is the version
-// that salvor carries: another one answers with CodeOtherVersion before it does
-// anything, and salvor replaces it.
+// A Request is what a verb reads from standard input. Salvord is the version that salvor
+// carries. A salvord that does not speak the protocol of Schema answers with
+// CodeOtherProtocol before it does anything.
 type Request struct {
 	Schema  int             `json:"schema"`
 	Salvord string          `json:"salvord"`
 	Body    json.RawMessage `json:"body"`
 }
 
-// CodeOtherVersion is the Error.Code of a salvord that is not the one asked
-// for; Text is its version.
-const CodeOtherVersion = 64
+// CodeOtherProtocol is the Error.Code of a salvord that does not speak the protocol of the
+// request; Text is its version.
+const CodeOtherProtocol = 64
 
 // CodeMoved is the Error.Code when a host has changed since the plan of an Apply was
 // made. The host did nothing.

@@ -24,6 +24,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keyagent"
 	"salvor/internal/keys"
 	"salvor/internal/machine"
 	"salvor/internal/mirror"
@@ -40,12 +41,14 @@ import (
 
 // Options say which fleet, who the operator is and where progress goes.
 type Options struct {
-	Dir        string // the control repository or a folder in it
-	Identity   string // the operator's identity file, "" for the usual place
-	SSHKey     string // private key for hosts, "" for the agent and the usual files
-	Passphrase func(prompt string) (secret.Value, error)
-	Work       agekey.WorkFactor             // of the passphrases of new identities
-	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
+	Dir        string                                             // the control repository or a folder in it
+	Identity   string                                             // the operator's identity file, "" for the usual place
+	SSHKey     string                                             // private key for hosts, "" for the agent and the usual files
+	Passphrase func(prompt string) (secret.Value, error)          // of SSH keys
+	Agents     keyagent.Folder                                    // of the operator's key agents, "" for none
+	Unlock     func(path string, wrong int) (secret.Value, error) // gives the passphrase of the identity, see agekey.FileOptions
+	Work       agekey.WorkFactor                                  // of the passphrases of new identities
+	Say        func(format string, v ...any)                      // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked what can be answered by --yes, too
 	Approve    func(confirmation.Approval) error                          // asked before this computer does what the repository says; nil refuses

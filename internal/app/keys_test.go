@@ -137,7 +137,9 @@ func (k *keyed) open(identity string) *App {
 func (k *keyed) options(identity string) Options {
 	return Options{
 		Dir: k.dir, Identity: identity, Approve: approveAll, Work: quickWork,
-		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
+		Unlock: func(string, int) (secret.Value, error) {
+			return secret.Value{}, errors.New("no passphrase is asked for")
+		},
 	}
 }
 

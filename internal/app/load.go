@@ -33,7 +33,7 @@ func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
 	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
 	a.Identity = identity.New(c, identity.Options{
-		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
+		Identity: o.Identity, Agents: o.Agents, Passphrase: o.Unlock, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
 		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.AllowProgram,
 	})
 	a.Reach = reach.New(c, reach.Options{
@@ -46,8 +46,16 @@ func (a *App) load(ctx context.Context) error {
 		return err
 	}
 	a.wire(stacks)
-	a.findings = slices.Concat(a.findings, check.Findings(c.Repository, a.Identity.Store, stacks))
+	a.findings = slices.Concat(a.findings, a.counting(check.Findings(c.Repository, a.Identity.Store, stacks)))
 	return a.noticeKeys(ctx, time.Now())
+}
+
+// counting returns findings as they count for the files that were opened.
+func (a *App) counting(found []finding.Finding) []finding.Finding {
+	if a.Checkout.Files == checkout.Committed {
+		return found
+	}
+	return check.BeforeCommit(found)
 }
 
 // wire makes what works on the checkout, from the lowest to those that need most.
@@ -93,7 +101,7 @@ func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*needs.Needs,
 // says why.
 func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding {
-		return check.Unprotected(&a.Checkout.Fleet, st, r.Volumes)
+		return a.counting(check.Unprotected(&a.Checkout.Fleet, st, r.Volumes))
 	}}
 	if a.Checkout.Files != checkout.Committed {
 		src.WorkTree = a.Checkout.Root
@@ -102,7 +110,7 @@ func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.findings = append(a.findings, found...)
+	a.findings = slices.Concat(a.findings, found, a.counting(check.Networks(a.Checkout.Repository, rendered)))
 	stacks := a.Checkout.Fleet.Stacks
 	for i := range stacks {
 		if stacks[i].Broken = rendering.Broken(a.findings, stacks[i].Name); stacks[i].Broken {

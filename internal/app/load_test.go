@@ -43,7 +43,7 @@ func TestOneStackStopsNoOther(t *testing.T) {
 		"image/compose.yaml":  "x-salvor: {host: alpha}\nservices: {web: {image: \"${IMAGE}\"}}\n",
 		"mount/compose.yaml":  "x-salvor: {host: alpha}\nservices: {web: {image: nginx, volumes: [\"${NOPE}:/data\"]}}\n",
 		"yaml/compose.yaml":   "services: [\n",
-		"empty/README.md":     "no Compose file\n",
+		"empty/compsoe.yaml":  "services: {}\n",
 		"salvor/compose.yaml": "x-salvor: {hots: alpha}\nservices: {}\n",
 		"needs/compose.yaml":  "x-salvor: {host: alpha, needs: [gone]}\nservices: {web: {image: nginx}}\n",
 		"env/compose.yaml":    "x-salvor: {host: alpha}\nservices: {web: {image: nginx, env_file: [gone.env]}}\n",

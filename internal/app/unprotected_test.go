@@ -4,9 +4,11 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lockfile"
+	"salvor/internal/progress"
 )
 
 // withoutTargets makes of a keyed fleet one with other remotes and no snapshot
@@ -60,5 +62,32 @@ func TestAFleetWithoutARemoteIsSaid(t *testing.T) {
 	}
 	if got := k.codes(finding.TargetMissing); len(got) != 1 {
 		t.Errorf("findings about %v", got)
+	}
+}
+
+// TestAFreshFleetIsCommitted: what only a deploy needs is a warning for files that are not
+// committed yet, and breaks no stack there. It stops the plan of the commit.
+func TestAFreshFleetIsCommitted(t *testing.T) {
+	k := newKeyed(t)
+	k.commit(map[string][]byte{lockfile.Name: nil})
+	k.withoutTargets("remotes: {}\n")
+	for files, want := range map[checkout.Files]finding.Severity{checkout.Committed: finding.Fatal, checkout.WorkTree: finding.Warning, checkout.Staged: finding.Warning} {
+		a, err := Open(t.Context(), Options{Dir: k.dir, Identity: k.ann, Files: files, Sink: progress.Discard()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[finding.Code]finding.Severity{}
+		for _, f := range a.Findings() {
+			seen[f.Code] = f.Severity
+		}
+		if seen[finding.TargetMissing] != want || seen[finding.RecordMissing] != finding.Warning && files != checkout.Committed {
+			t.Errorf("%v: %v", files, seen)
+		}
+		if st, _ := a.Fleet().Stack("notes"); st.Broken != (want == finding.Fatal) {
+			t.Errorf("%v: broken is %v", files, st.Broken)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

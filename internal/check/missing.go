@@ -10,6 +10,22 @@ import (
 	"salvor/internal/project"
 )
 
+// onlyDeployed are the findings about what a fleet may lack until it deploys: a fresh
+// one has no remote yet, and its first commit is none the worse for that.
+var onlyDeployed = []finding.Code{finding.TargetMissing, finding.RecordMissing, finding.NetworkMissing}
+
+// BeforeCommit are findings as they count for files that are not committed yet: what only
+// a deploy needs is a warning there. It stops the plan of the commit.
+func BeforeCommit(found []finding.Finding) []finding.Finding {
+	found = slices.Clone(found)
+	for i, f := range found {
+		if slices.Contains(onlyDeployed, f.Code) && f.Severity == finding.Fatal {
+			found[i].Severity, found[i].Stack = finding.Warning, ""
+		}
+	}
+	return found
+}
+
 // Unprotected is the finding about a stack to deploy whose data would get no
 // snapshots, since the fleet declares no target for them. Its host would refuse
 // to start it, after the placement was committed.

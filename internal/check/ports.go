@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/project"
 )
 
@@ -19,13 +20,12 @@ type published struct {
 	first, last          int
 }
 
-// portsTaken returns a finding for each two stacks of one host that publish the
+// portsTaken returns a finding for each two services of one host that publish the
 // same port: the second to start fails.
 func (c commit) portsTaken() []finding.Finding {
 	var all []published
 	for _, st := range c.repo.Fleet.Stacks {
-		p, placed := c.repo.Lock.Placement(st.Name)
-		if st.Host == "" || placed && p.Stopped {
+		if !c.starts(st) {
 			continue
 		}
 		for _, s := range c.stacks[st.Name].Project.Services {
@@ -38,7 +38,7 @@ func (c commit) portsTaken() []finding.Finding {
 	var found []finding.Finding
 	for i, one := range all {
 		for _, other := range all[i+1:] {
-			if one.stack != other.stack && one.clashes(other) {
+			if (one.stack != other.stack || one.service != other.service) && one.clashes(other) {
 				found = append(found, finding.Finding{
 					Code: finding.PortTaken, Severity: finding.Warning, Subject: other.host + "/" + other.stack,
 					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.stack+"/"+one.service, other.stack+"/"+other.service, max(one.first, other.first), one.protocol, one.host),
@@ -48,6 +48,12 @@ func (c commit) portsTaken() []finding.Finding {
 		}
 	}
 	return found
+}
+
+// starts reports whether a deploy starts a stack.
+func (c commit) starts(st fleet.Stack) bool {
+	p, placed := c.repo.Lock.Placement(st.Name)
+	return st.Host != "" && !(placed && p.Stopped)
 }
 
 func publishedBy(host, stack string, s project.Service) []published {

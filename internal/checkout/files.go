@@ -31,8 +31,8 @@ func (c *Checkout) leftOut(left []git.LeftOut) []finding.Finding {
 	var all []finding.Finding
 	for _, l := range left {
 		f := finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: l.Path, Text: l.Path + " " + l.Why, Fix: l.Fix}
-		if f.Stack = c.Named(stackOf(l.Path)); f.Stack != "" {
-			f.Severity = finding.Fatal
+		if st, is := c.Fleet.Stack(c.Named(stackOf(l.Path))); is {
+			f.Severity, f.Stack = finding.Fatal, st.Name
 		}
 		all = append(all, f)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,9 +74,6 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 		}{1, grants, found})
 		return errors.Join(err, deploy.Blocked(found))
 	}
-	if err := deploy.RenderGrants(g.Out, grants); err != nil {
-		return err
-	}
 	for _, f := range found {
 		terminal.Printf(g.Out, "%s: %s\n", f.Severity, f)
 		if f.Fix != "" {
@@ -85,6 +83,23 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 	if err := deploy.Blocked(found); err != nil {
 		return err
 	}
-	_, err := terminal.Printf(g.Out, "%s: %s, %s, no problems.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
+	if names := grant.Names(grants); len(names) > 0 {
+		terminal.Printf(g.Out, "To be confirmed at the next apply: %s (salvor plan explains each).\n", strings.Join(names, ", "))
+	}
+	_, err := terminal.Printf(g.Out, "%s: %s, %s, %s.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"), problems(found))
 	return err
+}
+
+// problems says how much there is to do about findings that stop no commit.
+func problems(found []finding.Finding) string {
+	warnings := 0
+	for _, f := range found {
+		if f.Severity == finding.Warning {
+			warnings++
+		}
+	}
+	if warnings == 0 {
+		return "no problems"
+	}
+	return terminal.Count(warnings, "warning")
 }

@@ -39,8 +39,9 @@ type Console struct {
 	Out, Err io.Writer
 	Term     *os.File // for prompts and live progress, nil when there is no terminal
 	NoColor  bool
-	Work     agekey.WorkFactor // of the passphrases of new identities; for tests, which make many
-	Connect  Connect           // reaches hosts, nil for SSH; for tests
+	Getenv   func(string) string // the environment, nil for an empty one
+	Work     agekey.WorkFactor   // of the passphrases of new identities; for tests, which make many
+	Connect  Connect             // reaches hosts, nil for SSH; for tests
 }
 
 // visible is the console with whatever is printed made visible.
@@ -71,7 +72,7 @@ func Main(ctx context.Context, args []string, c Console) int {
 	root.SetOut(c.Out)
 	root.SetErr(c.Err)
 	root.SetIn(c.In)
-	err := local.NoCoreDumps()
+	err := errors.Join(local.NoCoreDumps(), fromEnvironment(root.PersistentFlags(), c.Getenv))
 	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
@@ -97,13 +98,14 @@ type globals struct {
 // prompts asks the operator, or takes what was said beforehand.
 type prompts struct {
 	output
-	yes            bool
-	grants         []string // names of grants that are confirmed, see package grant
-	allowRemotes   []string
-	allowPrograms  []string
-	passphraseFile string
-	noPassphrase   bool
-	interrupted    <-chan struct{} // closed by Ctrl-C
+	yes               bool
+	grants            []string // names of grants that are confirmed, see package grant
+	allowRemotes      []string
+	allowPrograms     []string
+	passphraseFile    string
+	passphraseCommand string
+	noPassphrase      bool
+	interrupted       <-chan struct{} // closed by Ctrl-C
 }
 
 // output prints results, progress and errors.
@@ -130,6 +132,9 @@ func newRoot(g *globals) *cobra.Command {
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			g.command = journaled(cmd, args)
+			if err := preferTyped(g, cmd); err != nil {
+				return err
+			}
 			if g.json && cmd.Annotations[rawOutput] != "" {
 				return usage(cmd, "%s prints %s and does not support --json", cmd.CommandPath(), cmd.Annotations[rawOutput])
 			}
@@ -149,6 +154,8 @@ func newRoot(g *globals) *cobra.Command {
 	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
 	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
 	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")
+	flags.StringVar(&g.passphraseCommand, "passphrase-command", "", "read the identity's passphrase from what this `COMMAND` prints; no shell reads the command")
+	nameVariables(flags)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.WithCode(fault.WithHint(err, cmd.CommandPath()+" --help"), fault.Usage)
 	})
@@ -248,6 +255,9 @@ func exitCode(ctx context.Context, err error) int {
 
 // report prints the error: one line and a hint, or with --json an object.
 func (g *output) report(err error, code int) {
+	if errors.Is(err, errInterrupted) {
+		err = errInterrupted // what was asked for then is of no use to anyone
+	}
 	if g.json {
 		said := map[string]any{"schema": 1, "error": err.Error(), "hint": fault.Hint(err), "code": code}
 		if advice := saidBy(err); advice != "" {

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-
-	"golang.org/x/term"
 
 	"salvor/internal/confirmation"
 	"salvor/internal/fault"
@@ -32,7 +30,7 @@ func (g *prompts) confirm(question string) error {
 // askYes asks on the terminal, whatever --yes says.
 func (g *prompts) askYes(question string) error {
 	answer, err := g.ask(question + " [y/N] ")
-	if a := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && a != "y" && a != "yes" {
+	if a := strings.ToLower(answer); err == nil && a != "y" && a != "yes" {
 		return errNotConfirmed
 	}
 	return err
@@ -74,7 +72,7 @@ func (g *prompts) confirmName(warning, name string) error {
 		return fault.WithCode(fault.WithHint(errors.New(warning), "without a terminal, add --yes"), fault.Usage)
 	}
 	answer, err := g.ask(terminal.Sprintf("%s\nType %s to continue: ", terminal.Text(warning), name))
-	if errors.Is(err, io.EOF) || err == nil && answer != name {
+	if err == nil && answer != name {
 		return errNotConfirmed
 	}
 	return err
@@ -99,19 +97,21 @@ func (g *prompts) confirmGrants(all []grant.Grant) error {
 
 var (
 	errNotConfirmed = errors.New("not confirmed, nothing was changed")
+	errNothingTyped = fmt.Errorf("nothing was typed: %w", errNotConfirmed)
 	errInterrupted  = errors.New("interrupted")
 )
 
-// ask puts a question to the terminal and returns the line that is typed, io.EOF
+// ask puts a question to the terminal and returns the line that is typed, errNothingTyped
 // for the end of the input (Ctrl-D), errInterrupted for Ctrl-C.
 func (g *prompts) ask(prompt string) (string, error) {
-	return g.typed(prompt, func() (string, error) {
-		text, err := bufio.NewReader(g.Term).ReadString('\n')
+	text, err := g.typed(prompt, func() (string, error) {
+		text, err := line(g.Term)
 		if errors.Is(err, io.EOF) {
 			terminal.Printf(g.Err, "\n")
 		}
-		return strings.TrimSpace(text), err
+		return text, err
 	})
+	return strings.TrimSpace(text), err
 }
 
 // typed shows a prompt and waits for what read returns, or for Ctrl-C: a read from
@@ -123,6 +123,12 @@ func (g *prompts) typed(prompt string, read func() (string, error)) (text string
 		err  error
 	}
 	g.progress().Suspend(func() {
+		select {
+		case <-g.interrupted: // at an earlier question
+			err = errInterrupted
+			return
+		default:
+		}
 		terminal.Printf(g.Err, "%s", terminal.Text(prompt))
 		got := make(chan answer, 1)
 		go func() {
@@ -137,42 +143,40 @@ func (g *prompts) typed(prompt string, read func() (string, error)) (text string
 			err = errInterrupted
 		}
 	})
-	return text, err
-}
-
-// passphrase reads the identity's passphrase: from --passphrase-file, or from
-// the terminal without echo.
-func (g *prompts) passphrase(prompt string) (secret.Value, error) {
-	if g.passphraseFile != "" {
-		content, err := os.ReadFile(g.passphraseFile)
-		if err != nil {
-			return secret.Value{}, err
-		}
-		return secret.New([]byte(strings.TrimRight(string(content), "\r\n"))), nil
-	}
-	if g.Term == nil {
-		return secret.Value{}, fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the passphrase"), "--passphrase-file FILE"), fault.SecretsShut)
-	}
-	value, err := g.hidden(prompt, g.Term)
 	if errors.Is(err, io.EOF) {
-		err = fault.WithCode(errors.New("no passphrase was entered"), fault.SecretsShut)
+		err = errNothingTyped
 	}
-	return value, err
+	return text, err
 }
 
 // hidden asks for a line that the terminal does not show, see ask. It shows nothing from
 // before the question on: what is pasted answers at once.
 func (g *prompts) hidden(prompt string, tty *os.File) (secret.Value, error) {
-	fd := int(tty.Fd())
 	restore, err := withoutEcho(tty)
 	if err != nil {
 		return secret.Value{}, err
 	}
 	defer restore()
 	text, err := g.typed(prompt, func() (string, error) {
-		typed, err := term.ReadPassword(fd)
+		text, err := line(tty)
 		terminal.Printf(g.Err, "\n")
-		return string(typed), err
+		return text, err
 	})
-	return secret.New([]byte(text)), err
+	return secret.NewString(text), err
+}
+
+// line reads one line from a terminal, less its end, and not a byte more: what is typed
+// ahead answers the next question. An input that ends before its line does is io.EOF.
+func line(tty io.Reader) (string, error) {
+	var text []byte
+	for one := make([]byte, 1); ; {
+		switch n, err := tty.Read(one); {
+		case err != nil:
+			return "", err
+		case n == 1 && one[0] == '\n':
+			return strings.TrimSuffix(string(text), "\r"), nil
+		default:
+			text = append(text, one[:n]...)
+		}
+	}
 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutEcho has a terminal not show what is typed, from now on. restore makes it as it was before;
-// lines, and Ctrl-C, work as they do with echo.
+// withoutEcho has a terminal not show what is typed, from now on. It gives lines, and
+// Ctrl-C ends the program, whatever it was set to. restore makes it as it was before.
 func withoutEcho(tty *os.File) (restore func(), err error) {
 	fd := int(tty.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
@@ -15,7 +15,8 @@ func withoutEcho(tty *os.File) (restore func(), err error) {
 		return nil, err
 	}
 	hidden := *before
-	hidden.Lflag &^= unix.ECHO
+	hidden.Lflag = hidden.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	hidden.Iflag |= unix.ICRNL
 	restore = func() { _ = unix.IoctlSetTermios(fd, setTermios, before) } // the terminal is gone where that fails
 	return restore, unix.IoctlSetTermios(fd, setTermios, &hidden)
 }

@@ -62,7 +62,7 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 		return fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the new key's passphrase"), "--new-passphrase-file FILE"), fault.Usage)
 	}
 	fresh := *g
-	fresh.passphraseFile = o.passphraseFile
+	fresh.passphraseFile, fresh.passphraseCommand = o.passphraseFile, "" // those of the old key's
 	var chosen secret.Value
 	phrase := func(path string) (_ secret.Value, err error) {
 		if path != "" && !g.noPassphrase {
@@ -76,6 +76,9 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 		r, err := accepted(ctx, g, a.Keys.PrepareRotate(keys.Rotation{Compromised: o.compromised, Passphrase: phrase}))
 		if err != nil {
 			return err
+		}
+		if r.Old != "" {
+			g.note(lockFile(ctx, r.Old))
 		}
 		return g.printRotatedKey(r, chosen, o)
 	})

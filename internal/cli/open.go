@@ -10,6 +10,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/audit"
 	"salvor/internal/progress"
+	"salvor/internal/secret"
 	"salvor/internal/terminal"
 )
 
@@ -44,7 +45,7 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 	err := within(func(ctx context.Context) error { return a.Journals.Journal(ctx, g.command) })
 	g.note(err)
 	if !errors.Is(err, audit.ErrUnsent) { // otherwise the remote just failed to answer
-		g.note(within(func(ctx context.Context) error { return a.Mirrors.RenewCommitted(ctx, g.passphraseFile != "") }))
+		g.note(within(func(ctx context.Context) error { return a.Mirrors.RenewCommitted(ctx, !g.typesPassphrase()) }))
 	}
 	_ = a.Close() // only temporary files and connections
 }
@@ -58,10 +59,9 @@ func (g *output) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Agents: agents(), Unlock: func(path string, wrong int) (secret.Value, error) { return unlock(g, path, wrong) }, Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
 	if g.Term != nil {
 		o.Trust = g.askYes
-		o.Prompts = terminal.Under(g.Err) // a terminal as well: what a program asks must be seen
 	}
 	return o
 }

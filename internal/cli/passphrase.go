@@ -1,15 +1,23 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
+	"time"
 
+	"github.com/mattn/go-shellwords"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"salvor/internal/fault"
+	"salvor/internal/machine/local"
 	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/command"
 	"salvor/internal/terminal"
 )
 
@@ -18,12 +26,95 @@ func (g *prompts) noPassphraseFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&g.noPassphrase, "no-passphrase", false, "leave the key unencrypted: anyone who can read its file can open everything")
 }
 
-// newPassphrase asks twice, or reads --passphrase-file once. It is empty only with
+// tries is how often a person may type a passphrase.
+const tries = 3
+
+// unlock returns the passphrase to try on the operator's identity file. A person has
+// three tries; a file or a program has one.
+func unlock(g *globals, path string, wrong int) (secret.Value, error) {
+	prompt := fmt.Sprintf("Passphrase of %s (once an hour: salvor key unlock): ", path)
+	switch {
+	case wrong > 0 && !g.typesPassphrase(), wrong >= tries:
+		return secret.Value{}, agekey.ErrNoOther
+	case wrong > 0:
+		prompt = fmt.Sprintf("That is not it. Passphrase of %s (try %d of %d): ", path, wrong+1, tries)
+	case g.command == keyUnlock:
+		prompt = fmt.Sprintf("Passphrase of %s: ", path)
+	}
+	return g.passphrase(prompt)
+}
+
+// typesPassphrase reports whether a person types passphrases.
+func (g *prompts) typesPassphrase() bool { return g.passphraseFile == "" && g.passphraseCommand == "" }
+
+// passphrase returns a passphrase: the content of --passphrase-file, what
+// --passphrase-command prints, or what is typed without echo.
+func (g *prompts) passphrase(prompt string) (secret.Value, error) {
+	switch {
+	case g.passphraseFile != "":
+		content, err := os.ReadFile(g.passphraseFile)
+		return secret.NewString(strings.TrimRight(string(content), "\r\n")), err
+	case g.passphraseCommand != "":
+		return g.printedPassphrase()
+	case g.Term == nil:
+		return secret.Value{}, fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the passphrase"), "--passphrase-file FILE"), fault.SecretsShut)
+	}
+	value, err := g.hidden(prompt, g.Term)
+	if errors.Is(err, errNothingTyped) {
+		err = fault.WithCode(errors.New("nothing was typed, and the passphrase is needed"), fault.SecretsShut)
+	}
+	return value, err
+}
+
+// passphraseTime is what --passphrase-command may take: a person may have to unlock a
+// password manager meanwhile.
+const passphraseTime = 2 * time.Minute
+
+// printedPassphrase runs --passphrase-command, which has the terminal to itself.
+func (g *prompts) printedPassphrase() (value secret.Value, err error) {
+	const flag = "--passphrase-command"
+	parser := shellwords.NewParser()
+	argv, err := parser.Parse(g.passphraseCommand)
+	if err != nil || len(argv) == 0 || parser.Position >= 0 {
+		return value, fault.WithCode(fault.WithHint(errors.New(flag+": not the words of one command: no shell reads it, so pipes and the like need a script"),
+			flag+" 'pass show salvor'"), fault.Usage)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-g.interrupted:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	g.progress().Suspend(func() {
+		value, err = command.Program{Argv: argv, Timeout: passphraseTime}.Print(ctx, local.Machine{Inherit: true, Terminal: g.Term}, g.programPrompts(), "")
+	})
+	if errors.Is(err, context.Canceled) {
+		return value, errInterrupted
+	}
+	if err != nil {
+		err = fault.WithHint(fmt.Errorf("%s: %w", flag, err), "run the command yourself: it must print the passphrase and nothing else")
+	}
+	return value, fault.WithCode(err, fault.SecretsShut)
+}
+
+// programPrompts gets what programs write to standard error: a terminal as well, since
+// what a program asks must be seen; nil where there is none.
+func (g *prompts) programPrompts() io.Writer {
+	if g.Term == nil {
+		return nil
+	}
+	return terminal.Under(g.Err)
+}
+
+// newPassphrase has a person type a new key's passphrase twice. It is empty only with
 // --no-passphrase.
 func (g *prompts) newPassphrase() (secret.Value, error) {
 	switch {
-	case g.noPassphrase && g.passphraseFile != "":
-		return secret.Value{}, fault.WithCode(errors.New("a passphrase file and --no-passphrase contradict each other"), fault.Usage)
+	case g.noPassphrase && !g.typesPassphrase():
+		return secret.Value{}, fault.WithCode(errors.New("a passphrase file or command and --no-passphrase contradict each other"), fault.Usage)
 	case g.noPassphrase:
 		return secret.Value{}, nil
 	}
@@ -35,7 +126,7 @@ func (g *prompts) newPassphrase() (secret.Value, error) {
 		return first, fault.WithHint(errors.New("an empty passphrase does not protect anything"), "choose one, and keep it in a "+
 			"password manager; --no-passphrase leaves the key unencrypted")
 	}
-	if g.passphraseFile == "" {
+	if g.typesPassphrase() {
 		again, err := g.passphrase("The same again: ")
 		if err == nil && string(again.Reveal()) != string(first.Reveal()) {
 			err = errors.New("the two passphrases differ; no key was made")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -13,8 +15,10 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
+	"salvor/internal/fault"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
 )
 
 // onTerminal is a command's globals on a terminal, and that terminal's other end.
@@ -117,36 +121,149 @@ func TestPromptsAreSeenBesideProgress(t *testing.T) {
 	screen.await(t, "✔")
 }
 
-// TestCtrlCEndsEveryPrompt is fault D13.
+// A question is what a command asks at the terminal.
+type question struct {
+	ask   func(*globals) error
+	shows string
+}
+
+func everyPrompt() map[string]question {
+	return map[string]question{
+		"yes or no":      {func(g *globals) error { return g.confirm("Apply to home?") }, "[y/N] "},
+		"a host's key":   {func(g *globals) error { return g.askYes("Is this the key of alpha?") }, "[y/N] "},
+		"a name":         {func(g *globals) error { return g.confirmName("This loses data", "home") }, "to continue: "},
+		"passphrase":     {func(g *globals) error { _, err := g.passphrase("Passphrase: "); return err }, "Passphrase: "},
+		"new passphrase": {func(g *globals) error { _, err := g.newPassphrase(); return err }, "your key: "},
+		"a secret":       {func(g *globals) error { _, err := g.readSecret("token"); return err }, "Value of token: "},
+	}
+}
+
+// TestCtrlCEndsEveryPrompt is fault D13. The terminal then shows again what is typed.
 func TestCtrlCEndsEveryPrompt(t *testing.T) {
-	for name, ask := range map[string]func(*globals) error{
-		"yes or no":  func(g *globals) error { return g.confirm("Apply to home?") },
-		"a name":     func(g *globals) error { return g.confirmName("This loses data", "home") },
-		"passphrase": func(g *globals) error { _, err := g.passphrase("Passphrase: "); return err },
-		"a secret":   func(g *globals) error { _, err := g.readSecret("token"); return err },
-	} {
+	t.Parallel()
+	for name, p := range everyPrompt() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g, screen, interrupt := onTerminal(t)
 			ended := make(chan error)
-			go func() { ended <- ask(g) }()
-			screen.await(t, map[bool]string{true: "[y/N] ", false: ": "}[name == "yes or no"])
+			go func() { ended <- p.ask(g) }()
+			screen.await(t, p.shows)
 			interrupt()
 			if err := <-ended; !errors.Is(err, errInterrupted) {
+				t.Errorf("ended with %v", err)
+			}
+			state, err := unix.IoctlGetTermios(int(g.Term.Fd()), getTermios)
+			if err != nil || state.Lflag&unix.ECHO == 0 {
+				t.Errorf("afterwards the terminal shows nothing: %v", err)
+			}
+			if err := p.ask(g); !errors.Is(err, errInterrupted) || strings.Count(screen.text(), p.shows) != 1 {
+				t.Errorf("the next question is asked: %v, %q", err, screen.text())
+			}
+		})
+	}
+}
+
+// TestCtrlDSaysWhatItWas is the other half of fault D13: it was "salvor: EOF".
+func TestCtrlDSaysWhatItWas(t *testing.T) {
+	t.Parallel()
+	for name, p := range everyPrompt() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, screen, _ := onTerminal(t)
+			ended := make(chan error, 1)
+			go func() { ended <- p.ask(g) }()
+			screen.await(t, p.shows)
+			screen.send(t, "\x04")
+			if err := <-ended; err == nil || !strings.HasPrefix(err.Error(), "nothing was typed") {
 				t.Errorf("ended with %v", err)
 			}
 		})
 	}
 }
 
-// TestCtrlDIsNo is the other half of fault D13: it was "salvor: EOF".
-func TestCtrlDIsNo(t *testing.T) {
+// TestAPersonHasThreeTries at the passphrase; a file has one.
+func TestAPersonHasThreeTries(t *testing.T) {
+	t.Parallel()
 	g, screen, _ := onTerminal(t)
-	ended := make(chan error)
-	go func() { ended <- g.confirm("Apply to home?") }()
-	screen.await(t, "[y/N] ")
-	screen.send(t, "\x04")
-	if err := <-ended; !errors.Is(err, errNotConfirmed) {
-		t.Errorf("ended with %v", err)
+	ended := make(chan error, 1)
+	go func() {
+		for wrong := range tries + 1 {
+			if _, err := unlock(g, "me.age", wrong); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for _, question := range []string{"Passphrase of me.age (once an hour: salvor key unlock): ", "That is not it. Passphrase of me.age (try 2 of 3): ", "(try 3 of 3): "} {
+		screen.await(t, question)
+		screen.send(t, "wrong\n")
+	}
+	if err := <-ended; !errors.Is(err, agekey.ErrNoOther) {
+		t.Errorf("after three tries: %v", err)
+	}
+	g.passphraseFile = "/dev/null"
+	if _, err := unlock(g, "me.age", 1); !errors.Is(err, agekey.ErrNoOther) {
+		t.Errorf("a second try with the same file: %v", err)
+	}
+}
+
+// TestWhatIsTypedAheadAnswersTheNextQuestion: a question takes its own line and no more.
+func TestWhatIsTypedAheadAnswersTheNextQuestion(t *testing.T) {
+	t.Parallel()
+	g, screen, _ := onTerminal(t)
+	screen.send(t, "y\nhome\n")
+	screen.await(t, "home")
+	if err := errors.Join(g.confirm("Apply to home?"), g.confirmName("This loses data", "home")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOnlyThePromptsRead: a question that something else asks could be erased by the
+// progress, or not heed Ctrl-C.
+func TestOnlyThePromptsRead(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := regexp.MustCompile(`bufio\.NewReader|ReadPassword|\.ReadString|Term\.Read|In\.Read|\bline\(|fmt\.Scan`)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := reads.Find(content); found != nil && file != "confirm.go" && !strings.HasSuffix(file, "_test.go") {
+			t.Errorf("%s reads with %s; prompts.ask and hidden ask", file, found)
+		}
+	}
+}
+
+// TestAPassphraseComesFromACommand that runs without a shell; what it prints is shown to
+// no one.
+func TestAPassphraseComesFromACommand(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{
+		`printf '%s\n' 'correct horse'`: "",
+		`printf %s $HOME`:               "",
+		`false`:                         "--passphrase-command: false ended with 1",
+		`no-such-program`:               "--passphrase-command: there is no program no-such-program on this computer",
+		`true`:                          "--passphrase-command: true printed nothing",
+		`pass show salvor | head -n1`:   "--passphrase-command: not the words of one command",
+		`sh -c 'echo hunter2; echo why >&2; exit 3'`: "--passphrase-command: sh ended with 3: why",
+	} {
+		g := &globals{prompts: prompts{output: output{Console: Console{Err: io.Discard}}, passphraseCommand: command}}
+		value, err := g.passphrase("Passphrase: ")
+		if want == "" {
+			expected := map[bool]string{true: "$HOME", false: "correct horse"}[strings.Contains(command, "HOME")]
+			if err != nil || string(value.Reveal()) != expected {
+				t.Errorf("%s: %q, %v", command, value.Reveal(), err)
+			}
+			continue
+		}
+		code, _ := fault.Code(err)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || fault.Hint(err) == "" || code != fault.SecretsShut && code != fault.Usage || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, hint %q, code %d", command, err, fault.Hint(err), code)
+		}
 	}
 }
 

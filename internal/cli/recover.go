@@ -47,7 +47,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 		return fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
 	}
 	return g.with(ctx, func(a *app.App) error {
-		if g.Term == nil || g.passphraseFile != "" {
+		if g.Term == nil || g.passphraseFile != "" { // not a program, which may ask for something
 			a.Identity.Unlock()
 		}
 		name, address, isNew := strings.Cut(o.to, "=")

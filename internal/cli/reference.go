@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,6 +33,9 @@ func writeCommand(out *strings.Builder, cmd *cobra.Command) {
 		fmt.Fprintf(out, "\n%s\n", cmd.Long)
 	}
 	writeFlags(out, cmd)
+	if !cmd.HasParent() {
+		writeVariables(out)
+	}
 	for _, sub := range cmd.Commands() {
 		writeCommand(out, sub)
 	}
@@ -51,6 +56,15 @@ func writeFlags(out *strings.Builder, cmd *cobra.Command) {
 		}
 		fmt.Fprintf(out, "| `%s` | %s |\n", strings.TrimSpace(name+" "+value), escapeCell(usage))
 	})
+}
+
+// writeVariables says which global flags have no variable.
+func writeVariables(out *strings.Builder) {
+	out.WriteString("\nEvery command has these flags. A variable of the environment stands for each that has one in brackets; what is typed\n" +
+		"counts more. These have none, since a variable is set once and read by every later command:\n\n| flag | why it has no variable |\n|---|---|\n")
+	for _, flag := range slices.Sorted(maps.Keys(withoutVariable)) {
+		fmt.Fprintf(out, "| `--%s` | %s |\n", flag, withoutVariable[flag])
+	}
 }
 
 // escapeCell keeps a text from ending its table cell or being taken for HTML.

@@ -46,11 +46,7 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 // input, less one line end.
 func (g *globals) readSecret(name string) (secret.Value, error) {
 	if term.IsTerminal(int(g.In.Fd())) {
-		value, err := g.hidden(fmt.Sprintf("Value of %s: ", name), g.In)
-		if errors.Is(err, io.EOF) {
-			err = errNotConfirmed
-		}
-		return value, err
+		return g.hidden(fmt.Sprintf("Value of %s: ", name), g.In)
 	}
 	content, err := g.typed("", func() (string, error) {
 		content, err := io.ReadAll(io.LimitReader(g.In, maxSecret+1))

@@ -138,7 +138,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	repo.LetIn = readAuthorizedKeys(fsys, problems)
 	repo.DeployKeys = readDeployKeys(fsys, problems)
 	repo.FleetSigners = readFleetSigners(fsys, problems)
-	stacks := readStacks(fsys, problems)
+	stacks, shared := readStacks(fsys, repo.Lock, problems)
 	for _, s := range stacks {
 		if fleet.ValidName(s.Name) == nil {
 			repo.Fleet.Stacks = append(repo.Fleet.Stacks, s.Stack)
@@ -152,6 +152,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 		repo.identify(r, fsys)
 		checkSecrets(r, &repo.Fleet, fsys)
 		checkStacks(stacks, &repo.Fleet)
+		repo.noticeShared(fsys, shared, stacks)
 		repo.notice(file.unused, stacks)
 		repo.noticeSeals(fsys)
 		repo.noticeSecrets(fsys)

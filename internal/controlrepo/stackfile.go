@@ -13,9 +13,6 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// composeFiles are the names Compose looks for, in its order.
-var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
-
 // A stackFile is one stack as its Compose file declares it, with the places
 // that messages about it name.
 type stackFile struct {
@@ -23,79 +20,41 @@ type stackFile struct {
 	named   yamldoc.Position // of project
 	project string           // Compose's top-level name, "" when it has none
 	where   yamldoc.Position
+	content []byte
 	read    bool // as a mapping: what x-salvor says is known
 	r       *yamldoc.Reader
 }
 
-// readStacks reads every folder of stacks/; one that can't be read is a stack with
-// nothing but its name. Files next to the folders and hidden folders are not stacks.
-func readStacks(fsys fs.FS, problems *yamldoc.Report) []stackFile {
-	dirs, err := fs.ReadDir(fsys, fleet.StackDir)
-	if err != nil {
-		problems.AddRead(fleet.StackDir, err)
-		return nil
-	}
-	var stacks []stackFile
-	for _, d := range dirs {
-		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
-			continue
-		}
-		stacks = append(stacks, readStack(fsys, d.Name(), problems))
-	}
-	return stacks
-}
-
-func readStack(fsys fs.FS, name string, problems *yamldoc.Report) stackFile {
-	dir := pathpkg.Join(fleet.StackDir, name)
-	unread := stackFile{Stack: fleet.Stack{Name: name, Dir: dir}, where: yamldoc.Position{File: dir}, r: yamldoc.NewReader(dir, problems)}
-	if err := fleet.ValidName(name); err != nil {
-		problems.Add(yamldoc.Position{File: dir}, "%v", err)
-	}
-	file, ok := findComposeFile(fsys, dir, problems)
-	if !ok {
-		return unread
-	}
-	unread.File = file
-	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, file))
-	if err != nil {
-		problems.Add(yamldoc.Position{File: pathpkg.Join(dir, file)}, "it can't be read: %v", fault.WithoutPath(err))
-		return unread
-	}
-	s := decodeStack(yamldoc.NewReader(pathpkg.Join(dir, file), problems), content)
-	s.Name, s.Dir, s.File = name, dir, file
-	return s
-}
-
-// findComposeFile returns the name of the one Compose file in dir.
-func findComposeFile(fsys fs.FS, dir string, problems *yamldoc.Report) (string, bool) {
+// readStack reads a folder of stacks/; one that can't be read is a stack with nothing but
+// its name. is says whether it is a stack at all.
+func readStack(fsys fs.FS, f stackFolder, problems *yamldoc.Report) (s stackFile, is bool) {
+	dir := pathpkg.Join(fleet.StackDir, f.name)
+	unread := stackFile{Stack: fleet.Stack{Name: f.name, Dir: dir}, where: yamldoc.Position{File: dir}, r: yamldoc.NewReader(dir, problems)}
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
 		problems.AddRead(dir, err)
-		return "", false
+		return unread, true
 	}
-	var found, others []string
-	for _, e := range entries {
-		switch {
-		case e.IsDir():
-		case slices.Contains(composeFiles, e.Name()):
-			found = append(found, e.Name())
-		case strings.HasSuffix(e.Name(), ".yaml") || strings.HasSuffix(e.Name(), ".yml"):
-			others = append(others, e.Name())
-		}
+	found, problem := f.composeFile(entries)
+	if found == "" && problem == "" {
+		return unread, false
 	}
-	switch len(found) {
-	case 1:
-		return found[0], true
-	case 0:
-		var near string
-		for _, o := range others {
-			near = cmp.Or(near, suggest.DidYouMean(o, composeFiles))
-		}
-		problems.Add(yamldoc.Position{File: dir}, "the stack has no Compose file (%s)%s", strings.Join(composeFiles, ", "), near)
-	default:
-		problems.Add(yamldoc.Position{File: dir}, "the stack has %s: keep one", strings.Join(found, " and "))
+	if err := fleet.ValidName(f.name); err != nil {
+		problems.Add(yamldoc.Position{File: dir}, "%v", err)
 	}
-	return "", false
+	if problem != "" {
+		problems.Add(yamldoc.Position{File: dir}, "%s", problem)
+		return unread, true
+	}
+	unread.File = found
+	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, found))
+	if err != nil {
+		problems.Add(yamldoc.Position{File: pathpkg.Join(dir, found)}, "it can't be read: %v", fault.WithoutPath(err))
+		return unread, true
+	}
+	s = decodeStack(yamldoc.NewReader(pathpkg.Join(dir, found), problems), content)
+	s.Name, s.Dir, s.File, s.content = f.name, dir, found, content
+	return s, true
 }
 
 // decodeStack reads x-salvor and what of the Compose file it is checked

@@ -54,12 +54,16 @@ func (s *Session) observeHost(ctx context.Context, h fleet.Host, lock fleet.Lock
 		return Observation{Err: err}
 	}
 	var state agentapi.HostState
+	own := link.Carrier.Version()
 	err = link.Call(ctx, agentapi.VerbObserve, agentapi.Observe{Host: spec}, &state)
 	if errors.Is(err, hostlink.ErrNoSalvord) {
-		return Observation{New: true}
+		if other, has := errors.AsType[*hostlink.ProtocolError](err); has {
+			state.Salvord = other.There
+		}
+		return Observation{State: state, New: true, Own: own}
 	}
 	state.Findings = append(state.Findings, s.otherMachine(h.Name, agentapi.HostKeys{Recipient: state.Recipient, Signer: state.Signer})...)
-	return Observation{State: state, Err: err}
+	return Observation{State: state, Own: own, Err: err}
 }
 
 // ErrUnreachableHosts means that the plan could not see every host.

@@ -20,6 +20,7 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
+	"salvor/internal/version"
 )
 
 // A Plan is what apply would do, and why: a value made from what was observed
@@ -40,14 +41,17 @@ type HostPlan struct {
 	Host        string            `json:"host"`
 	Changes     []agentapi.Change `json:"changes,omitempty"`
 	Unreachable string            `json:"unreachable,omitempty"` // why; such a host is left alone
-	New         bool              `json:"new,omitempty"`         // salvord is not there yet: what it lacks is seen when it is
+	New         bool              `json:"new,omitempty"`         // it has no salvord that answers this salvor: what it lacks is seen when it has
+	Updates     bool              `json:"updates,omitempty"`     // its salvord is older than this salvor's, and is replaced
+	Newer       string            `json:"newer,omitempty"`       // the version of its salvord, which is newer and stays
 	Fingerprint string            `json:"-"`                     // the host's own, which apply hands back to it
 }
 
 // Observation is what was seen of one host: its state, or why there is none.
 type Observation struct {
 	State agentapi.HostState
-	New   bool
+	New   bool   // no salvord there answers this salvor; State has the version of one of an older protocol
+	Own   string // the version that this salvor carries
 	Err   error
 }
 
@@ -79,12 +83,31 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 		hp.Unreachable = strings.TrimPrefix(o.Err.Error(), host+": ") // the plan names it already
 		return hp
 	}
+	hp.compare(o.Own, o.State.Salvord)
 	for _, m := range moves {
 		hp.Changes = append(hp.Changes, placementChange(host, m)...)
 	}
 	hp.Changes = append(hp.Changes, o.State.Changes...)
 	slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 	return hp
+}
+
+// salvordID is the change that replaces a host's salvord.
+const salvordID = "salvord"
+
+func isSalvord(c agentapi.Change) bool { return c.Stack == "" && c.ID == salvordID }
+
+// compare plans the update of a host whose salvord is older than this salvor's own, and
+// notes one that is newer: that stays, and works with this salvor.
+func (hp *HostPlan) compare(own, there string) {
+	switch {
+	case there == "" || there == own:
+	case version.Replaces(own, there):
+		hp.Updates = !hp.New
+		hp.Changes = append(hp.Changes, agentapi.Change{ID: salvordID, Action: "~", Cause: there + " -> " + own})
+	default:
+		hp.Newer = there
+	}
 }
 
 // StaleSeals returns the stacks that are where they belong and whose sealed files are

@@ -126,14 +126,15 @@ func (r *Run) Confirm(ctx context.Context) error {
 	return r.identify(ctx)
 }
 
-// Install puts this version's salvord on the hosts that lack it.
+// Install puts this version's salvord on the hosts that lack it or have an older one.
 func (r *Run) Install(ctx context.Context) error {
-	if !slices.ContainsFunc(r.Plan.Hosts, func(hp HostPlan) bool { return hp.New }) {
+	lacks := func(hp HostPlan) bool { return hp.New || hp.Updates }
+	if !slices.ContainsFunc(r.Plan.Hosts, lacks) {
 		return nil
 	}
 	return r.phase(ctx, "prepare hosts", func() error {
 		return r.each(func(h fleet.Host, hp HostPlan) error {
-			if !hp.New {
+			if !lacks(hp) {
 				return nil
 			}
 			link, err := r.dial(ctx, h)
@@ -207,7 +208,8 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 		return receipt, err
 	}
 	req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
-	if !hp.New && !r.Unplanned {
+	// a host that was updated may see more to do than it did when it was planned
+	if !hp.New && !r.Unplanned && (!hp.Updates || r.Accept != nil) {
 		return r.applyPlanned(ctx, link, h, hp, req)
 	}
 	err = r.call(ctx, link, agentapi.VerbApply, req, &receipt)

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -31,17 +32,15 @@ func (p *Plan) Render(w io.Writer) error {
 	if len(right) > 0 {
 		out.linef("\nAlready right: %s.", strings.Join(right, ", "))
 	}
+	for _, h := range p.Hosts {
+		if h.Newer != "" {
+			out.linef("\n%s runs a newer salvord (%s): left as it is.", h.Host, terminal.Line(h.Newer))
+		}
+	}
 	if len(p.Left) > 0 {
 		out.linef("\nLeft running as they are, for the reasons below: %s.", strings.Join(p.Left, ", "))
 	}
 	out.findings(p.Findings)
-	return out.err
-}
-
-// RenderGrants writes the grants alone, as a section of their own.
-func RenderGrants(w io.Writer, all []grant.Grant) error {
-	out := &textWriter{w: w}
-	out.grants(all)
 	return out.err
 }
 
@@ -87,7 +86,7 @@ func (t *textWriter) linef(format string, args ...any) {
 
 func (t *textWriter) host(h HostPlan) {
 	t.linef("\n%s", h.Host)
-	if h.New {
+	if h.New && !slices.ContainsFunc(h.Changes, isSalvord) {
 		t.linef("  + prepare    salvord is not installed yet; other missing parts are listed after it is")
 	}
 	if t.err != nil {

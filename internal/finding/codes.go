@@ -73,6 +73,9 @@ const (
 	SecretLate         Code = "secret-late"
 	VaultPasswordWeak  Code = "vault-password-weak"
 	PortTaken          Code = "port-taken"
+	ContainerTaken     Code = "container-taken"
+	NetworkMissing     Code = "network-missing"
+	FolderUnused       Code = "folder-unused"
 	RemoteInvalid      Code = "remote-invalid"
 	RegistryInvalid    Code = "registry-invalid"
 	TargetMissing      Code = "target-missing"
@@ -232,7 +235,14 @@ func Table() []Row {
 		{VaultPasswordWeak, "The password of Ansible Vault files looks like one that a person chose; their key " +
 			"derivation is weak, so anyone who has the files can guess it. Reported when a vault is opened or its " +
 			"password is set.", "salvor secret rotate NAME --generate, and ansible-vault rekey for the files under it"},
-		{PortTaken, "Two stacks of one host publish the same port: the second to start fails.", "change the published port of one of them"},
+		{PortTaken, "Two services on one host publish the same port: the second to start fails.", "change the published port of one of them"},
+		{ContainerTaken, "Two stacks of one host have services with the same container_name: the second to start fails.", "remove the container_name of one of them"},
+		{NetworkMissing, "A stack is in an external network that neither fleet.yaml nor another stack of its host makes, or " +
+			"that a stack makes which may start later: Docker refuses to start it. One that runs already is only " +
+			"reported: its next host would not have the network.", "declare " +
+			"the network under networks: in fleet.yaml, or name the stack that makes it under x-salvor.needs"},
+		{FolderUnused, "A folder of stacks/ has no Compose file, and no stack's Compose file names it: it is neither a stack nor shared by stacks.", "add " +
+			"compose.yaml, or move the folder out of stacks/"},
 		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so hosts do not read the repository.", "salvor apply pins it"},
 		{GitUnread, "A host can't read the control repository. If the record remote is away too, the host does not learn that another host has taken over a stack.", "salvor host add HOST ADDRESS prints its deploy key: add it, read-only, at the Git host"},
 		{AnswerRefused, "A host's answer contained things that it was not asked for: about another host, a stack that is " +

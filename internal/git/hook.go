@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
@@ -16,6 +17,13 @@ import (
 
 //go:embed pre-commit
 var preCommit []byte
+
+// preCommitHook is the hook of the program that writes it, which the hook starts where
+// PATH has no salvor.
+func preCommitHook(program string) string {
+	quoted := "'" + strings.ReplaceAll(program, "'", `'\''`) + "'"
+	return strings.ReplaceAll(string(preCommit), "@SALVOR@", quoted)
+}
 
 // hookRuns is what a pre-commit hook runs for the fleet's secrets to be guarded.
 const hookRuns = "salvor scan --staged && exec salvor check --staged"
@@ -103,10 +111,14 @@ func writeHook(path string) error {
 	if path == "" {
 		return nil
 	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, bytes.NewReader(preCommit), 0o755)
+	return atomicfile.Write(path, strings.NewReader(preCommitHook(program)), 0o755)
 }
 
 // hookedFile is this clone's note that it was given the hook: one that its operator

@@ -53,8 +53,8 @@ func answer(ctx context.Context, run verb, in io.Reader, w *messages) (any, erro
 	if err := json.NewDecoder(io.LimitReader(in, maxRequest)).Decode(&req); err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
-	if req.Salvord != version.String() {
-		return nil, &agentapi.Error{Code: agentapi.CodeOtherVersion, Text: version.String()}
+	if req.Schema < agentapi.OldestSchema || req.Schema > agentapi.Schema {
+		return nil, &agentapi.Error{Code: agentapi.CodeOtherProtocol, Text: version.String()}
 	}
 	return run(ctx, req.Body, w)
 }

@@ -35,12 +35,14 @@ func TestServe(t *testing.T) {
 		err  error
 		want agentapi.Message // the last one
 	}{
-		"answer":        {in: request(version.String(), `{"Name":"x"}`), want: agentapi.Message{Result: json.RawMessage(`"hello x"`)}},
-		"other version": {in: request("9.9.9", `{}`), want: agentapi.Message{Error: &agentapi.Error{Code: agentapi.CodeOtherVersion, Text: version.String()}}},
-		"locked":        {in: request(version.String(), `{}`), err: fmt.Errorf("apply: %w", held), want: agentapi.Message{Error: &agentapi.Error{Code: fault.Locked, Text: "apply: " + held.Error()}}},
-		"secrets shut":  {in: request(version.String(), `{}`), err: secret.ErrLocked, want: agentapi.Message{Error: &agentapi.Error{Code: fault.SecretsShut, Text: secret.ErrLocked.Error()}}},
-		"remote away":   {in: request(version.String(), `{}`), err: storage.ErrUnreachable, want: agentapi.Message{Error: &agentapi.Error{Code: fault.Unreachable, Text: storage.ErrUnreachable.Error()}}},
-		"hint":          {in: request(version.String(), `{}`), err: fault.WithHint(errors.New("no"), "try"), want: agentapi.Message{Error: &agentapi.Error{Code: fault.General, Text: "no", Hint: "try"}}},
+		"answer":           {in: request(version.String(), `{"Name":"x"}`), want: agentapi.Message{Result: json.RawMessage(`"hello x"`)}},
+		"another build":    {in: request("0.1.0+20250101000000.aaaaaaaaaaaa", `{"Name":"x"}`), want: agentapi.Message{Result: json.RawMessage(`"hello x"`)}},
+		"a newer protocol": {in: `{"schema":99,"salvord":"9.9.9","body":{}}`, want: agentapi.Message{Error: &agentapi.Error{Code: agentapi.CodeOtherProtocol, Text: version.String()}}},
+		"no protocol":      {in: `{"salvord":"0.0.1","body":{}}`, want: agentapi.Message{Error: &agentapi.Error{Code: agentapi.CodeOtherProtocol, Text: version.String()}}},
+		"locked":           {in: request(version.String(), `{}`), err: fmt.Errorf("apply: %w", held), want: agentapi.Message{Error: &agentapi.Error{Code: fault.Locked, Text: "apply: " + held.Error()}}},
+		"secrets shut":     {in: request(version.String(), `{}`), err: secret.ErrLocked, want: agentapi.Message{Error: &agentapi.Error{Code: fault.SecretsShut, Text: secret.ErrLocked.Error()}}},
+		"remote away":      {in: request(version.String(), `{}`), err: storage.ErrUnreachable, want: agentapi.Message{Error: &agentapi.Error{Code: fault.Unreachable, Text: storage.ErrUnreachable.Error()}}},
+		"hint":             {in: request(version.String(), `{}`), err: fault.WithHint(errors.New("no"), "try"), want: agentapi.Message{Error: &agentapi.Error{Code: fault.General, Text: "no", Hint: "try"}}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	maxEpoch = 1 << 31
-	ahead    = time.Hour // that a host's clock may be
+	maxEpoch   = 1 << 31
+	maxVersion = 80
+	ahead      = time.Hour // that a host's clock may be
 )
 
 // check holds the answer resp of a host to the question req. What does not fit is
@@ -115,6 +116,10 @@ func (a *answer) late(t time.Time) bool {
 }
 
 func (a *answer) state(r *agentapi.HostState) {
+	if len(r.Salvord) > maxVersion {
+		a.refuse("the version %.*s…", maxVersion, r.Salvord)
+		r.Salvord = ""
+	}
 	r.Changes = a.changes(r.Changes)
 	r.Stacks = slices.DeleteFunc(r.Stacks, func(s agentapi.StackState) bool {
 		odd := fleet.ValidName(s.Name) != nil || s.Epoch < 0 || s.Epoch > maxEpoch || s.Snapshot != nil && a.late(s.Snapshot.Began)

@@ -44,7 +44,8 @@ func TestCall(t *testing.T) {
 	}{
 		"result":         {text: event + `{"result":"fine"}` + "\n", want: "fine", events: 1},
 		"error":          {text: `{"error":{"code":11,"text":"somebody is at work"}}` + "\n", err: "somebody is at work"},
-		"other version":  {text: `{"error":{"code":64,"text":"0.1.0+xyz"}}` + "\n", err: "alpha runs salvord 0.1.0+xyz: " + ErrNoSalvord.Error(), no: true},
+		"older protocol": {text: `{"error":{"code":64,"text":"0.1.0+xyz"}}` + "\n", err: "alpha runs salvord 0.1.0+xyz, whose protocol is not that of this salvor, 0.2.0+abc: " + ErrNoSalvord.Error(), no: true},
+		"newer protocol": {text: `{"error":{"code":64,"text":"0.3.0+xyz"}}` + "\n", err: "alpha runs salvord 0.3.0+xyz, whose protocol is not that of this salvor, 0.2.0+abc: it is newer"},
 		"not there":      {code: 127, err: "alpha: " + ErrNoSalvord.Error(), no: true},
 		"no answer":      {text: event, err: "alpha: salvord status ended without an answer", events: 1},
 		"not a message":  {text: "Segmentation fault\n" + `{"result":"fine"}` + "\n", err: `alpha: salvord printed something that is not a message: "Segmentation fault"`},
@@ -92,6 +93,7 @@ func TestInstall(t *testing.T) {
 		"older release": {there: "0.1.9+abc"},
 		"other build":   {there: "0.2.0+zzz"},
 		"newer release": {there: "0.10.0+abc", newer: true},
+		"the same":      {there: "0.2.0+abc"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -10,14 +10,15 @@ import (
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/terminal"
 	"salvor/internal/version"
 )
 
-// ErrNewer means that the host's salvord is of a later release than this salvor:
-// it may have written what an older one does not understand.
-var ErrNewer = errors.New("host has a newer salvord")
+// ErrNewer means that the host's salvord is newer than this salvor: it may have written
+// what an older one does not understand.
+var ErrNewer = errors.New("it is newer")
 
-// Install puts this version's salvord on the host, in place of another one, and
+// Install puts this version's salvord on the host, in place of an older one, and
 // restarts its service where it runs. A newer one is left alone: ErrNewer. It may
 // be called again at any time.
 func (l *Link) Install(ctx context.Context) (err error) {
@@ -52,10 +53,11 @@ func (l *Link) notNewer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.Host, err)
 	}
-	if there := strings.TrimSpace(string(out.Stdout)); version.Older(l.Carrier.Version(), there) {
-		return fault.WithHint(fmt.Errorf("%s: %w: %s, this salvor is %s", l.Host, ErrNewer, there, l.Carrier.Version()), "install that release of salvor")
+	there, own := fmt.Sprintf("%.80s", terminal.Line(strings.TrimSpace(string(out.Stdout)))), l.Carrier.Version()
+	if there == own || version.Replaces(own, there) {
+		return nil
 	}
-	return nil
+	return fault.WithHint(fmt.Errorf("%s runs salvord %s, and this salvor is %s: %w", l.Host, there, own, ErrNewer), upgradeHint(there))
 }
 
 // restartService has systemd start the new program where the service runs;

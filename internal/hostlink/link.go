@@ -10,11 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/version"
 )
 
 // Carrier supplies the salvord program of one version.
@@ -23,9 +26,42 @@ type Carrier interface {
 	Open(arch string) (io.ReadCloser, error)
 }
 
-// ErrNoSalvord means that the host has no salvord of this version and the call
-// was not allowed to install one.
-var ErrNoSalvord = errors.New("the host has no salvord of this version")
+// ErrNoSalvord means that the host has no salvord, or one of an older protocol, and the
+// call was not allowed to install one.
+var ErrNoSalvord = errors.New("the host has no salvord that this salvor can use")
+
+// A ProtocolError is a host whose salvord speaks another protocol. It wraps ErrNoSalvord
+// where Install replaces that salvord, and ErrNewer where it does not.
+type ProtocolError struct {
+	Host, There, Own string // the host, its salvord's version and this salvor's
+	is               error
+}
+
+// Error says which versions do not fit.
+func (e *ProtocolError) Error() string {
+	return fmt.Sprintf("%s runs salvord %s, whose protocol is not that of this salvor, %s: %v", e.Host, e.There, e.Own, e.is)
+}
+
+// Unwrap returns ErrNoSalvord or ErrNewer.
+func (e *ProtocolError) Unwrap() error { return e.is }
+
+// otherProtocol is the error of a host whose salvord, of the version there, does not
+// understand the request.
+func (l *Link) otherProtocol(there string) error {
+	e := &ProtocolError{Host: l.Host, There: there, Own: l.Carrier.Version(), is: ErrNewer}
+	if version.Replaces(e.Own, there) {
+		e.is = ErrNoSalvord
+		return fault.WithHint(e, installHint)
+	}
+	return fault.WithHint(e, upgradeHint(there))
+}
+
+const installHint = "salvor apply installs it"
+
+// upgradeHint is for an operator whose salvor is too old for a host.
+func upgradeHint(there string) string {
+	return "install salvor " + there + " or a newer one on this computer (docs/upgrade.md)"
+}
 
 // A Link talks to one host. It is safe for concurrent use once Ensure returned.
 type Link struct {
@@ -77,7 +113,9 @@ func (l *Link) explain(verb string, err error) error {
 	case err == nil:
 		return fmt.Errorf("%s: salvord %s ended without an answer", l.Host, verb)
 	case errors.As(err, &exit) && (exit.Code == 127 || exit.Code == 126):
-		return fmt.Errorf("%s: %w", l.Host, ErrNoSalvord)
+		return fault.WithHint(fmt.Errorf("%s: %w", l.Host, ErrNoSalvord), installHint)
+	case errors.As(err, &exit) && exit.Code == fault.Usage && strings.Contains(string(exit.Stderr), "unknown verb"):
+		return fault.WithHint(fmt.Errorf("%s: its salvord is older than this salvor and does not know %q", l.Host, verb), "salvor apply updates it")
 	default:
 		return fmt.Errorf("%s: salvord %s: %w", l.Host, verb, err)
 	}

@@ -97,8 +97,8 @@ func (r *reader) outcome(verb string, req, resp any) (answered bool, err error) 
 		return true, r.err
 	case r.last == nil:
 		return false, nil
-	case r.last.Error != nil && r.last.Error.Code == agentapi.CodeOtherVersion:
-		return true, fmt.Errorf("%s runs salvord %.80s: %w", r.link.Host, terminal.Line(r.last.Error.Text), ErrNoSalvord)
+	case r.last.Error != nil && r.last.Error.Code == agentapi.CodeOtherProtocol:
+		return true, r.link.otherProtocol(fmt.Sprintf("%.80s", terminal.Line(r.last.Error.Text)))
 	case r.last.Error != nil:
 		told := words(r.link.Host, r.last.Error)
 		if told.Code == agentapi.CodeMoved && verb != agentapi.VerbApply {

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/keyagent"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
@@ -29,13 +30,14 @@ import (
 
 // Options say whose identity it is, and how its holder is asked.
 type Options struct {
-	Identity   string // the identity's file, "" for the usual place
-	Passphrase func(prompt string) (secret.Value, error)
-	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
-	Ask        func(ask func())              // gives what it runs the terminal to itself
-	Terminal   *os.File                      // what programs that print secrets may ask at, nil for nothing
-	Prompts    io.Writer                     // gets what those programs write to standard error, nil for no one
-	Printed    *command.Memory               // of what those programs printed in this run; nil for a new one
+	Identity   string                                             // the identity's file, "" for the usual place
+	Agents     keyagent.Folder                                    // asked first for the identity, "" for none
+	Passphrase func(path string, wrong int) (secret.Value, error) // see agekey.FileOptions
+	Say        func(format string, v ...any)                      // shows what an age plugin says; nil refuses plugins
+	Ask        func(ask func())                                   // gives what it runs the terminal to itself
+	Terminal   *os.File                                           // what programs that print secrets may ask at, nil for nothing
+	Prompts    io.Writer                                          // gets what those programs write to standard error, nil for no one
+	Printed    *command.Memory                                    // of what those programs printed in this run; nil for a new one
 	Sink       progress.Sink
 
 	// Allow is asked before a program prints a secret; it returns the folder to run it in.
@@ -66,33 +68,47 @@ func (id *Identity) At(c *checkout.Checkout) *Identity {
 	return other
 }
 
-// lazyKeyring opens the identity file at the first use and keeps it.
+// lazyKeyring opens the identity at the first use and keeps its keys: those that an agent
+// holds, or else the identity file, for which someone may be asked. What failed
+// is not tried again: someone who does not know the passphrase is asked for it once in a
+// command, not once for each secret.
 type lazyKeyring struct {
-	open func() (*agekey.File, error)
+	open func() (agekey.Keyring, error)
+	held func() (agekey.Keyring, bool) // asks no one
 
-	mu   sync.Mutex // guards file
-	file *agekey.File
+	mu  sync.Mutex // guards what follows
+	ids []age.Identity
+	err error
 }
 
 // Identities implements agekey.Keyring.
 func (k *lazyKeyring) Identities() ([]age.Identity, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.file == nil {
-		f, err := k.open()
-		if err != nil {
-			return nil, err
-		}
-		k.file = f
+	if k.ids != nil || k.err != nil || k.takeHeld() {
+		return k.ids, k.err
 	}
-	return k.file.Identities()
+	ring, err := k.open()
+	if err == nil {
+		k.ids, err = ring.Identities()
+	}
+	k.err = err
+	return k.ids, err
 }
 
-// opened reports whether the identity is open.
+// takeHeld takes what an agent holds.
+func (k *lazyKeyring) takeHeld() bool {
+	if ring, is := k.held(); is {
+		k.ids, k.err = ring.Identities()
+	}
+	return k.ids != nil
+}
+
+// opened reports whether the identity is open, or an agent has it.
 func (k *lazyKeyring) opened() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.file != nil
+	return k.ids != nil || k.err == nil && k.takeHeld()
 }
 
 // Unlocked reports whether the operator's keys are in use without asking anyone.
@@ -166,11 +182,11 @@ func (id *Identity) Has(recipient string) (bool, error) {
 	}
 	plugins := false
 	for _, id := range ids {
-		x, plain := id.(*age.X25519Identity)
-		if plain && x.Recipient().String() == recipient {
+		own, named := agekey.RecipientOf(id)
+		if named && own == recipient {
 			return true, nil
 		}
-		plugins = plugins || !plain
+		plugins = plugins || !named
 	}
 	if !plugins {
 		return false, nil
@@ -194,22 +210,48 @@ func (id *Identity) WarnOfWeak(vault string) {
 
 // keyring opens the operator's identity when the first secret is needed.
 func (id *Identity) keyring() agekey.Keyring {
-	return &lazyKeyring{open: func() (*agekey.File, error) {
-		path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
-		if err != nil {
-			return nil, err
-		}
-		o := agekey.FileOptions{Passphrase: func() (secret.Value, error) { return id.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path)) }}
-		if id.opts.Say != nil {
-			o.UI = id.pluginUI()
-		}
-		f, err := agekey.Open(path, o)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.WithHint(fmt.Errorf("%w: there is no identity at %s", secret.ErrLocked, path), "--identity FILE "+
-				"names yours; if you have none, the recovery key opens everything: --identity CARD")
-		}
-		return f, err
-	}}
+	return &lazyKeyring{
+		open: func() (agekey.Keyring, error) { return id.File() },
+		held: func() (agekey.Keyring, bool) {
+			f, err := id.File()
+			if err != nil {
+				return nil, false
+			}
+			return id.inAgent(f)
+		},
+	}
+}
+
+// File reads the operator's identity file and opens nothing yet.
+func (id *Identity) File() (*agekey.File, error) {
+	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
+	if err != nil {
+		return nil, err
+	}
+	o := agekey.FileOptions{Passphrase: func(wrong int) (secret.Value, error) { return id.opts.Passphrase(path, wrong) }}
+	if id.opts.Say != nil {
+		o.UI = id.pluginUI()
+	}
+	f, err := agekey.Open(path, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.WithHint(fmt.Errorf("%w: there is no identity at %s", secret.ErrLocked, path), "--identity FILE "+
+			"names yours; if you have none, the recovery key opens everything: --identity CARD")
+	}
+	return f, err
+}
+
+// inAgent returns the keys of an identity file if a key agent holds them. The recovery
+// key is taken from its file alone: what makes it an operator's again needs the key
+// itself, which no agent gives.
+func (id *Identity) inAgent(f *agekey.File) (agekey.Keyring, bool) {
+	if id.opts.Agents == "" || !f.Protected() {
+		return nil, false
+	}
+	agent, held, err := id.opts.Agents.Find(context.Background(), f.Content()) // a Keyring knows no context, and an agent answers at once
+	if err != nil || slices.Contains(held.Recipients, id.checkout.Fleet.Recipients.Recovery) {
+		return nil, false
+	}
+	return agent.Keyring(held, f), true
 }
 
 // Operator says who is at work: by whose key, and on which computer.
@@ -260,8 +302,8 @@ func (id *Identity) Secrets() ([]secretstore.Info, error) { return id.Store.List
 func RecipientsOf(ids []age.Identity) []string {
 	var all []string
 	for _, id := range ids {
-		if x, ok := id.(*age.X25519Identity); ok {
-			all = append(all, x.Recipient().String())
+		if recipient, named := agekey.RecipientOf(id); named {
+			all = append(all, recipient)
 		}
 	}
 	return all

@@ -67,8 +67,8 @@ func TestThePassphraseIsAskedForOnce(t *testing.T) {
 	key := newKey(t)
 	path := file(t, key, "correct horse")
 	var asked []string
-	id := New(fleetOf(t, map[string]string{"ann": key.Recipient}, newKey(t).Recipient), Options{Identity: path, Passphrase: func(prompt string) (secret.Value, error) {
-		asked = append(asked, prompt)
+	id := New(fleetOf(t, map[string]string{"ann": key.Recipient}, newKey(t).Recipient), Options{Identity: path, Passphrase: func(path string, wrong int) (secret.Value, error) {
+		asked = append(asked, fmt.Sprint(path, wrong))
 		return secret.NewString("correct horse"), nil
 	}})
 	if id.Unlocked() || id.Operator() != Owner() || len(asked) > 0 {
@@ -83,7 +83,7 @@ func TestThePassphraseIsAskedForOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if !slices.Equal(asked, []string{"Passphrase of " + path + ": "}) || !id.Unlocked() || id.Operator() != "ann ("+Owner()+")" {
+	if !slices.Equal(asked, []string{path + "0"}) || !id.Unlocked() || id.Operator() != "ann ("+Owner()+")" {
 		t.Errorf("afterwards: unlocked %v, %q is at work, asked %q", id.Unlocked(), id.Operator(), asked)
 	}
 	if other := id.At(id.checkout); !other.Unlocked() || other.Trail == id.Trail {
@@ -91,11 +91,31 @@ func TestThePassphraseIsAskedForOnce(t *testing.T) {
 	}
 }
 
+// TestAFailureIsFinal: ten secrets ask no one for the passphrase ten times.
+func TestAFailureIsFinal(t *testing.T) {
+	t.Parallel()
+	key, asked := newKey(t), 0
+	id := New(fleetOf(t, nil, key.Recipient), Options{Identity: file(t, key, "right"), Passphrase: func(_ string, wrong int) (secret.Value, error) {
+		if asked++; wrong == 1 {
+			return secret.Value{}, agekey.ErrNoOther
+		}
+		return secret.NewString("wrong"), nil
+	}})
+	for range 3 {
+		if _, err := id.Ring.Identities(); !errors.Is(err, secret.ErrLocked) || id.Unlocked() {
+			t.Errorf("unlocked %v, %v", id.Unlocked(), err)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want for one passphrase and for another", asked)
+	}
+}
+
 // TestWhatDoesNotOpenIsLocked, and says what can be done.
 func TestWhatDoesNotOpenIsLocked(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)
-	wrong := func(string) (secret.Value, error) { return secret.NewString("wrong"), nil }
+	wrong := func(_ string, wrong int) (secret.Value, error) { return agekey.One(secret.NewString("wrong"))(wrong) }
 	for name, c := range map[string]struct{ path, hint string }{
 		"no file":          {filepath.Join(t.TempDir(), "none.age"), "--identity CARD"},
 		"wrong passphrase": {file(t, key, "right"), ""},

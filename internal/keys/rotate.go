@@ -161,7 +161,7 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error),
 			return "", nil, err
 		}
 	}
-	f, err := agekey.Open(path, agekey.FileOptions{Passphrase: func() (secret.Value, error) { return phrase, nil }})
+	f, err := agekey.Open(path, agekey.FileOptions{Passphrase: agekey.One(phrase)})
 	if err != nil {
 		return "", nil, err
 	}

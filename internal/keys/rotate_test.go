@@ -39,7 +39,7 @@ func phrase(text string) func(string) (secret.Value, error) {
 // ringOf returns the keyring of an identity file with its passphrase.
 func ringOf(t *testing.T, path, text string) *agekey.File {
 	t.Helper()
-	f, err := agekey.Open(path, agekey.FileOptions{Passphrase: func() (secret.Value, error) { return secret.NewString(text), nil }})
+	f, err := agekey.Open(path, agekey.FileOptions{Passphrase: agekey.One(secret.NewString(text))})
 	if err != nil {
 		t.Fatal(err)
 	}

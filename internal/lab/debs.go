@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // composeModule is the small module whose go.mod pins docker compose: the
@@ -84,13 +85,16 @@ func (l *Lab) fillPool(ctx context.Context, pool string) error {
 		return err
 	}
 	defer unlock()
+	if err := os.Chtimes(cache, time.Now(), time.Now()); err != nil { // for Prune
+		return err
+	}
 	built, err := filepath.Glob(filepath.Join(cache, "*.deb"))
 	if err != nil {
 		return err
 	}
 	if len(built) <= len(debs("", version)) { // docker-ce comes last
 		l.options.Log("building docker compose %s and its package", version)
-		if err := buildDebs(ctx, root, cache, version); err != nil {
+		if err := l.buildDebs(ctx, root, cache, version); err != nil {
 			return err
 		}
 		if err := l.buildDockerCE(ctx, cache); err != nil {
@@ -135,8 +139,8 @@ func debs(program, version string) []deb {
 	}
 }
 
-func buildDebs(ctx context.Context, root, into, version string) (err error) {
-	work, err := os.MkdirTemp("", "salvor-lab-debs-")
+func (l *Lab) buildDebs(ctx context.Context, root, into, version string) (err error) {
+	work, err := os.MkdirTemp(l.folder, "debs-")
 	if err != nil {
 		return err
 	}

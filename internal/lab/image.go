@@ -62,7 +62,7 @@ func (l *Lab) hostImage(ctx context.Context, o HostOptions) (string, error) {
 	files["lab-init"] = recipe("lab-init")
 	files["etc/systemd/system/ssh.service.d/keys.conf"] = recipe("ssh-keys.conf")
 	tag := fmt.Sprintf("salvor-lab-host:%d-%s", o.Release, hashOf(bootstrapVersion, packages, codename, joined(files)))
-	return tag, l.once(ctx, tag, func() error { return bootstrap(ctx, tag, codename, packages, files) })
+	return tag, l.once(ctx, tag, func() error { return l.bootstrap(ctx, tag, codename, packages, files) })
 }
 
 // baseImage is the small Debian 13 under the test images and services.
@@ -73,7 +73,7 @@ func (l *Lab) baseImage(ctx context.Context) (string, error) {
 		return "", err
 	}
 	tag := fmt.Sprintf("salvor-lab-base:%d-%s", release, hashOf(bootstrapVersion, packages, joined(files)))
-	return tag, l.once(ctx, tag, func() error { return bootstrap(ctx, tag, codenames[release], packages, files) })
+	return tag, l.once(ctx, tag, func() error { return l.bootstrap(ctx, tag, codenames[release], packages, files) })
 }
 
 // debianFiles are what every root of the lab has in addition to its packages.
@@ -99,10 +99,13 @@ func joined(files map[string]string) string {
 // once builds an image unless the engine has it; a file lock keeps two runs
 // from building the same one at once.
 func (l *Lab) once(ctx context.Context, tag string, build func() error) error {
+	if err := used(tag); err != nil {
+		return err
+	}
 	if _, err := docker(ctx, "image", "inspect", "--format", "ok", tag); err == nil {
 		return nil
 	}
-	unlock, err := lock(strings.NewReplacer(":", "-", "/", "-").Replace(tag))
+	unlock, err := lock(fileName(tag))
 	if err != nil {
 		return err
 	}
@@ -133,9 +136,10 @@ func lock(name string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// bootstrap makes an image of a fresh Debian root with the packages and files.
-func bootstrap(ctx context.Context, tag, codename, packages string, files map[string]string) (err error) {
-	root, err := os.MkdirTemp("", "salvor-lab-root-")
+// bootstrap makes an image of a fresh Debian root with the packages and files. The root
+// is in the run's folder: what a killed process leaves goes with its run.
+func (l *Lab) bootstrap(ctx context.Context, tag, codename, packages string, files map[string]string) (err error) {
+	root, err := os.MkdirTemp(l.folder, "root-")
 	if err != nil {
 		return err
 	}

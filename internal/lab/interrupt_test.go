@@ -47,7 +47,7 @@ func TestEndedRunsLeaveNothing(t *testing.T) {
 	})
 	t.Run("killed: the next sweep does, and not before", func(t *testing.T) {
 		cmd, id := victim(t)
-		_, err := lab.Sweep(t.Context(), false)
+		_, err := lab.Sweep(t.Context())
 		must(t, err)
 		if !exists(id) {
 			t.Error("a living run was swept away")
@@ -56,7 +56,7 @@ func TestEndedRunsLeaveNothing(t *testing.T) {
 		if err := cmd.Wait(); err == nil {
 			t.Error("the killed process ended well")
 		}
-		removed, err := lab.Sweep(t.Context(), false)
+		removed, err := lab.Sweep(t.Context())
 		must(t, err)
 		if exists(id) { // another run may have been the first to sweep it away
 			t.Errorf("swept %v, want %s", removed, id)

@@ -2,11 +2,9 @@ package lab
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -20,7 +18,7 @@ import (
 // Options say how a lab is started.
 type Options struct {
 	Name string // part of the run id, for people; default "lab"
-	Keep bool   // outlive this process: only Down, Remove or Sweep(all) end it
+	Keep bool   // outlive this process: only Down, Remove or End end it
 	// Log receives one line for each slow step. Nil drops them.
 	Log func(format string, args ...any)
 }
@@ -47,8 +45,8 @@ type Lab struct {
 }
 
 // Start makes a lab: it sweeps what dead runs left, creates the network, the
-// operator's SSH key and the package cache. An interrupt or termination signal
-// takes the lab down before it ends the process.
+// operator's SSH key and the package cache. A signal to end (interrupt, termination, the
+// loss of its terminal) takes the lab down before it ends the process.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := Available(ctx); err != nil {
 		return nil, err
@@ -59,13 +57,11 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	var random [4]byte
-	rand.Read(random[:])
 	l := &Lab{
-		ID: "salvorlab-" + o.Name + "-" + hex.EncodeToString(random[:]), options: o, owner: kept, taken: 1,
+		ID: newID(o.Name), options: o, owner: kept, taken: 1,
 		hosts: map[string]*Host{}, signals: make(chan os.Signal, 1), done: make(chan struct{}),
 	}
-	if _, err := Sweep(ctx, false); err != nil {
+	if _, err := Sweep(ctx); err != nil {
 		o.Log("sweep dead labs: %v", err) // another run may be at it; this one does not need their names
 	}
 	if !o.Keep {
@@ -73,28 +69,25 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 		if l.owner, err = owner(); err != nil {
 			return nil, err
 		}
-		signal.Notify(l.signals, syscall.SIGINT, syscall.SIGTERM)
+		signal.Notify(l.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		go l.endOnSignal(context.WithoutCancel(ctx))
 	}
-	if err := l.start(ctx, binary.BigEndian.Uint32(random[:])); err != nil {
+	if err := l.start(ctx); err != nil {
 		return nil, errors.Join(err, l.Down(context.WithoutCancel(ctx)))
 	}
 	return l, nil
 }
 
-func (l *Lab) start(ctx context.Context, seed uint32) error {
+func (l *Lab) start(ctx context.Context) error {
 	var err error
-	if l.folder, err = runFolder(l.ID); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(l.folder, 0o700); err != nil {
+	if l.folder, err = newFolder(l.ID, l.owner); err != nil {
 		return err
 	}
 	keygen := []string{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator@" + l.ID, "-f", l.Key()}
 	if _, err := (process{argv: keygen}).run(ctx); err != nil {
 		return err
 	}
-	if err := l.createNetwork(ctx, seed); err != nil {
+	if err := l.createNetwork(ctx, rand.Uint32()); err != nil {
 		return err
 	}
 	return l.startApt(ctx)

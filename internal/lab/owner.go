@@ -2,13 +2,19 @@ package lab
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // The labels of everything a lab starts.
@@ -54,18 +60,23 @@ func alive(label string) bool {
 	return err == nil && now == label
 }
 
-// A Run is a lab found on the engine by its labels.
+// A Run is a lab found by the labels on the engine, or by its folder.
 type Run struct {
 	ID    string
 	Alive bool // its process still runs
 	Kept  bool // it was started to outlive its process
+
+	owner string
 }
 
-// Runs lists the labs that have containers, networks or volumes on the engine.
+// Runs lists the labs that have containers, networks or volumes on the engine, or a
+// folder.
 func Runs(ctx context.Context) ([]Run, error) {
+	owners, err := folders()
+	if err != nil {
+		return nil, err
+	}
 	format := fmt.Sprintf(`{{.Label %q}} {{.Label %q}}`, labelRun, labelOwner)
-	seen := map[string]bool{}
-	var runs []Run
 	for _, kind := range kinds {
 		out, err := docker(ctx, append(kind.list, "--filter", "label="+labelRun, "--format", format)...)
 		if err != nil {
@@ -73,11 +84,12 @@ func Runs(ctx context.Context) ([]Run, error) {
 		}
 		for line := range strings.Lines(out) {
 			id, owner, _ := strings.Cut(strings.TrimSpace(line), " ")
-			if !seen[id] {
-				seen[id] = true
-				runs = append(runs, Run{ID: id, Alive: alive(owner), Kept: owner == kept})
-			}
+			owners[id] = owner
 		}
+	}
+	var runs []Run
+	for _, id := range slices.Sorted(maps.Keys(owners)) {
+		runs = append(runs, Run{ID: id, Alive: alive(owners[id]), Kept: owners[id] == kept, owner: owners[id]})
 	}
 	return runs, nil
 }
@@ -124,11 +136,10 @@ func Remove(ctx context.Context, id string) error {
 	return errors.Join(append(errs, os.RemoveAll(folder))...)
 }
 
-// Sweep removes what dead processes left behind and returns the runs it removed.
-// Labs kept on purpose go only when all is set; those of living processes never.
-// Processes that sweep at once do so one after the other.
-func Sweep(ctx context.Context, all bool) ([]string, error) {
-	unlock, err := lock("sweep")
+// Sweep removes what dead processes left behind and returns the runs it removed. Labs
+// kept on purpose stay, see End. Processes that sweep at once do so one after the other.
+func Sweep(ctx context.Context) ([]string, error) {
+	unlock, err := lock(sweeping)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +150,7 @@ func Sweep(ctx context.Context, all bool) ([]string, error) {
 	}
 	var removed []string
 	for _, r := range runs {
-		if r.Alive || r.Kept && !all {
+		if r.Alive || r.Kept {
 			continue
 		}
 		if err := Remove(ctx, r.ID); err != nil {
@@ -148,6 +159,47 @@ func Sweep(ctx context.Context, all bool) ([]string, error) {
 		removed = append(removed, r.ID)
 	}
 	return removed, nil
+}
+
+// endLimit is how long a living process gets to take its own lab down.
+const endLimit = 2 * time.Minute
+
+// End takes one lab down, also one of another process. A process that still runs is asked to do
+// it, and ends with its lab.
+func End(ctx context.Context, id string) error {
+	runs, err := Runs(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(runs, func(r Run) bool { return r.ID == id })
+	if i < 0 {
+		return fmt.Errorf("there is no lab %s; salvorlab doctor lists them", id)
+	}
+	if err := runs[i].ask(ctx); err != nil {
+		return fmt.Errorf("end lab %s: %w", id, err)
+	}
+	return Remove(ctx, id)
+}
+
+// ask has the lab's process end, and waits until it has.
+func (r Run) ask(ctx context.Context) error {
+	if !r.Alive {
+		return nil
+	}
+	pid, _, _ := strings.Cut(r.owner, "-")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(n, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return until(ctx, endLimit, func(context.Context) error {
+		if alive(r.owner) {
+			return fmt.Errorf("process %d still runs", n)
+		}
+		return nil
+	})
 }
 
 // cacheFolder is where packages and built files are kept between runs.
@@ -165,19 +217,87 @@ func runFolder(id string) (string, error) {
 	return filepath.Join(runs, id), err
 }
 
-// Find returns the container of the named host among all labs that are up; two
-// labs with such a host are an error.
-func Find(ctx context.Context, host string) (container string, err error) {
-	out, err := docker(ctx, "ps", "--filter", "label="+labelHost+"="+host, "--format", "{{.Names}}")
+// sweeping is the lock under which runs are begun and swept: no folder is seen that does
+// not have its owner yet.
+const sweeping = "sweep"
+
+// ownerFile names the owner of a run's folder, as the labels do on the engine.
+const ownerFile = "owner"
+
+// newFolder makes the folder of a run.
+func newFolder(id, owner string) (string, error) {
+	unlock, err := lock(sweeping)
 	if err != nil {
 		return "", err
 	}
+	defer unlock()
+	dir, err := runFolder(id)
+	if err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, ownerFile), []byte(owner), 0o600)
+}
+
+// Scratch makes a folder for files of this process, which is removed by remove, or by
+// the next sweep after the process was killed.
+func Scratch(name string) (dir string, remove func() error, err error) {
+	me, err := owner()
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err = newFolder(newID(name), me)
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
+// newID names a run.
+func newID(name string) string {
+	var random [4]byte
+	rand.Read(random[:])
+	return "salvorlab-" + name + "-" + hex.EncodeToString(random[:])
+}
+
+// folders returns the owners of the runs that have a folder, "" where none is named.
+func folders() (map[string]string, error) {
+	dir, err := cacheFolder("runs")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	owners := map[string]string{}
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name(), ownerFile))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		owners[e.Name()] = string(content)
+	}
+	return owners, nil
+}
+
+// Find returns the named host of the lab with that id, or among all labs that are up where
+// id is ""; two labs with such a host are an error then. The host is another process's:
+// its power can be cut and given back, and programs can run on it.
+func Find(ctx context.Context, id, host string) (*Host, error) {
+	args := []string{"ps", "-a", "--filter", "label=" + labelHost + "=" + host, "--format", "{{.Names}}"}
+	if id != "" {
+		args = append(args, "--filter", "label="+labelRun+"="+id)
+	}
+	out, err := docker(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
 	switch found := strings.Fields(out); len(found) {
 	case 0:
-		return "", fmt.Errorf("no host %s is up", host)
+		return nil, fmt.Errorf("there is no host %s", host)
 	case 1:
-		return found[0], nil
+		return &Host{Name: host, container: found[0]}, nil
 	default:
-		return "", fmt.Errorf("%d hosts are called %s: %s", len(found), host, strings.Join(found, ", "))
+		return nil, fmt.Errorf("%d hosts are called %s: %s; --lab says which", len(found), host, strings.Join(found, ", "))
 	}
 }

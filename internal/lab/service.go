@@ -111,7 +111,7 @@ func dial(ctx context.Context, at netip.AddrPort) error {
 // internal/lab/<name>, and nothing else but what Dockerfile instructions change;
 // its tag is the hash of both.
 func (l *Lab) goImage(ctx context.Context, name string, changes ...string) (tag string, err error) {
-	root, err := os.MkdirTemp("", "salvor-lab-go-")
+	root, err := os.MkdirTemp(l.folder, "go-")
 	if err != nil {
 		return "", err
 	}

@@ -23,7 +23,8 @@ const (
 	Ramfs Kind = "ramfs"
 )
 
-// Usual returns where a Linux system has memory for its users' files.
+// Usual returns where a Linux system has memory for its users' files. macOS has no such
+// folder: New returns ErrNone there (docs/install.md).
 func Usual() []string {
 	return []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"}
 }

@@ -97,6 +97,15 @@ type Volume struct {
 
 // Rendered is a stack as hosts need it, before it is placed.
 type Rendered struct {
-	Project Project
-	Volumes []Volume // sorted by name
+	Project    Project
+	Volumes    []Volume          // sorted by name
+	Networks   []Network         // that its services are in, sorted by name
+	Containers map[string]string // services that start under a container_name, by that name
+}
+
+// Network is a Docker network of a stack.
+type Network struct {
+	Name     string // Docker's
+	External bool   // it is there before the stack, which does not make it
+	Position string // where the Compose file has it, for messages
 }

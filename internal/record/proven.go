@@ -123,38 +123,73 @@ func (r *Record) dropOlder(ctx context.Context, stack string, all []Proven, p Pr
 
 // Proven returns the newest proven snapshot of each of a stack's repositories, oldest
 // first. What says an epoch above the placement's does not count, and so does what no
-// host signed that had the stack at its epoch: that is ignored.
+// host signed that had the stack at its epoch: that is ignored. A note that was listed and is
+// gone when it is read has a newer one, so it is listed again: its repository is never left out.
 func (r *Record) Proven(ctx context.Context, stack string, epoch int) (found []Proven, ignored []Ignored, err error) {
+	gone := fmt.Errorf("%s: the record remote lists a note that it does not have", provenDir(stack))
+	ctx, cancel := context.WithTimeoutCause(ctx, visibleWithin, gone)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		found, ignored, err = r.provenNow(ctx, stack, epoch)
+		if !errors.Is(err, errReplaced) {
+			return found, ignored, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// errReplaced means that the only note of a repository was removed after it was listed.
+var errReplaced = errors.New("the note was replaced")
+
+// provenNow is one look of Proven, or errReplaced.
+func (r *Record) provenNow(ctx context.Context, stack string, epoch int) (found []Proven, ignored []Ignored, err error) {
 	all, err := r.provenNames(ctx, stack)
 	if err != nil {
 		return nil, nil, err
 	}
-	notes, known := r.notes(stack), map[string]bool{}
+	notes, known, replaced := r.notes(stack), map[string]bool{}, map[string]bool{}
 	for _, p := range slices.Backward(all) {
 		if p.Epoch > epoch || known[p.Repository] {
 			continue
 		}
-		path := provenDir(stack) + "/" + p.name()
-		content, passed, err := notes.open(ctx, ProvenKind, path, p.Epoch)
+		passed, err := notes.readProven(ctx, stack, &p)
 		switch {
 		case errors.Is(err, blob.ErrNotExist):
-			continue // its host has written the next one meanwhile
+			replaced[p.Repository] = true
 		case err != nil:
 			return nil, nil, err
 		case passed != nil:
 			ignored = append(ignored, *passed)
-			continue
+		default:
+			found, known[p.Repository] = append(found, p), true
 		}
-		var file provenFile
-		if err := decode(content, &file); err != nil {
-			ignored = append(ignored, Ignored{Path: path, Why: fmt.Sprintf("%s: %v", path, err)})
-			continue
+	}
+	for repository := range replaced {
+		if !known[repository] {
+			return nil, nil, errReplaced
 		}
-		p.At, p.Known, p.Key, p.Config = file.At, file.Known, file.Key, file.Config
-		found, known[p.Repository] = append(found, p), true
 	}
 	slices.Reverse(found)
 	return found, ignored, nil
+}
+
+// readProven reads what the note of p's name says into p, or returns why it does not count.
+func (n *notes) readProven(ctx context.Context, stack string, p *Proven) (*Ignored, error) {
+	path := provenDir(stack) + "/" + p.name()
+	content, passed, err := n.open(ctx, ProvenKind, path, p.Epoch)
+	if err != nil || passed != nil {
+		return passed, err
+	}
+	var file provenFile
+	if err := decode(content, &file); err != nil {
+		return &Ignored{Path: path, Why: fmt.Sprintf("%s: %v", path, err)}, nil
+	}
+	p.At, p.Known, p.Key, p.Config = file.At, file.Known, file.Key, file.Config
+	return nil, nil
 }
 
 func (r *Record) provenNames(ctx context.Context, stack string) ([]Proven, error) {

@@ -107,3 +107,51 @@ func TestARecordThatListsLateKnowsWhatItKnew(t *testing.T) {
 		})
 	}
 }
+
+// replacing is a store in which the first note that is read is replaced a moment before.
+type replacing struct {
+	blobtest.Memory
+	replace func()
+}
+
+func (s *replacing) Get(ctx context.Context, p string, offset, length int64) (io.ReadCloser, error) {
+	if replace := s.replace; replace != nil && strings.HasPrefix(p, "proven/") {
+		s.replace = nil
+		replace()
+	}
+	return s.Memory.Get(ctx, p, offset, length)
+}
+
+// TestANoteThatIsReplacedWhileItIsReadIsFoundAgain: the record is never empty between two notes.
+// One that is listed forever, and can't be read, is an error and not an empty record.
+func TestANoteThatIsReplacedWhileItIsReadIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &replacing{}
+		r := trusting(store)
+		note := func(seq int, id string) Proven {
+			return Proven{Epoch: 1, Seq: seq, Repository: "aa01", Snapshot: strings.Repeat(id, 64)}
+		}
+		prove := func(p Proven) {
+			if err := r.Prove(t.Context(), "notes", p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		prove(note(1, "1"))
+		store.replace = func() { prove(note(2, "2")) }
+		got, _, err := r.Proven(t.Context(), "notes", 1)
+		if err != nil || len(got) != 1 || got[0].Seq != 2 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		r = trusting(&stale{})
+		if got, _, err := r.Proven(t.Context(), "notes", 1); err == nil {
+			t.Errorf("what can't be read is %+v", got)
+		}
+	})
+}
+
+// stale is a store that lists a note which it does not have.
+type stale struct{ blobtest.Memory }
+
+func (s *stale) List(context.Context, string) ([]blob.Object, error) {
+	return []blob.Object{{Path: "1-1-aa01-" + strings.Repeat("1", 64) + ".json"}}, nil
+}

@@ -13,3 +13,28 @@ func TestOlder(t *testing.T) {
 		}
 	}
 }
+
+func TestReplaces(t *testing.T) {
+	const older, newer = "0.1.0+20261101000000.aaaaaaaaaaaa", "0.1.0+20261129074500.bbbbbbbbbbbb"
+	cases := map[string]struct {
+		own, there string
+		want       bool
+	}{
+		"the same":                 {newer, newer, false},
+		"an older build":           {newer, older, true},
+		"a newer build":            {older, newer, false},
+		"an older release":         {"0.2.0+20250101000000.aaaaaaaaaaaa", newer, true},
+		"a newer release":          {newer, "0.2.0+20250101000000.aaaaaaaaaaaa", false},
+		"of the same second":       {"0.1.0+20261129074500.cccccccccccc", newer, true},
+		"theirs was made by hand":  {older, "0.1.0+dev", true},
+		"ours was made by hand":    {"0.1.0+dev", newer, true},
+		"both were made by hand":   {"0.1.0+dev", "0.1.0+dev", false},
+		"before builds had a time": {older, "0.1.0+1a2b3c4d5e6f", true},
+		"not a version":            {older, "what?", true},
+	}
+	for name, c := range cases {
+		if got := Replaces(c.own, c.there); got != c.want {
+			t.Errorf("%s: Replaces(%q, %q) = %v", name, c.own, c.there, got)
+		}
+	}
+}

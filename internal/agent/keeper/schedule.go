@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
@@ -70,8 +71,7 @@ func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 
 // Schedule says when a stack's next snapshot is due, nil where none ever is.
 func (k *Keeper) Schedule(spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
-	local := k.Local(st.Name)
-	if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.At(spec, st).Attempt().InProgress() {
+	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 {
 		return nil
 	}
 	asked := shortest(st)
@@ -89,6 +89,13 @@ func (k *Keeper) Schedule(spec agentapi.Host, st agentapi.Stack) *agentapi.Sched
 		s.Next = s.Next.Add(s.Every)
 	}
 	return s
+}
+
+// RunsHere reports whether a stack runs here at its epoch, by what is noted, and is not between
+// two versions.
+func (k *Keeper) RunsHere(s *here.Stack) bool {
+	local := k.Local(s.Name)
+	return !s.Stopped && !local.Lost && !local.ReleasedAt(s.Epoch) && local.Epoch == s.Epoch && !s.Attempt().InProgress()
 }
 
 // interval is how often a stack's snapshots are taken, 0 for never.

@@ -26,8 +26,12 @@ func (g *Guard) Fence(ctx context.Context, name, reason string) error {
 		return err
 	}
 	defer lock.Release()
+	return g.fenceLocked(ctx, name, reason)
+}
+
+// fenceLocked is Fence under the stack's lock: anyone who held it may have started the stack.
+func (g *Guard) fenceLocked(ctx context.Context, name, reason string) error {
 	local := g.h.Local(name)
-	// anyone who held the lock may have started it
 	if err := errors.Join(g.stopNow(ctx, name), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
@@ -45,7 +49,30 @@ func (g *Guard) stopNow(ctx context.Context, name string) error {
 	return nil
 }
 
-// Enforce looks once and stops every stack that is lost, all at the same time.
+// outdated reports that what runs here is of a placement before another host's: the stack was
+// taken over and has been given back, and this host learned of neither.
+func (g *Guard) outdated(name string, v record.Verdict) bool {
+	local := g.h.Local(name)
+	return v.State == record.Own && !local.Lost && local.Epoch > 0 && v.Epoch > local.Epoch+1
+}
+
+// stopOutdated stops a stack that runs with data from before another host had it. It waits for
+// the stack's lock first: an apply that has it brings the newest data, and what it starts runs on.
+func (g *Guard) stopOutdated(ctx context.Context, name string, v record.Verdict) error {
+	reason := fmt.Sprintf("placed here again at epoch %d after another host may have had it: the data here may be older, and salvor apply brings the newest", v.Epoch)
+	lock, err := g.h.LockStack(ctx, name, here.Daemon, reason)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if !g.outdated(name, v) {
+		return nil
+	}
+	return g.fenceLocked(ctx, name, reason)
+}
+
+// Enforce looks once and stops every stack that is lost, or that runs with the data of an
+// earlier placement, all at the same time.
 func (g *Guard) Enforce(ctx context.Context) error {
 	spec, err := g.h.ReadSpec()
 	if err != nil {
@@ -57,6 +84,10 @@ func (g *Guard) Enforce(ctx context.Context) error {
 	for i, st := range spec.Stacks {
 		all.Go(func() {
 			v := verdicts[st.Name]
+			if g.outdated(st.Name, v) {
+				errs[i] = g.stopOutdated(ctx, st.Name, v)
+				return
+			}
 			if v.State != record.Lost {
 				return
 			}

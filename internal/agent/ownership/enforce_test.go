@@ -113,6 +113,31 @@ func TestOwnersRunOn(t *testing.T) {
 	}
 }
 
+// TestWhatRunsFromBeforeAnotherHostIsStopped: alpha was cut off while beta had the stack, and is
+// given it back before it hears of anything. It runs with the data from before, so it stops
+// until an apply has brought the newest; a host that was only given the next epoch runs on.
+func TestWhatRunsFromBeforeAnotherHostIsStopped(t *testing.T) {
+	for epoch, runs := range map[int]bool{2: true, 3: false} {
+		remote := t.TempDir()
+		alpha := heretest.NewGuarded(t, "alpha", remote, "", 1)
+		alpha.Starts(t)
+		heretest.Claim(t, remote, record.Claim{Epoch: epoch, Host: "alpha", Key: alpha.Recipient()})
+		who := New(alpha.Host, AskWithin)
+		defer who.Close(t.Context())
+		if err := who.Enforce(t.Context()); err != nil || alpha.Engine.Running(heretest.Notes) != runs {
+			t.Errorf("at epoch %d it runs: %v, %v", epoch, !runs, err)
+		}
+		if local := alpha.Local(heretest.Notes); local.Lost == runs {
+			t.Errorf("at epoch %d: %+v", epoch, local)
+		}
+		alpha.Spec.Stacks[0].Epoch = epoch
+		alpha.Starts(t) // as an apply does
+		if err := who.Enforce(t.Context()); err != nil || !alpha.Engine.Running(heretest.Notes) {
+			t.Errorf("what an apply started at epoch %d was stopped: %v", epoch, err)
+		}
+	}
+}
+
 // TestAHostFollowsTheRecord is fault D6: a host with the settings of before a move of
 // the record reads claims at the new place where its seals lead there, and else none.
 func TestAHostFollowsTheRecord(t *testing.T) {

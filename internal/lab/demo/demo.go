@@ -35,13 +35,32 @@ type demo struct {
 	world              *world.World
 	images             world.Images
 	alpha, beta, gamma *lab.Host
+	lost               bool // alpha was, and gamma has its stacks
 }
 
-// Run prints the demo to out and removes everything again. It returns nil only if
-// every row is there at the end.
-func Run(ctx context.Context, out *os.File) (err error) {
+// need is what the demo takes of the disk: measured from nothing cached.
+func need() lab.Need { return lab.Need{Engine: 6 << 30, Cache: 2 << 30} }
+
+// Run prints the demo to out and takes its hosts down again; with keep a person gets a
+// prompt before. It returns nil only if every row is there at the end.
+func Run(ctx context.Context, out *os.File, keep bool) error {
+	return onStage(ctx, out, "Salvor: your hosts don't matter. One of them is about to die.", func(d *demo) error {
+		if err := d.story(ctx); err != nil || !keep {
+			return err
+		}
+		return d.play(ctx)
+	})
+}
+
+// onStage starts the lab of a story, and takes it down when the story is over.
+func onStage(ctx context.Context, out *os.File, title string, story func(*demo) error) (err error) {
 	d := &demo{screen: newScreen(out)}
-	d.title("Salvor: your hosts don't matter. One of them is about to die.")
+	d.title(title)
+	space, err := lab.Space(ctx, need())
+	if err != nil {
+		return err
+	}
+	d.aside("%s", space)
 	d.say("Starting three clean Debian 13 hosts, a Git host, an image registry and a\nremote for snapshots. The first run also builds their images: a few minutes.")
 	if d.lab, err = lab.Start(ctx, lab.Options{Name: "demo", Log: d.aside}); err != nil {
 		return err
@@ -50,13 +69,26 @@ func Run(ctx context.Context, out *os.File) (err error) {
 		d.say("Taking everything down.")
 		err = errors.Join(err, d.lab.Down(context.WithoutCancel(ctx)))
 		if err == nil {
-			d.aside("done; the Docker engine and the images stay for the next run")
+			d.aside("done: hosts, network and files of this run are removed; the Docker engine,\nits images and downloaded packages stay for the next run")
 		}
 	}()
-	for _, chapter := range []func(context.Context) error{d.surroundings, d.fleet, d.deploy} {
-		if err := chapter(ctx); err != nil {
+	return story(d)
+}
+
+// acts plays several parts of a story, one after the other.
+func acts(ctx context.Context, all ...func(context.Context) error) error {
+	for _, act := range all {
+		if err := act(ctx); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// story loses a host and compares what its stacks held with what they hold then.
+func (d *demo) story(ctx context.Context) error {
+	if err := acts(ctx, d.surroundings, d.fleet, d.deploy); err != nil {
+		return err
 	}
 	before, err := d.written(ctx)
 	if err != nil {
@@ -69,6 +101,7 @@ func Run(ctx context.Context, out *os.File) (err error) {
 	if err != nil {
 		return err
 	}
+	d.lost = true
 	return d.compare(ctx, before, took)
 }
 

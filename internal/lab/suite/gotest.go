@@ -13,7 +13,7 @@ import (
 // goTest runs go test and prints what failed. A test that fails is not an error.
 func (s *suite) goTest(ctx context.Context, env []string, args ...string) (results, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), "GOTMPDIR="+s.folder), env...)
 	cmd.Stderr = s.Err
 	// a group of its own, so that an interrupt reaches the tests and not only go:
 	// they take their lab down before they end

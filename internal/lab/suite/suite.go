@@ -5,6 +5,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,10 +38,15 @@ const (
 	freeLimit    = "-timeout=45m"
 )
 
+// Need is what all tests take of the disk: measured from nothing cached, with three labs
+// at a time.
+func Need() lab.Need { return lab.Need{Engine: 12 << 30, Cache: 5 << 30} }
+
 type suite struct {
 	Options
-	until time.Time // no test with a lab begins after it; zero for no bound
-	queue *queue
+	folder string    // for what go compiles
+	until  time.Time // no test with a lab begins after it; zero for no bound
+	queue  *queue
 
 	mu      sync.Mutex // guards what follows, and Out
 	results results
@@ -57,6 +63,11 @@ func Run(ctx context.Context, o Options) (passed bool, err error) {
 	if o.Budget > 0 {
 		s.until = time.Now().Add(o.Budget)
 	}
+	remove, err := s.prepare(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
 	began := time.Now()
 	if err := s.quick(ctx); err != nil {
 		return false, err
@@ -68,6 +79,25 @@ func Run(ctx context.Context, o Options) (passed bool, err error) {
 	err = s.withLabs(ctx)
 	s.report()
 	return err == nil && !s.results.failed(), err
+}
+
+// prepare removes what dead runs left, makes sure that there is space for this one, and
+// makes the folder for what is compiled, which remove removes.
+func (s *suite) prepare(ctx context.Context) (remove func() error, err error) {
+	if lab.Available(ctx) == nil { // withLabs says why not
+		for _, tidy := range []func(context.Context) ([]string, error){lab.Sweep, lab.Prune} {
+			if _, err := tidy(ctx); err != nil {
+				s.Log("remove what is not used any more: %v", err)
+			}
+		}
+		space, err := lab.Space(ctx, Need())
+		if err != nil {
+			return nil, err
+		}
+		s.Log("%s", space)
+	}
+	s.folder, remove, err = lab.Scratch("tests")
+	return remove, err
 }
 
 // quick runs all tests; those that need a lab are skipped for later.
@@ -128,7 +158,7 @@ func (s *suite) withLabs(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := lab.Sweep(ctx, false); err != nil {
+	if _, err := lab.Sweep(ctx); err != nil {
 		s.Log("sweep what ended tests left behind: %v", err)
 	}
 	return nil

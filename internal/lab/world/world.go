@@ -242,6 +242,14 @@ func (w *World) environ() []string {
 	return []string{"HOME=" + w.home, "PATH=" + filepath.Dir(w.salvor) + ":" + os.Getenv("PATH"), "GIT_SSH_COMMAND=" + ssh, "TERM=" + os.Getenv("TERM"), "NO_COLOR=" + os.Getenv("NO_COLOR")}
 }
 
+// Person is the environment of the operator as a person who types, with the folder tools
+// first in PATH: salvor asks, and needs no passphrase.
+func (w *World) Person(tools string) []string {
+	return append(w.environ(),
+		"PATH="+tools+":"+filepath.Dir(w.salvor)+":"+os.Getenv("PATH"), "LANG="+os.Getenv("LANG"),
+		"SALVOR_PASSPHRASE_FILE="+filepath.Join(w.home, "passphrase"), "SALVOR_SSH_KEY="+w.Lab.Key())
+}
+
 func (w *World) command(ctx context.Context, dir string, in io.Reader, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, w.environ(), in

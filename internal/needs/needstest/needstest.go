@@ -134,8 +134,10 @@ func (f *Fleet) OpenAs(t *testing.T, identityFile string, which checkout.Files) 
 	t.Cleanup(func() { _ = c.Close() })
 	id := identity.New(c, identity.Options{
 		Identity: identityFile, Ask: func(ask func()) { ask() }, Sink: progress.Discard(),
-		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
-		Allow:      func(context.Context, string, []string) (string, error) { return f.Dir, nil },
+		Passphrase: func(string, int) (secret.Value, error) {
+			return secret.Value{}, errors.New("no passphrase is asked for")
+		},
+		Allow: func(context.Context, string, []string) (string, error) { return f.Dir, nil },
 	})
 	stacks, err := render(t.Context(), c, id)
 	if err != nil {

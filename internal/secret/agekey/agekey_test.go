@@ -76,9 +76,7 @@ func protected(t *testing.T, key Key) string {
 	return write(t, filepath.Join(t.TempDir(), "home.age"), content)
 }
 
-func answer(s string) func() (secret.Value, error) {
-	return func() (secret.Value, error) { return secret.NewString(s), nil }
-}
+func answer(s string) func(int) (secret.Value, error) { return One(secret.NewString(s)) }
 
 func TestTheAgeProgramReadsWhatWeWriteAndTheReverse(t *testing.T) {
 	age := program(t, "age")
@@ -132,7 +130,7 @@ func TestTheAgeProgramReadsAProtectedIdentity(t *testing.T) {
 func TestOpenIsLazyAndAsksOnce(t *testing.T) {
 	key := mustKey(t)
 	asked := 0
-	f, err := Open(protected(t, key), FileOptions{Passphrase: func() (secret.Value, error) {
+	f, err := Open(protected(t, key), FileOptions{Passphrase: func(int) (secret.Value, error) {
 		asked++
 		return secret.NewString(rightPass), nil
 	}})
@@ -165,7 +163,7 @@ func TestWhatCannotBeUnlocked(t *testing.T) {
 		"wrong passphrase": {Passphrase: answer("wrong-" + canary)},
 		"empty passphrase": {Passphrase: answer("")},
 		"nobody to ask":    {},
-		"asking fails":     {Passphrase: func() (secret.Value, error) { return secret.Value{}, errors.New("no terminal") }},
+		"asking fails":     {Passphrase: func(int) (secret.Value, error) { return secret.Value{}, errors.New("no terminal") }},
 	}
 	for name, opts := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -197,6 +195,38 @@ func wantLocked(t *testing.T, err error) {
 	}
 	if err != nil && strings.Contains(err.Error(), canary) {
 		t.Errorf("the error shows a secret: %v", err)
+	}
+}
+
+// TestAWrongPassphraseIsAskedForAgain until the file opens or there is none left, and an
+// empty line is one of the wrong ones.
+func TestAWrongPassphraseIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	path := protected(t, mustKey(t))
+	for want, typed := range map[string][]string{
+		"":                    {"wrong", "", rightPass, "never asked"},
+		"wrong passphrase":    {"wrong", "", "wrong again"},
+		"no passphrase given": {""},
+	} {
+		asked := 0
+		f, err := Open(path, FileOptions{Passphrase: func(wrong int) (secret.Value, error) {
+			if asked++; wrong != asked-1 {
+				t.Errorf("asked %d times, told of %d wrong ones", asked, wrong)
+			}
+			if wrong == len(typed) {
+				return secret.Value{}, ErrNoOther
+			}
+			return secret.NewString(typed[wrong]), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Identities()
+		if want == "" && (err != nil || asked != 3) {
+			t.Errorf("%q: %v after %d", typed, err, asked)
+		} else if want != "" && (!errors.Is(err, secret.ErrLocked) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %s", typed, err, want)
+		}
 	}
 }
 

@@ -59,6 +59,9 @@ func Decrypt(name string, data []byte, ring Keyring) (secret.Value, error) {
 	if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
 		return secret.Value{}, fmt.Errorf("%s: encrypted to other keys, not this one: %w", name, secret.ErrLocked)
 	}
+	if errors.Is(err, secret.ErrLocked) { // a key that is held elsewhere
+		return secret.Value{}, fmt.Errorf("%s: %w", name, err)
+	}
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("%s: damaged: %w", name, err)
 	}

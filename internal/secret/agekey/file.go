@@ -58,10 +58,24 @@ func protect(identities, passphrase secret.Value, work WorkFactor) ([]byte, erro
 
 // FileOptions say how to unlock an identity file.
 type FileOptions struct {
-	// Passphrase is asked for when the file is needed and encrypted.
-	Passphrase func() (secret.Value, error)
+	// Passphrase is asked for when the file is needed and encrypted, and again while what
+	// it returned does not open the file: wrong counts those. ErrNoOther ends that.
+	Passphrase func(wrong int) (secret.Value, error)
 	// UI answers age plugins; nil refuses plugin identities.
 	UI *plugin.ClientUI
+}
+
+// ErrNoOther means that there is no passphrase to try after the wrong ones.
+var ErrNoOther = errors.New("no other passphrase")
+
+// One returns the passphrase to try when there is just this one.
+func One(passphrase secret.Value) func(wrong int) (secret.Value, error) {
+	return func(wrong int) (secret.Value, error) {
+		if wrong > 0 {
+			return secret.Value{}, ErrNoOther
+		}
+		return passphrase, nil
+	}
 }
 
 // A File is an operator's identity file: a Keyring that asks for the
@@ -87,6 +101,19 @@ func Open(path string, opts FileOptions) (*File, error) {
 		return nil, err
 	}
 	return &File{path: path, data: data, opts: opts}, nil
+}
+
+// Path returns where the file is.
+func (f *File) Path() string { return f.path }
+
+// Content returns the file as it was read.
+func (f *File) Content() []byte { return f.data }
+
+// Plain decrypts the file, as the first passphrase that opens it does; nothing is kept.
+func (f *File) Plain() (secret.Value, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.plain()
 }
 
 // Protected reports whether the file is encrypted.
@@ -150,6 +177,7 @@ func (f *File) Protect(passphrase secret.Value) error {
 	return nil
 }
 
+// plain decrypts the file with the first passphrase that opens it.
 func (f *File) plain() (secret.Value, error) {
 	if !f.Protected() {
 		return secret.New(f.data), nil
@@ -157,19 +185,32 @@ func (f *File) plain() (secret.Value, error) {
 	if f.opts.Passphrase == nil {
 		return secret.Value{}, fmt.Errorf("%s: needs its passphrase: %w", f.path, secret.ErrLocked)
 	}
-	phrase, err := f.opts.Passphrase()
-	if err != nil {
-		return secret.Value{}, fmt.Errorf("%s: %w: %w", f.path, secret.ErrLocked, err)
+	last := secret.Value{}
+	for wrong := 0; ; wrong++ {
+		phrase, err := f.opts.Passphrase(wrong)
+		switch {
+		case errors.Is(err, ErrNoOther):
+			return secret.Value{}, f.notOpenedBy(last)
+		case err != nil:
+			return secret.Value{}, fmt.Errorf("%s: %w: %w", f.path, secret.ErrLocked, err)
+		}
+		last = phrase
+		if phrase.IsZero() {
+			continue
+		}
+		plain, err := Decrypt(f.path, f.data, Passphrase(phrase))
+		if !errors.Is(err, secret.ErrLocked) {
+			return plain, err
+		}
 	}
+}
+
+func (f *File) notOpenedBy(phrase secret.Value) error {
 	if phrase.IsZero() {
-		return secret.Value{}, fmt.Errorf("%s: no passphrase given: %w", f.path, secret.ErrLocked)
+		return fmt.Errorf("%s: no passphrase given: %w", f.path, secret.ErrLocked)
 	}
-	plain, err := Decrypt(f.path, f.data, Passphrase(phrase))
-	if errors.Is(err, secret.ErrLocked) {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it "+
-			"again; if you lost it, the recovery key opens everything: --identity CARD")
-	}
-	return plain, err
+	return fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it "+
+		"again; if you lost it, the recovery key opens everything: --identity CARD")
 }
 
 // Passphrase returns the keyring that opens files encrypted with a passphrase.

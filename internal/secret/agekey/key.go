@@ -25,6 +25,23 @@ type Keyring interface {
 	Identities() ([]age.Identity, error)
 }
 
+// Held is an identity whose private half another process has.
+type Held interface {
+	age.Identity
+	Recipient() string
+}
+
+// RecipientOf returns the recipient of an identity; a plugin's can't be named.
+func RecipientOf(id age.Identity) (recipient string, named bool) {
+	switch id := id.(type) {
+	case *age.X25519Identity:
+		return id.Recipient().String(), true
+	case Held:
+		return id.Recipient(), true
+	}
+	return "", false
+}
+
 // Generate makes a new key.
 func Generate() (Key, error) {
 	id, err := age.GenerateX25519Identity()

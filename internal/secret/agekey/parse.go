@@ -12,6 +12,9 @@ import (
 	"filippo.io/age/plugin"
 )
 
+// ErrPlugin means that a plugin has the key, where no plugin may run.
+var ErrPlugin = errors.New("age plugins only work on the operator's computer")
+
 // maxLine bounds a line of an identity or recipients file: plugin encodings are
 // long, but none comes near.
 const maxLine = 64 << 10
@@ -81,7 +84,7 @@ func parseIdentity(line string, ui *plugin.ClientUI) (age.Identity, error) {
 	switch {
 	case strings.HasPrefix(line, "AGE-PLUGIN-"):
 		if ui == nil {
-			return nil, errors.New("age plugins only work on the operator's computer")
+			return nil, ErrPlugin
 		}
 		if id, err := plugin.NewIdentity(line, ui); err == nil {
 			return id, nil

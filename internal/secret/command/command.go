@@ -112,7 +112,7 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 	if err != nil {
 		return secret.Value{}, err
 	}
-	value, err := p.run(ctx, dir, program)
+	value, err := program.Print(ctx, p.opts.Run, p.opts.Prompts, dir)
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("secret %s: %w", name, err)
 	}
@@ -120,16 +120,18 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 	return value, nil
 }
 
-func (p *Programs) run(ctx context.Context, dir string, program Program) (secret.Value, error) {
+// Print runs the program in a folder and returns what it prints, as Open does. prompts
+// gets what it writes to standard error, nil for no one.
+func (p Program) Print(ctx context.Context, run Runner, prompts io.Writer, dir string) (secret.Value, error) {
 	stdout := &bounded{}
-	out, err := p.opts.Run.Run(ctx, machine.Cmd{Argv: program.Argv, Dir: dir, Stdout: stdout, Stderr: p.opts.Prompts, Timeout: program.Timeout})
+	out, err := run.Run(ctx, machine.Cmd{Argv: p.Argv, Dir: dir, Stdout: stdout, Stderr: prompts, Timeout: p.Timeout})
 	defer clear(stdout.kept)
-	name := path.Base(program.Argv[0])
+	name := path.Base(p.Argv[0])
 	switch {
 	case errors.Is(err, errTooLong):
 		return secret.Value{}, fmt.Errorf("%s: %w", name, errTooLong)
 	case err != nil:
-		return secret.Value{}, explain(ctx, name, program, out, err)
+		return secret.Value{}, explain(ctx, name, p, out, err)
 	}
 	value := bytes.TrimSuffix(bytes.TrimSuffix(stdout.kept, []byte("\n")), []byte("\r"))
 	switch {

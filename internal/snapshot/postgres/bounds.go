@@ -94,7 +94,8 @@ func (d *dumpFile) hasRoom(more int64) error {
 	if err := unix.Fstatfs(int(d.file.Fd()), &st); err != nil {
 		return err
 	}
-	free, least := int64(st.Bavail)*st.Bsize, min(reserve, int64(st.Blocks)*st.Bsize/20)
+	block := int64(st.Bsize) //nolint:unconvert // of another type on macOS, which the operator's half is built for
+	free, least := int64(st.Bavail)*block, min(reserve, int64(st.Blocks)*block/20)
 	if free-more < least {
 		return fmt.Errorf("%w: the dump was stopped, since it would leave less than %d MiB", ErrNoRoom, least>>20)
 	}

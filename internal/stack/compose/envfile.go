@@ -2,6 +2,7 @@ package compose
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -73,9 +74,10 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
-		if f.Path, err = l.onDisk(repoPath); err != nil {
+		if f.Path, err = l.onDisk(repoPath, f.Format); err != nil {
 			return false, err
 		}
+		f.Format = ""
 		files = append(files, f)
 	}
 	s.EnvFiles = files
@@ -139,12 +141,25 @@ func (l *load) repoPaths(files []types.EnvFile) []string {
 	return paths
 }
 
-// onDisk returns where compose-go can read an env file. One that is replaced
-// goes to a temporary file: what takes the place of an env file is not secret.
-func (l *load) onDisk(repoPath string) (string, error) {
+// rawFormat is the format of env files that Compose adds to those of compose-go.
+const rawFormat = "raw"
+
+// onDisk returns where compose-go can read an env file. One that is replaced or has another
+// format goes to a temporary file: what takes the place of an env file is not secret.
+func (l *load) onDisk(repoPath, format string) (string, error) {
 	content, replaced := l.Replaced[repoPath]
-	if !replaced {
+	if !replaced && format == "" {
 		return filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)), nil
+	}
+	if format != "" && format != rawFormat {
+		return "", fmt.Errorf("env_file %s has the format %s, and Compose knows raw and its own", repoPath, format)
+	}
+	if format == rawFormat {
+		var err error
+		if content, err = l.readRepo(repoPath); err != nil {
+			return "", err
+		}
+		content = fromRaw(content, func(name string) (string, bool) { v, set := l.env[name]; return v, set })
 	}
 	f, err := os.CreateTemp("", "salvor-env-")
 	if err != nil {

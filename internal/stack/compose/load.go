@@ -56,16 +56,17 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if l.project, err = l.resolve(ctx); err != nil {
 		return nil, nil, l.because(err)
 	}
+	started{l}.nothing()
 	mounts, err := classifier{l}.classify()
 	if err != nil {
 		return nil, nil, err
 	}
-	rendered, err := renderer{l}.render(mounts)
-	if err != nil {
+	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers()}
+	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
 	finding.Sort(l.findings)
-	return &project.Rendered{Project: rendered, Volumes: mounts.volumes()}, l.findings, nil
+	return all, l.findings, nil
 }
 
 // load is the work of one Load.
@@ -186,7 +187,7 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 		return nil, err
 	}
 	details := types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: files, Environment: maps.Clone(l.env)}
-	project, err := loader.LoadWithContext(ctx, details, func(o *loader.Options) {
+	project, err := loadProject(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(l.Stack.Name, true)
 		o.ResolvePaths = false
 		o.SkipNormalization = true
@@ -238,6 +239,9 @@ func (l *load) at(err error) error {
 // because is at for a project that does not resolve: where a variable is set
 // nowhere, that is the reason, whatever became of it.
 func (l *load) because(err error) error {
+	if keys := marks(err.Error()); len(keys) > 0 {
+		return fault.WithHint(l.at(err), fmt.Sprintf("%s is a secret, whose value can't be here: write a plain one into %s/stack.env under another name", keys[0], l.Stack.Dir))
+	}
 	finding.Sort(l.findings)
 	for _, f := range l.findings {
 		switch {

@@ -91,7 +91,11 @@ func (l *load) ignoredSettings() {
 	}
 }
 
-// ignoredBelow reports the ignored files of a folder that is mounted from Git.
+// maxNamed is how many ignored files of a folder are looked for.
+const maxNamed = 3
+
+// ignoredBelow reports the ignored files of a folder that is mounted from Git. None is
+// opened, and the first few are enough: there may be a stack's whole data.
 func (l *load) ignoredBelow(pos, repoPath string) {
 	if l.WorkTree == "" {
 		return
@@ -105,11 +109,19 @@ func (l *load) ignoredBelow(pos, repoPath string) {
 		if rel, err := filepath.Rel(l.WorkTree, p); err == nil && l.aside(filepath.ToSlash(rel)) {
 			left = append(left, filepath.ToSlash(rel))
 		}
+		if len(left) > maxNamed {
+			return fs.SkipAll
+		}
 		return nil
 	})
-	if len(left) > 0 {
-		l.notInGit(finding.Warning, pos, fmt.Sprintf("hosts get %s from Git without %s, which Git ignores", repoPath, some(left)), fixForFile(left[0]))
+	if len(left) == 0 {
+		return
 	}
+	names := strings.Join(left[:min(len(left), maxNamed)], ", ")
+	if len(left) > maxNamed {
+		names += " and more"
+	}
+	l.notInGit(finding.Warning, pos, fmt.Sprintf("hosts get %s from Git without %s, which Git ignores", repoPath, names), fixForFile(left[0]))
 }
 
 // fileNotInGit reports a mount of one file that Git does not have: the engine would

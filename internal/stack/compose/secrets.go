@@ -140,7 +140,7 @@ func (r renderer) keyOf(name string) (string, error) {
 	if decl.File != "" {
 		repoPath, inside := r.load.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !inside || !within("secrets", repoPath) {
-			return "", r.load.fail(pos, "secret %s: %s is not below secrets/, where files are encrypted", name, decl.File)
+			return "", fault.WithHint(r.load.fail(pos, "secret %s: the file %s is not encrypted", name, decl.File), r.encrypting(name, decl.File))
 		}
 		if _, exists := r.load.stat(repoPath); !exists {
 			return "", r.load.fail(pos, "secret %s: %s is not in Git", name, repoPath)
@@ -159,6 +159,16 @@ func (r renderer) keyOf(name string) (string, error) {
 		return "", fault.WithHint(r.load.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, r.load.Stack.Name, key, near), fmt.Sprintf("salvor secret set %s/%s", r.load.Stack.Name, key))
 	}
 	return key, nil
+}
+
+// encrypting is how a plain file becomes a secret of the fleet under a name that no other
+// stack's has.
+func (r renderer) encrypting(name, file string) string {
+	if repoPath, inside := r.load.inRepo(file); inside && !path.IsAbs(file) {
+		file = repoPath
+	}
+	own := r.load.Stack.Name + "_" + name
+	return fmt.Sprintf("salvor secret set %s <%s, then write %s: {external: true, name: %s} here and delete the file", own, file, name, own)
 }
 
 // fleetSecret returns the file of the secret that `salvor secret set` keeps
