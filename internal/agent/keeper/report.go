@@ -17,31 +17,13 @@ import (
 // that the operator never hears of it. What can't be written now is written by ReportDue, or
 // after the next snapshot. The caller holds the stack's lock.
 func (k *Keeper) Report(ctx context.Context, s *here.Stack, images map[string]string, born map[string]time.Time, wish string) {
-	if err := k.report(ctx, s, images, born, wish); err != nil {
-		k.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
-	}
+	k.noteUnreported(s, report{k, s}.write(ctx, learned{born: born, images: images, wish: wish}))
 }
 
-func (k *Keeper) report(ctx context.Context, s *here.Stack, images map[string]string, born map[string]time.Time, wish string) error {
-	fact := record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
-	rec, err := s.Access.Record(ctx, s.Spec.Record)
+func (k *Keeper) noteUnreported(s *here.Stack, err error) {
 	if err != nil {
-		return err
+		k.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
 	}
-	_, err = rec.AppendFact(ctx, s.Name, fact)
-	if err = errors.Join(err, rec.Close(ctx)); err != nil {
-		return err
-	}
-	local := k.Local(s.Name)
-	if local.Epoch != s.Epoch {
-		return nil
-	}
-	local.Reported = local.Reported || len(born) > 0
-	local.Wish = cmp.Or(wish, local.Wish)
-	if len(images) > 0 {
-		local.Images = images
-	}
-	return k.SaveLocal(s.Name, local)
 }
 
 // ReportDue reports what the record lacks of the stacks that run here, and makes no remote
@@ -53,74 +35,105 @@ func (k *Keeper) ReportDue(ctx context.Context, watch *ownership.Guard) error {
 	}
 	var errs []error
 	for _, st := range spec.Stacks {
-		s := k.At(spec, st)
-		if k.RunsHere(s) && k.missed(ctx, s).any() && watch.Recent(ctx, s).MayChange {
-			errs = append(errs, k.reportOne(ctx, s))
+		r := report{k, k.At(spec, st)}
+		if k.RunsHere(r.stack) && r.missed(ctx).any() && watch.Recent(ctx, r.stack).MayChange {
+			errs = append(errs, r.inTurn(ctx))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (k *Keeper) reportOne(ctx context.Context, s *here.Stack) error {
-	lock, err := k.LockStack(ctx, s.Name, here.Daemon, "report what runs here")
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	if !k.RunsHere(s) {
-		return nil
-	}
-	if s, err = s.Open(); err != nil {
-		return err
-	}
-	return k.reportMissed(ctx, s)
+// A report is what the record is to know of a stack from this host.
+type report struct {
+	keeper *Keeper
+	stack  *here.Stack
 }
 
-// A missed is what the record does not have from this host of a stack that runs here: births,
-// without which a host that takes it over would find snapshots of a volume that was never
-// born, and refuse to start; the images that run, and the wish that was done, without which
-// the lock never learns of them.
-type missed struct {
+// learned is what a host learns of a stack that runs there: births, without which a host that
+// takes it over would find snapshots of a volume that was never born, and refuse to start; the
+// images that run, and the wish that was done, without which the lock never learns of them.
+type learned struct {
 	born   map[string]time.Time
 	images map[string]string
 	wish   string
 }
 
-func (m missed) any() bool { return len(m.born) > 0 || len(m.images) > 0 || m.wish != "" }
+func (l learned) any() bool { return len(l.born) > 0 || len(l.images) > 0 || l.wish != "" }
 
-func (k *Keeper) missed(ctx context.Context, s *here.Stack) missed {
-	local := k.Local(s.Name)
-	m := missed{images: k.imagesMissed(ctx, s, local), wish: k.wishMissed(s, local)}
-	if !local.Reported {
-		m.born = s.Births()
+// inTurn reports what was missed under the stack's lock.
+func (r report) inTurn(ctx context.Context) error {
+	lock, err := r.keeper.LockStack(ctx, r.stack.Name, here.Daemon, "report what runs here")
+	if err != nil {
+		return err
 	}
-	return m
-}
-
-// reportMissed reports what was missed, if anything.
-func (k *Keeper) reportMissed(ctx context.Context, s *here.Stack) error {
-	m := k.missed(ctx, s)
-	if s.Spec.Record.Remote == "" || !m.any() {
+	defer lock.Release()
+	if !r.keeper.RunsHere(r.stack) {
 		return nil
 	}
-	return k.report(ctx, s, m.images, m.born, m.wish)
+	if r.stack, err = r.stack.Open(); err != nil {
+		return err
+	}
+	return r.writeMissed(ctx)
+}
+
+// writeMissed writes what the record lacks, if anything.
+func (r report) writeMissed(ctx context.Context) error {
+	missed := r.missed(ctx)
+	if r.stack.Spec.Record.Remote == "" || !missed.any() {
+		return nil
+	}
+	return r.write(ctx, missed)
+}
+
+func (r report) write(ctx context.Context, l learned) error {
+	s := r.stack
+	rec, err := s.Access.Record(ctx, s.Spec.Record)
+	if err != nil {
+		return err
+	}
+	fact := record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: l.images, Born: l.born, Wish: l.wish}
+	_, err = rec.AppendFact(ctx, s.Name, fact)
+	if err = errors.Join(err, rec.Close(ctx)); err != nil {
+		return err
+	}
+	local := r.keeper.Local(s.Name)
+	if local.Epoch != s.Epoch {
+		return nil
+	}
+	local.Reported = local.Reported || len(l.born) > 0
+	local.Wish = cmp.Or(l.wish, local.Wish)
+	if len(l.images) > 0 {
+		local.Images = l.images
+	}
+	return r.keeper.SaveLocal(s.Name, local)
+}
+
+// missed is what the record does not have from this host.
+func (r report) missed(ctx context.Context) learned {
+	local := r.keeper.Local(r.stack.Name)
+	l := learned{images: r.imagesMissed(ctx, local), wish: r.wishMissed(local)}
+	if !local.Reported {
+		l.born = r.stack.Births()
+	}
+	return l
 }
 
 // imagesMissed returns the images that the spec's own version runs with, unless the spec or
 // the record has them. Those of another version are not the lock's business; a later commit that
 // left this stack as it was is the same version.
-func (k *Keeper) imagesMissed(ctx context.Context, s *here.Stack, local here.Local) map[string]string {
-	deployed, known, err := k.Stacks.Deployed(ctx, s.Name)
-	if err != nil || !known || deployed.Hash != s.Project.Hash || deployed.Epoch != s.Epoch ||
-		maps.Equal(deployed.Images, s.Images) || maps.Equal(deployed.Images, local.Images) {
+func (r report) imagesMissed(ctx context.Context, local here.Local) map[string]string {
+	deployed, known, err := r.keeper.Stacks.Deployed(ctx, r.stack.Name)
+	if err != nil || !known || deployed.Hash != r.stack.Project.Hash || deployed.Epoch != r.stack.Epoch ||
+		maps.Equal(deployed.Images, r.stack.Images) || maps.Equal(deployed.Images, local.Images) {
 		return nil
 	}
 	return deployed.Images
 }
 
 // wishMissed returns the wish that was done, unless the record knows that it was.
-func (k *Keeper) wishMissed(s *here.Stack, local here.Local) string {
-	if s.Restore != nil && k.Wishes(s.Name).Done == s.Restore.ID && s.Restore.ID != local.Wish {
+func (r report) wishMissed(local here.Local) string {
+	s := r.stack
+	if s.Restore != nil && r.keeper.Wishes(s.Name).Done == s.Restore.ID && s.Restore.ID != local.Wish {
 		return s.Restore.ID
 	}
 	return ""

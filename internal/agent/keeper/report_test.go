@@ -57,12 +57,12 @@ func TestABirthIsReportedUntilTheRecordHasIt(t *testing.T) {
 	}
 	k := New(g.Host)
 	s.Spec.Record.Path = "/dev/null/away"
-	if err := k.reportMissed(t.Context(), s); err == nil || g.Local(heretest.Notes).Reported {
+	if err := (report{k, s}).writeMissed(t.Context()); err == nil || g.Local(heretest.Notes).Reported {
 		t.Error("a report that was not written is noted")
 	}
 	s.Spec.Record.Path = remote
 	for range 2 {
-		if err := k.reportMissed(t.Context(), s); err != nil || reports() != 1 {
+		if err := (report{k, s}).writeMissed(t.Context()); err != nil || reports() != 1 {
 			t.Errorf("%d reports, %v", reports(), err)
 		}
 	}
@@ -92,9 +92,9 @@ func TestImagesAndAWishAreReportedUntilTheRecordHasThem(t *testing.T) {
 	var got []record.Fact
 	var failed error
 	k := New(g.Host)
-	report := func() {
+	write := func() {
 		t.Helper()
-		failed = k.reportMissed(t.Context(), s)
+		failed = report{k, s}.writeMissed(t.Context())
 		folder, err := storage.Open(t.Context(), storage.Remotes{"disk": {Type: "local"}}, fleet.Location{Remote: "disk", Path: remote})
 		if err != nil {
 			t.Fatal(err)
@@ -108,18 +108,18 @@ func TestImagesAndAWishAreReportedUntilTheRecordHasThem(t *testing.T) {
 	}
 	g.Spec.Commit = "c3"
 	deployed("c1", "h1")
-	if report(); len(got) != 0 {
+	if write(); len(got) != 0 {
 		t.Errorf("reported of another version, and of a wish that was not done: %+v", got)
 	}
 	deployed("c2", "h2") // the commits since have changed other stacks only
 	g.NoteDone(heretest.Notes, "w1")
 	s.Spec.Record.Path = "/dev/null/away"
-	if report(); failed == nil || len(got) != 0 || g.Local(heretest.Notes).Wish != "" || g.Local(heretest.Notes).Images != nil {
+	if write(); failed == nil || len(got) != 0 || g.Local(heretest.Notes).Wish != "" || g.Local(heretest.Notes).Images != nil {
 		t.Error("a report that was not written is noted")
 	}
 	s.Spec.Record.Path = remote
 	for range 2 {
-		if report(); len(got) != 1 || got[0].Wish != "w1" || !maps.Equal(got[0].Images, images) {
+		if write(); len(got) != 1 || got[0].Wish != "w1" || !maps.Equal(got[0].Images, images) {
 			t.Errorf("%+v", got)
 		}
 	}

@@ -88,9 +88,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: here.ErrorText(err)})
 	}
 	if !t.Diverged {
-		if err := k.reportMissed(ctx, s); err != nil {
-			k.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
-		}
+		k.noteUnreported(s, report{k, s}.writeMissed(ctx))
 	}
 	return first, found, errors.Join(errs...)
 }
