@@ -44,7 +44,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		st := spec.Stacks[at]
 		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
-		s.Schedule = k.Schedule(spec, st)
+		s.Schedule = keeper.ScheduleOf(k, spec, st)
 		local := h.base().Local(st.Name)
 		data := k.Condition(st.Name)
 		state.Findings = append(state.Findings, ownershipFindings(spec.Name, st, local, verdicts[st.Name])...)

@@ -62,15 +62,15 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
-		if s := k.Schedule(spec, st); s != nil && !now.Before(s.Next) {
+		if s := ScheduleOf(k, spec, st); s != nil && !now.Before(s.Next) {
 			due = append(due, st)
 		}
 	}
 	return due
 }
 
-// Schedule says when a stack's next snapshot is due, nil where none ever is.
-func (k *Keeper) Schedule(spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
+// ScheduleOf says when a stack's next snapshot is due, nil where none ever is.
+func ScheduleOf(k *Keeper, spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
 	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 {
 		return nil
 	}
