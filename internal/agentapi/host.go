@@ -14,7 +14,7 @@ import (
 
 // Schema is the version of these types: the protocol. A build of salvor works with every
 // build of salvord that speaks its protocol, so a change that an older one may not ignore
-// raises it; see docs/adr/0030-two-builds.md.
+// raises it; see docs/adr/0031-two-builds.md.
 const Schema = 1
 
 // OldestSchema is the oldest protocol that this salvord answers.

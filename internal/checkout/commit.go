@@ -167,6 +167,15 @@ func (c *Checkout) CommitFiles(ctx context.Context, files map[string][]byte, mes
 	return err
 }
 
+// StageFiles writes files into the working tree and the index, for a commit that the
+// operator makes; see git.Repository.StageFiles. The operator's commit is checked by the hook.
+func (c *Checkout) StageFiles(ctx context.Context, files, seen map[string][]byte) error {
+	if err := c.Git.EnsureHook(ctx); err != nil {
+		return err
+	}
+	return c.Git.StageFiles(ctx, files, seen)
+}
+
 // CommitOrNothing is CommitFiles for what others have to see: a commit that can't be
 // pushed, whatever the reason, is taken back.
 func (c *Checkout) CommitOrNothing(ctx context.Context, files map[string][]byte, message string) error {

@@ -36,8 +36,8 @@ func (g *globals) printExposed(e exposure) error {
 	terminal.Printf(tab, "SECRET\tUSED BY\tCOMMAND\n")
 	for _, s := range e.Secrets {
 		command := s.Command
-		if s.Provider {
-			command += "   (change it there first)"
+		if s.First != "" {
+			command += "   (" + s.First + " first)"
 		}
 		terminal.Printf(tab, "%s\t%s\t%s\n", s.Name, users(s.UsedBy), command)
 	}

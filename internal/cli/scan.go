@@ -58,7 +58,7 @@ func runScan(ctx context.Context, g *globals, o scanOptions) error {
 	if err := g.printLeaks(found); err != nil || len(found) == 0 {
 		return err
 	}
-	hint := "salvor secret set NAME keeps it encrypted"
+	hint := leaks.Advice(found)
 	if o.history {
 		hint = "change these values where they are used: Git keeps its history"
 	}

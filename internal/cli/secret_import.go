@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,21 +18,25 @@ import (
 func newSecretImport(g *globals) *cobra.Command {
 	var o envimport.Options
 	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Move a plain .env or env_file into encrypted secrets, and make the stack use them",
-		Long: "Import puts the secrets among FILE's variables into secrets/STACK.env and the others into the stack's " +
-			"stack.env, and\n" +
-			"rewrites the Compose file where needed, in one commit that is shown first. Nothing is committed unless " +
-			"every service\n" +
-			"gets exactly the environment that it had. FILE and its comments are removed once the commit has been read " +
-			"back.",
-		Args: exactArgs("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.File = args[0]
-			return runSecretImport(cmd.Context(), g, o)
-		},
+		Use:   "import FILE…",
+		Short: "Move plain .env files and env_files into encrypted secrets, and make the stacks use them",
+		Long: "Import puts the secrets among the variables of each FILE into secrets/STACK.env and the others into the " +
+			"stack's\n" +
+			"stack.env, and rewrites the Compose file where needed. It shows the change first. Nothing is changed unless " +
+			"every\n" +
+			"service gets exactly the environment that it had. The change is committed; if the stack itself is not " +
+			"committed yet,\n" +
+			"the change is left for your commit of it. FILE and its comments are removed once the change has been read " +
+			"back.\n" +
+			"A FILE outside of the stacks' folders goes to the stacks that use it, to each only the variables that it " +
+			"uses.",
+		Example: "  salvor secret import stacks/notes/.env\n" +
+			"  salvor secret import stacks/*/.env\n" +
+			"  salvor secret import ~/old/.env --stack notes",
+		Args: leastArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runSecretImport(cmd.Context(), g, args, o) },
 	}
-	cmd.Flags().StringVar(&o.Stack, "stack", "", "the `STACK` that the variables belong to (default: the stack whose folder contains FILE)")
+	cmd.Flags().StringArrayVar(&o.Stacks, "stack", nil, "the `STACK` that the variables belong to (default: the stack whose folder contains FILE, otherwise those that use it)")
 	cmd.Flags().BoolVar(&o.All, "all", false, "encrypt every variable, not only those that look like secrets")
 	cmd.Flags().BoolVar(&o.Replace, "replace", false, "use FILE's values where the stack has different ones")
 	cmd.Flags().BoolVar(&o.Files, "files", false, "let official images read secrets from files (NAME_FILE) where they can")
@@ -38,7 +44,11 @@ func newSecretImport(g *globals) *cobra.Command {
 	return cmd
 }
 
-func runSecretImport(ctx context.Context, g *globals, o envimport.Options) error {
+func runSecretImport(ctx context.Context, g *globals, files []string, o envimport.Options) error {
+	var err error
+	if o.EnvFiles, err = envimport.Read(files); err != nil {
+		return err
+	}
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
@@ -48,72 +58,106 @@ func runSecretImport(ctx context.Context, g *globals, o envimport.Options) error
 		return err
 	}
 	defer g.close(ctx, a)
-	i, p, err := a.Import.Prepare(ctx, o)
+	r, p, err := a.Import.Prepare(ctx, o)
 	if err != nil {
 		return err
 	}
 	bar.Close()
 	if !g.json {
-		if err := g.printImport(i); err != nil {
+		if err := printImport(g, r); err != nil {
 			return err
 		}
 	}
-	if i, err = accepted(ctx, g, p); err != nil {
+	if r, err = accepted(ctx, g, p); err != nil {
 		return err
 	}
 	if g.json {
-		return g.printImportJSON(i)
+		return printImportJSON(g, r)
 	}
-	return g.printImported(i, o)
+	printImported(g, r)
+	return nil
 }
 
 // printImport shows what will change: of secrets their names.
-func (g *globals) printImport(i envimport.Import) error {
-	if len(i.Secret) > 0 {
-		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
+func printImport(g *globals, r envimport.Receipt) error {
+	for _, i := range r.Imports {
+		if len(i.Secret) > 0 {
+			terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
+		}
+		for _, name := range slices.Sorted(maps.Keys(i.Renamed)) {
+			terminal.Printf(g.Out, "%s of %s becomes %s, since the stack has another %s\n", name, i.File, i.Renamed[name], name)
+		}
+		if len(i.Kept) > 0 {
+			terminal.Printf(g.Out, "already in %s with the same value: %s\n", i.Stack, strings.Join(i.Kept, ", "))
+		}
 	}
-	for _, c := range i.Changes {
+	for _, c := range r.Changes {
 		if err := render.Diff(g.Out, c.Path, c.Before, c.After); err != nil {
 			return err
 		}
 	}
-	if len(i.Kept) > 0 {
-		terminal.Printf(g.Out, "already there with the same value: %s\n", strings.Join(i.Kept, ", "))
-	}
-	if i.Removed != "" {
-		terminal.Printf(g.Out, "%s: removed\n", i.Removed)
+	for _, file := range r.Removed {
+		terminal.Printf(g.Out, "%s: removed\n", file)
 	}
 	return nil
 }
 
-func (g *globals) printImported(i envimport.Import, o envimport.Options) error {
-	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
-	if i.Outside {
-		terminal.Printf(g.Err, "%s is outside of the repository and was not removed: remove it\n", o.File)
+func printImported(g *globals, r envimport.Receipt) {
+	for _, i := range r.Imports {
+		done := "committed; salvor apply delivers them"
+		if slices.Contains(r.Staged, i.Stack) {
+			done = "to be committed with the stack"
+		}
+		terminal.Printf(g.Err, "%s of %s encrypted, %d plain, %s\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain), done)
 	}
-	if len(i.InHistory) == 0 {
-		return nil
+	for _, file := range r.Outside {
+		terminal.Printf(g.Err, "%s is outside of the repository and was not removed: remove it\n", file)
 	}
-	terminal.Printf(g.Err, "Git's history contains these values unencrypted and keeps them. Give each a new one:\n")
-	for _, name := range i.InHistory {
-		terminal.Printf(g.Out, "salvor secret rotate %s/%s\n", i.Stack, name)
+	for _, u := range r.Unused {
+		terminal.Printf(g.Err, "%s was not removed, since no stack uses %s: remove it if nothing else does\n", u.File, strings.Join(u.Names, ", "))
 	}
-	return nil
+	if len(r.Staged) > 0 {
+		terminal.Printf(g.Err, "Next: git add -A && git commit -m %q\n", strings.Join(r.Staged, ", "))
+	}
+	printInHistory(g, r)
 }
 
-func (g *globals) printImportJSON(i envimport.Import) error {
-	changed := []string{}
-	for _, c := range i.Changes {
+// printInHistory prints a command for each secret that Git keeps unencrypted.
+func printInHistory(g *globals, r envimport.Receipt) {
+	said := false
+	for _, i := range r.Imports {
+		for _, name := range i.InHistory {
+			if !said {
+				terminal.Printf(g.Err, "Git's history contains these values unencrypted and keeps them. Give each a new one:\n")
+				said = true
+			}
+			terminal.Printf(g.Out, "salvor secret rotate %s/%s\n", i.Stack, name)
+		}
+	}
+}
+
+func printImportJSON(g *globals, r envimport.Receipt) error {
+	type imported struct {
+		File      string            `json:"file"`
+		Stack     string            `json:"stack"`
+		Secret    []string          `json:"secret"`
+		Plain     []string          `json:"plain"`
+		Kept      []string          `json:"kept"`
+		Renamed   map[string]string `json:"renamed,omitempty"`
+		InHistory []string          `json:"in_history"`
+		Committed bool              `json:"committed"`
+	}
+	all, changed := []imported{}, []string{}
+	for _, i := range r.Imports {
+		all = append(all, imported{i.File, i.Stack, i.Secret, i.Plain, i.Kept, i.Renamed, i.InHistory, !slices.Contains(r.Staged, i.Stack)})
+	}
+	for _, c := range r.Changes {
 		changed = append(changed, c.Path)
 	}
 	return g.printJSON(struct {
-		Schema    int      `json:"schema"`
-		Stack     string   `json:"stack"`
-		Secret    []string `json:"secret"`
-		Plain     []string `json:"plain"`
-		Kept      []string `json:"kept"`
-		Changed   []string `json:"changed"`
-		Removed   string   `json:"removed,omitempty"`
-		InHistory []string `json:"in_history"`
-	}{1, i.Stack, i.Secret, i.Plain, i.Kept, changed, i.Removed, i.InHistory})
+		Schema  int        `json:"schema"`
+		Imports []imported `json:"imports"`
+		Changed []string   `json:"changed"`
+		Removed []string   `json:"removed"`
+	}{1, all, changed, append([]string{}, r.Removed...)})
 }

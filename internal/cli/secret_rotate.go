@@ -11,16 +11,8 @@ import (
 	"salvor/internal/terminal"
 )
 
-type rotateOptions struct {
-	generate bool
-	length   int
-}
-
-// generatedLength of letters and digits is 190 bits.
-const generatedLength = 32
-
 func newSecretRotate(g *globals) *cobra.Command {
-	var o rotateOptions
+	var o generateOptions
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Give a secret a new value and deliver it at once",
@@ -31,23 +23,24 @@ func newSecretRotate(g *globals) *cobra.Command {
 			"old value is committed and delivered again. A secret printed by a command (secrets: in fleet.yaml) takes " +
 			"the\n" +
 			"command's current output: change it at its source first.",
+		Example: "  salvor secret rotate notes/DB_PASSWORD --generate\n" +
+			"  salvor secret rotate notes/SMTP_PASSWORD",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRotate(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().BoolVar(&o.generate, "generate", false, "generate the new value: random letters and digits (default: read it from standard input)")
-	cmd.Flags().IntVar(&o.length, "length", generatedLength, "length of a generated value in `CHARACTERS`, at least 16")
+	o.flags(cmd, "generate the new value: random letters and digits (default: read it from standard input)")
 	return cmd
 }
 
-func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) error {
+func runRotate(ctx context.Context, g *globals, name string, o generateOptions) error {
 	return g.with(ctx, func(a *app.App) error {
 		again := reopened{g: g}
 		defer again.close(ctx)
 		value := func() (secret.Value, error) {
-			if o.generate {
-				return rotation.Generate(o.length)
+			if err := a.Secrets.MaySet(ctx, name, false); err != nil {
+				return secret.Value{}, err
 			}
-			return g.readSecret(name)
+			return newValue(g, name, o)
 		}
 		reopen := func(ctx context.Context) (rotation.Reopened, error) {
 			newest, err := again.app(ctx)

@@ -11,25 +11,35 @@ import (
 	"golang.org/x/term"
 
 	"salvor/internal/app"
+	"salvor/internal/rotation"
 	"salvor/internal/secret"
 	"salvor/internal/terminal"
 )
 
 func newSecretSet(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var o generateOptions
+	cmd := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Set a secret from standard input; STACK/KEY sets a variable of a stack, FILE.yml/KEY a value in a YAML file",
-		Args:  exactArgs("NAME"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return runSecretSet(cmd.Context(), g, args[0]) },
+		Example: "  salvor secret set notes/API_TOKEN\n" +
+			"  salvor secret set notes/DB_PASSWORD --generate\n" +
+			"  salvor secret set nas_key <~/.ssh/backup_ed25519",
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runSecretSet(cmd.Context(), g, args[0], o) },
 	}
+	o.flags(cmd, "generate the value: random letters and digits; only for a new secret")
+	return cmd
 }
 
-func runSecretSet(ctx context.Context, g *globals, name string) error {
-	value, err := g.readSecret(name)
-	if err != nil {
-		return err
-	}
+func runSecretSet(ctx context.Context, g *globals, name string, o generateOptions) error {
 	return g.with(ctx, func(a *app.App) error {
+		if err := a.Secrets.MaySet(ctx, name, o.generate); err != nil {
+			return err
+		}
+		value, err := newValue(g, name, o)
+		if err != nil {
+			return err
+		}
 		p, err := a.Secrets.PrepareSet(ctx, name, value)
 		if err != nil {
 			return err
@@ -40,6 +50,28 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 		terminal.Printf(g.Err, "%s is set (committed); salvor apply delivers it\n", name)
 		return nil
 	})
+}
+
+// generateOptions are how a new value comes about.
+type generateOptions struct {
+	generate bool
+	length   int
+}
+
+// generatedLength of letters and digits is 190 bits.
+const generatedLength = 32
+
+func (o *generateOptions) flags(cmd *cobra.Command, generate string) {
+	cmd.Flags().BoolVar(&o.generate, "generate", false, generate)
+	cmd.Flags().IntVar(&o.length, "length", generatedLength, "length of a generated value in `CHARACTERS`, at least 16")
+}
+
+// newValue generates a secret's new value, or reads it.
+func newValue(g *globals, name string, o generateOptions) (secret.Value, error) {
+	if o.generate {
+		return rotation.Generate(o.length)
+	}
+	return g.readSecret(name)
 }
 
 // readSecret reads the value without echo from a terminal, else all of standard

@@ -34,6 +34,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("registries", "Image registries behind a login, by host[:port].", yamldoc.Named(yamldoc.KeysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
 		yamldoc.Key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files without one.", yamldoc.Named(yamldoc.KeysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
 		yamldoc.Key("secrets", "Settings of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", yamldoc.Named(yamldoc.KeysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
+		yamldoc.Key("scan", "What `salvor scan` does not report.", scanShape(), func(f *fleetFile, v []string) { f.fleet.ScanAllow = v }),
 		yamldoc.Key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", yamldoc.Named(yamldoc.KeysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
 		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
@@ -89,6 +90,12 @@ func asMap[V any](all []yamldoc.Entry[V]) map[string]V {
 		m[e.Name] = e.Value
 	}
 	return m
+}
+
+func scanShape() yamldoc.Shape[[]string] {
+	return yamldoc.Object(
+		yamldoc.Key("allow", "Files and folders whose secrets are not real, such as an upstream project's documentation; * stands for any part of a name.", yamldoc.List(yamldoc.Text(fleet.ValidAllowed)), func(all *[]string, v []string) { *all = v }),
+	)
 }
 
 func hostShape() yamldoc.Shape[fleet.Host] {

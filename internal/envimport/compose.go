@@ -20,8 +20,7 @@ import (
 type composing struct {
 	*importing
 	content []byte
-	name    string // of the file, for messages
-	want    *compose.View
+	name    string          // of the file, for messages
 	opts    compose.Options // as it will be
 	values  compose.Values
 	named   map[string]secret.Value // all that `${…}` may name
@@ -32,17 +31,13 @@ type composing struct {
 // result is looked at.
 const rounds = 4
 
-// composeFile returns the stack's Compose file as it has to be when some files
-// are replaced, which include stack.env and the env file itself.
+// composeFile returns the stack's Compose file as it has to be when its plain files are
+// these, which include stack.env and lack the env file itself.
 func (i *importing) composeFile(ctx context.Context, content []byte, replaced map[string][]byte) ([]byte, error) {
-	name := i.stack.Dir + "/" + i.stack.File
-	want, err := i.now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &composing{importing: i, content: content, name: name, want: want, values: i.known(), dropped: map[string]bool{}}
-	c.opts = i.options(c.values.Secrets)
-	c.opts.Replaced = maps.Clone(replaced)
+	c := &composing{importing: i, content: content, name: i.stack.Dir + "/" + i.stack.File, values: i.known(), dropped: map[string]bool{}}
+	c.opts = i.options(i.stackState)
+	_, _, before := compose.Load(ctx, c.opts)
+	c.opts.SecretKeys, c.opts.Replaced = slices.Sorted(maps.Keys(c.values.Secrets)), replaced
 	c.named = i.everything(c.values.Secrets)
 	targets, err := c.targets(ctx)
 	if err != nil {
@@ -56,42 +51,15 @@ func (i *importing) composeFile(ctx context.Context, content []byte, replaced ma
 		if err != nil {
 			return nil, err
 		}
-		if !again {
-			_, _, err := compose.Load(ctx, c.opts)
-			return c.content, err
+		if again {
+			continue
 		}
-	}
-	return nil, fmt.Errorf("%s %w", name, yamldoc.ErrByHand)
-}
-
-// now is the stack as Compose has it with the env file. Its variables count as
-// the stack's own, as those of a .env do, unless services list it by name.
-func (i *importing) now(ctx context.Context) (*compose.View, error) {
-	opts := i.options(i.secrets)
-	over := map[string]secret.Value{}
-	for _, e := range i.entries {
-		over[e.Name] = e.Value
-	}
-	values := compose.Values{Secrets: i.secrets, Over: over}
-	view, err := compose.Look(ctx, opts, values)
-	if err != nil || i.source.own || i.source.repo == i.dotenv() || len(view.Listing(i.source.repo)) == 0 {
-		return view, err
-	}
-	values.Over = map[string]secret.Value{}
-	for _, e := range i.entries {
-		_, encrypted := i.secrets[e.Name]
-		if _, plain := i.plain[e.Name]; encrypted || plain {
-			values.Over[e.Name] = e.Value
+		if _, _, err := compose.Load(ctx, c.opts); err != nil && before == nil {
+			return nil, err
 		}
+		return c.content, nil
 	}
-	return compose.Look(ctx, opts, values)
-}
-
-// dotenv is the file that Compose always reads, and that a host generates.
-func (i *importing) dotenv() string { return i.stack.Dir + "/.env" }
-
-func (i *importing) options(secrets map[string]secret.Value) compose.Options {
-	return compose.Options{RepoDir: i.importer.checkout.Root, Stack: i.stack, Vars: i.importer.checkout.Fleet.Vars, SecretKeys: slices.Sorted(maps.Keys(secrets))}
+	return nil, fmt.Errorf("%s %w", c.name, yamldoc.ErrByHand)
 }
 
 // everything is what `${…}` may name afterwards.
@@ -100,9 +68,10 @@ func (i *importing) everything(secrets map[string]secret.Value) map[string]secre
 	for name, v := range i.importer.checkout.Fleet.Vars {
 		all[name] = secret.NewString(v)
 	}
+	maps.Copy(all, i.dotenv)
 	maps.Copy(all, i.plain)
 	for _, e := range i.split.plain {
-		all[e.Name] = e.Value
+		all[e.as] = e.Value
 	}
 	maps.Copy(all, secrets)
 	return all
@@ -110,7 +79,7 @@ func (i *importing) everything(secrets map[string]secret.Value) map[string]secre
 
 // begin makes the edits that are known to be needed.
 func (c *composing) begin(targets []target) error {
-	if c.source.goes() && c.source.repo != c.dotenv() {
+	if c.goes() && c.source.repo != c.dotenvPath() {
 		for _, service := range c.want.Listing(c.source.repo) {
 			if err := c.drop(service, c.source.repo); err != nil {
 				return err
@@ -150,7 +119,8 @@ func (c *composing) round(ctx context.Context) (again bool, err error) {
 // much does not list the stack's own files any more: then what it lacks is
 // written out.
 func (c *composing) settle(d compose.Difference, dropped map[string]bool) error {
-	value, known := c.named[d.Variable]
+	from := c.from(d.Service, d.Variable)
+	value, known := c.named[from]
 	switch {
 	case d.Variable == "", d.Extra && dropped[d.Service], !d.Extra && (!known || !c.want.Has(d.Service, d.Variable, value)):
 		return fault.WithHint(fmt.Errorf("%s: after the import, %s, so nothing is changed", c.name, d), "if the file and "+
@@ -158,14 +128,24 @@ func (c *composing) settle(d compose.Difference, dropped map[string]bool) error 
 	case d.Extra && c.dropped[d.Service]:
 		return nil
 	case d.Extra:
-		return c.drop(d.Service, c.dotenv(), c.stack.Dir+"/stack.env")
+		return c.drop(d.Service, c.dotenvPath(), c.stack.Dir+"/stack.env")
 	}
-	edited, err := controlrepo.SetVariable(c.content, d.Service, d.Variable, "${"+d.Variable+"}")
+	edited, err := controlrepo.SetVariable(c.content, d.Service, d.Variable, "${"+from+"}")
 	if err != nil {
 		return c.byHand(d.Service, err)
 	}
 	c.content = edited
 	return nil
+}
+
+// from is the stack's variable that a service's is to have the value of.
+func (c *composing) from(service, variable string) string {
+	for _, e := range c.entries {
+		if e.Name == variable && slices.Contains(c.want.Listing(c.source.repo), service) {
+			return e.as
+		}
+	}
+	return variable
 }
 
 // drop takes env files out of a service's list.
@@ -189,10 +169,10 @@ func (c *composing) byHand(service string, err error) error {
 	var lines []string
 	for _, e := range c.entries {
 		if c.want.Has(service, e.Name, e.Value) && !c.want.Sets(service, e.Name) {
-			lines = append(lines, fmt.Sprintf("%s: \"${%s}\"", e.Name, e.Name))
+			lines = append(lines, fmt.Sprintf("%s: \"${%s}\"", e.Name, e.as))
 		}
 	}
-	return fault.WithHint(err, fmt.Sprintf("in service %s, remove %s from env_file and write environment: {%s}; commit "+
-		"that, then run salvor secret import again",
+	return fault.WithHint(err, fmt.Sprintf("in service %s, remove %s from env_file and write environment: {%s}; then "+
+		"run salvor secret import again",
 		service, path.Base(c.source.shown), strings.Join(lines, ", ")))
 }

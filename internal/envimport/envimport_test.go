@@ -28,10 +28,26 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // scene is a control repository with the files of an archive, all committed but
-// the env file.
+// the env files.
 type scene struct {
 	*needstest.Fleet
+	files   []string // to be imported
+	apart   []string // that are not committed, besides
 	options Options
+}
+
+// file is the only env file.
+func (s scene) file() string { return s.files[0] }
+
+// prepare reads the env files and prepares their import.
+func (s scene) prepare(t *testing.T, m *Importer) (Receipt, proposal.Proposal[Receipt], error) {
+	t.Helper()
+	o := s.options
+	var err error
+	if o.EnvFiles, err = Read(s.files); err != nil {
+		return Receipt{}, proposal.Proposal[Receipt]{}, err
+	}
+	return m.Prepare(t.Context(), o)
 }
 
 func newScene(t *testing.T, archive *txtar.Archive) scene {
@@ -52,17 +68,24 @@ func newScene(t *testing.T, archive *txtar.Archive) scene {
 			files[f.Name] = f.Data
 		}
 	}
-	plain := files[s.options.File]
-	if !strings.HasSuffix(s.options.File, "stack.env") {
-		delete(files, s.options.File)
+	plain := map[string][]byte{}
+	for k, name := range s.files {
+		plain[name] = files[name]
+		if !strings.HasSuffix(name, "stack.env") {
+			delete(files, name)
+		}
+		s.files[k] = filepath.Join(s.Dir, name)
+	}
+	for _, name := range s.apart {
+		plain[name] = files[name]
+		delete(files, name)
 	}
 	s.Commit(t, files)
-	s.options.File = filepath.Join(s.Dir, s.options.File)
-	if err := os.MkdirAll(filepath.Dir(s.options.File), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(s.options.File, plain, 0o644); err != nil {
-		t.Fatal(err)
+	for name, content := range plain {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(s.Dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s.write(t, filepath.Join(s.Dir, name), string(content))
 	}
 	return s
 }
@@ -82,9 +105,12 @@ func (s *scene) read(t *testing.T, words []string) {
 			s.options.Deliver = append(s.options.Deliver, words[i])
 		case "--stack":
 			i++
-			s.options.Stack = words[i]
+			s.options.Stacks = append(s.options.Stacks, words[i])
+		case "--apart":
+			i++
+			s.apart = append(s.apart, words[i])
 		default:
-			s.options.File = words[i]
+			s.files = append(s.files, words[i])
 		}
 	}
 }
@@ -109,14 +135,29 @@ func (s scene) git(t *testing.T, args ...string) string {
 }
 
 // shown writes down what an operator is shown.
-func shown(i Import, err error) string {
+func shown(r Receipt, err error) string {
 	var out strings.Builder
 	if err != nil {
 		fmt.Fprintf(&out, "error: %v\nhint: %s\n", err, fault.Hint(err))
 		return out.String()
 	}
-	fmt.Fprintf(&out, "secret %v\nplain %v\nkept %v\nremoved %q\n", i.Secret, i.Plain, i.Kept, i.Removed)
-	for _, c := range i.Changes {
+	for _, i := range r.Imports {
+		if len(r.Imports) > 1 {
+			fmt.Fprintf(&out, "-- %s into %s\n", i.File, i.Stack)
+		}
+		fmt.Fprintf(&out, "secret %v\nplain %v\nkept %v\n", i.Secret, i.Plain, i.Kept)
+		if len(i.Renamed) > 0 {
+			fmt.Fprintf(&out, "renamed %v\n", i.Renamed)
+		}
+	}
+	fmt.Fprintf(&out, "removed %q\n", strings.Join(r.Removed, " "))
+	if len(r.Unused) > 0 {
+		fmt.Fprintf(&out, "unused %v\n", r.Unused)
+	}
+	if len(r.Staged) > 0 {
+		fmt.Fprintf(&out, "staged %v\n", r.Staged)
+	}
+	for _, c := range r.Changes {
 		fmt.Fprintf(&out, "== %s\n%s", c.Path, c.After)
 	}
 	return out.String()
@@ -139,8 +180,8 @@ func TestImport(t *testing.T) {
 			s := newScene(t, archive)
 			a := s.open(t)
 			before := s.git(t, "status", "--porcelain")
-			i, p, err := a.Prepare(t.Context(), s.options)
-			got := strings.ReplaceAll(shown(i, err), s.Dir+"/", "")
+			r, p, err := s.prepare(t, a)
+			got := strings.ReplaceAll(shown(r, err), s.Dir+"/", "")
 			golden(t, name, archive, got)
 			if strings.Contains(got, "canary") {
 				t.Error("a value is shown")
@@ -149,7 +190,7 @@ func TestImport(t *testing.T) {
 				t.Errorf("preparing changed the working tree:\n%s", now)
 			}
 			if err == nil {
-				s.commit(t, a, i, p)
+				s.commit(t, r, p)
 			}
 		})
 	}
@@ -181,31 +222,51 @@ func golden(t *testing.T, name string, archive *txtar.Archive, got string) {
 	}
 }
 
-// commit proves what is in Git after the import, and that a second one has
-// nothing to do.
-func (s scene) commit(t *testing.T, a *Importer, i Import, p proposal.Proposal[Import]) {
+// commit proves what is in Git after the import, or in the working tree for the operator's
+// commit.
+func (s scene) commit(t *testing.T, r Receipt, p proposal.Proposal[Receipt]) {
 	t.Helper()
-	was := &importing{importer: a, opts: s.options}
-	if err := was.read(t.Context()); err != nil {
-		t.Fatal(err)
+	values := map[string][]byte{} // by STACK/VARIABLE
+	for _, i := range r.Imports {
+		content, err := os.ReadFile(i.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := parseEntries(i.File, content, func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			as, renamed := i.Renamed[e.Name]
+			if !renamed {
+				as = e.Name
+			}
+			values[i.Stack+"/"+as] = e.Value.Reveal()
+		}
 	}
 	done, err := p.Run(t.Context(), nil)
-	if diff := cmp.Diff(i, done); err != nil || diff != "" {
+	if diff := cmp.Diff(r, done); err != nil || diff != "" {
 		t.Fatalf("%v\n(-shown +done)\n%s", err, diff)
 	}
-	if n := strings.Count(s.git(t, "log", "--format=%s"), "secret import: "); n != 1 {
-		t.Errorf("%d commits, want 1", n)
+	if n, want := strings.Count(s.git(t, "log", "--format=%s"), "secret import: "), min(1, len(r.Imports)-len(r.Staged)); len(r.Staged) == 0 && n != want {
+		t.Errorf("%d commits, want %d", n, want)
 	}
-	if status := s.git(t, "status", "--porcelain"); status != "" {
+	if len(r.Staged) > 0 {
+		s.git(t, "add", "-A")
+		s.git(t, "-c", "core.hooksPath=/dev/null", "commit", "-q", "-m", "the operator's")
+	}
+	if status := s.git(t, "status", "--porcelain"); status != "" && len(r.Unused) == 0 {
 		t.Errorf("left in the working tree:\n%s", status)
 	}
-	if _, err := os.Stat(s.options.File); err == nil && i.Removed != "" {
-		t.Error("the env file is still there")
+	for _, file := range r.Removed {
+		if _, err := os.Stat(filepath.Join(s.Dir, file)); err == nil {
+			t.Errorf("%s is still there", file)
+		}
 	}
-	for _, name := range i.Secret {
-		for _, e := range was.entries {
-			got, err := s.open(t).identity.Secret(t.Context(), "notes/"+name)
-			if e.Name == name && (err != nil || !bytes.Equal(got.Reveal(), e.Value.Reveal())) {
+	for _, i := range r.Imports {
+		for _, name := range i.Secret {
+			got, err := s.open(t).identity.Secret(t.Context(), i.Stack+"/"+name)
+			if want := values[i.Stack+"/"+name]; err != nil || !bytes.Equal(got.Reveal(), want) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -226,24 +287,24 @@ func TestImportLosesNothing(t *testing.T) {
 	t.Run("the env file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		_, p, err := a.Prepare(t.Context(), s.options)
+		_, p, err := s.prepare(t, a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(s.options.File, []byte("LATER=canary\n"), 0o644); err != nil {
+		if err := os.WriteFile(s.file(), []byte("LATER=canary\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "changed during the import") {
+		if _, err := p.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "an env file was kept") {
 			t.Errorf("= %v", err)
 		}
-		if content, err := os.ReadFile(s.options.File); err != nil || string(content) != "LATER=canary\n" {
+		if content, err := os.ReadFile(s.file()); err != nil || string(content) != "LATER=canary\n" {
 			t.Errorf("it says %q, %v", content, err)
 		}
 	})
 	t.Run("the Compose file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		_, p, err := a.Prepare(t.Context(), s.options)
+		_, p, err := s.prepare(t, a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +318,7 @@ func TestImportLosesNothing(t *testing.T) {
 		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {
 			t.Errorf("it says %q, %v", content, err)
 		}
-		if _, err := os.Stat(s.options.File); err != nil || s.git(t, "rev-parse", "HEAD") != before {
+		if _, err := os.Stat(s.file()); err != nil || s.git(t, "rev-parse", "HEAD") != before {
 			t.Errorf("something changed: %v", err)
 		}
 	})

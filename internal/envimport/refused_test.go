@@ -20,8 +20,8 @@ const notesCompose = "services:\n  web:\n    image: postgres:17\n    env_file: [
 func written(t *testing.T, content string) scene {
 	t.Helper()
 	s := scene{Fleet: needstest.New(t, map[string]string{"stacks/notes/compose.yaml": notesCompose}, nil)}
-	s.options.File = filepath.Join(s.Dir, "stacks/notes/.env")
-	s.write(t, s.options.File, content)
+	s.files = []string{filepath.Join(s.Dir, "stacks/notes/.env")}
+	s.write(t, s.file(), content)
 	return s
 }
 
@@ -35,7 +35,7 @@ func (s scene) write(t *testing.T, path, content string) {
 // remove removes the env file.
 func (s scene) remove(t *testing.T) {
 	t.Helper()
-	if err := os.Remove(s.options.File); err != nil {
+	if err := os.Remove(s.file()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -52,36 +52,34 @@ func TestAFileIsRefused(t *testing.T) {
 		hint    string
 		code    int
 	}{
-		"not there": {content: secretLine, change: func(t *testing.T, s *scene) { s.options.File += ".gone" }, want: ".env.gone: no such file", hint: "salvor secret import stacks/NAME/.env"},
-		"a folder":  {content: secretLine, change: func(t *testing.T, s *scene) { s.options.File = filepath.Dir(s.options.File) }, want: "is not a regular file; name the file itself"},
+		"not there": {content: secretLine, change: func(t *testing.T, s *scene) { s.files[0] += ".gone" }, want: ".env.gone: no such file", hint: "salvor secret import stacks/NAME/.env"},
+		"a folder":  {content: secretLine, change: func(t *testing.T, s *scene) { s.files[0] = filepath.Dir(s.file()) }, want: "is not a regular file; name the file itself"},
 		"a link": {content: secretLine, change: func(t *testing.T, s *scene) {
 			link := filepath.Join(t.TempDir(), "link")
-			if err := os.Symlink(s.options.File, link); err != nil {
+			if err := os.Symlink(s.file(), link); err != nil {
 				t.Fatal(err)
 			}
-			s.options.File = link
+			s.files[0] = link
 		}, want: "is not a regular file"},
 		"encrypted already": {content: secretLine, change: func(t *testing.T, s *scene) {
-			s.options.File = filepath.Join(s.Dir, "secrets/notes.env")
-			if err := os.MkdirAll(filepath.Dir(s.options.File), 0o755); err != nil {
+			s.files[0] = filepath.Join(s.Dir, "secrets/notes.env")
+			if err := os.MkdirAll(filepath.Dir(s.file()), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			s.write(t, s.options.File, "x")
+			s.write(t, s.file(), "x")
 		}, want: "files in", hint: "salvor secret ls"},
 		"of no stack": {content: secretLine, change: func(t *testing.T, s *scene) {
-			s.options.File = filepath.Join(t.TempDir(), ".env")
-			s.write(t, s.options.File, secretLine)
+			s.files[0] = filepath.Join(t.TempDir(), ".env")
+			s.write(t, s.file(), secretLine)
 		}, want: "which stack do these variables belong to?", hint: "--stack NAME", code: fault.Usage},
-		"of a stack that is not there": {content: secretLine, change: func(t *testing.T, s *scene) { s.options.Stack = "blog" }, want: "stack blog is not declared"},
+		"of a stack that is not there": {content: secretLine, change: func(t *testing.T, s *scene) { s.options.Stacks = []string{"blog"} }, want: "stack blog is not declared"},
 		"too large":                    {content: "A=" + strings.Repeat("x", maxEnvFile), want: "an env file is at most 1 MiB"},
 		"with nothing in it":           {content: "# a comment\n", want: "does not set a variable"},
 		"with a strange name":          {content: "a.b=c\n", want: ".env:1:1: want letters, digits and _ in a variable's name"},
 		"which Compose can't read":     {content: "A=\"x\n", want: ".env"},
-		"changed since its commit": {content: secretLine, change: func(t *testing.T, s *scene) {
-			s.remove(t)
-			s.Commit(t, map[string][]byte{"stacks/notes/.env": []byte("A=b\n")})
-			s.write(t, s.options.File, secretLine)
-		}, want: "has uncommitted changes", hint: "git diff HEAD -- "},
+		"for several stacks, and one secret": {content: secretLine, change: func(t *testing.T, s *scene) {
+			s.options.Stacks, s.options.Deliver = []string{"notes", "notes"}, []string{"POSTGRES_PASSWORD"}
+		}, want: "--file is about one env file of one stack", code: fault.Usage},
 		"a secret for a service that is not there": {content: secretLine, change: func(t *testing.T, s *scene) { s.options.Deliver = []string{"POSTGRES_PASSWORD=db"} }, want: "no such service has a variable whose value is exactly the secret POSTGRES_PASSWORD"},
 		"a secret that no image reads from a file": {content: "TOKEN=canary-9f8e7d6c5b4a3921\n", change: func(t *testing.T, s *scene) { s.options.Deliver = []string{"TOKEN"} }, want: "is not known to read TOKEN_FILE", hint: "if its documentation says that it does"},
 		"files where no image reads one":           {content: "TOKEN=canary-9f8e7d6c5b4a3921\n", change: func(t *testing.T, s *scene) { s.options.Files = true }, want: "no service of notes is known to read any of these secrets from a file", hint: "run it without --files"},
@@ -93,7 +91,7 @@ func TestAFileIsRefused(t *testing.T) {
 				test.change(t, &s)
 			}
 			before := s.git(t, "status", "--porcelain")
-			_, _, err := s.open(t).Prepare(t.Context(), s.options)
+			_, _, err := s.prepare(t, s.open(t))
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(fault.Hint(err), test.hint) {
 				t.Errorf("%v (%s)", err, fault.Hint(err))
 			}
@@ -117,10 +115,10 @@ func TestGitRemembersAValue(t *testing.T) {
 	s.remove(t)
 	s.Commit(t, map[string][]byte{"stacks/notes/.env": []byte(secretLine)})
 	s.Commit(t, map[string][]byte{"stacks/notes/.env": nil})
-	s.write(t, s.options.File, secretLine+"OTHER_PASSWORD=canary-1a2b3c4d5e6f7a8b\n")
-	i, _, err := s.open(t).Prepare(t.Context(), s.options)
-	if err != nil || !slices.Equal(i.InHistory, []string{"POSTGRES_PASSWORD"}) || !slices.Equal(i.Secret, []string{"POSTGRES_PASSWORD", "OTHER_PASSWORD"}) {
-		t.Errorf("%+v, %v", i, err)
+	s.write(t, s.file(), secretLine+"OTHER_PASSWORD=canary-1a2b3c4d5e6f7a8b\n")
+	r, _, err := s.prepare(t, s.open(t))
+	if err != nil || !slices.Equal(r.Imports[0].InHistory, []string{"POSTGRES_PASSWORD"}) || !slices.Equal(r.Imports[0].Secret, []string{"POSTGRES_PASSWORD", "OTHER_PASSWORD"}) {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 
@@ -130,14 +128,14 @@ func TestACommittedFileIsRemovedByTheCommit(t *testing.T) {
 	s := written(t, secretLine)
 	s.remove(t)
 	s.Commit(t, map[string][]byte{"stacks/notes/.env": []byte(secretLine)})
-	i, p, err := s.open(t).Prepare(t.Context(), s.options)
-	if err != nil || i.Removed != "stacks/notes/.env" || i.Outside {
-		t.Fatalf("%+v, %v", i, err)
+	r, p, err := s.prepare(t, s.open(t))
+	if err != nil || !slices.Equal(r.Removed, []string{"stacks/notes/.env"}) || r.Outside != nil || r.Staged != nil {
+		t.Fatalf("%+v, %v", r, err)
 	}
 	if _, err := p.Run(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(s.options.File); !errors.Is(err, os.ErrNotExist) || strings.Contains(s.git(t, "ls-files"), "stacks/notes/.env") {
+	if _, err := os.Stat(s.file()); !errors.Is(err, os.ErrNotExist) || strings.Contains(s.git(t, "ls-files"), "stacks/notes/.env") {
 		t.Errorf("the file is still there: %v", err)
 	}
 }
@@ -148,16 +146,16 @@ func TestAFileOutsideOfTheRepositoryStays(t *testing.T) {
 	s := written(t, secretLine)
 	s.remove(t)
 	s.Commit(t, map[string][]byte{"stacks/notes/compose.yaml": []byte("services:\n  web:\n    image: postgres:17\n    environment: {POSTGRES_PASSWORD: \"${POSTGRES_PASSWORD:-}\"}\n")})
-	s.options.File, s.options.Stack = filepath.Join(t.TempDir(), "old.env"), "notes"
-	s.write(t, s.options.File, secretLine)
-	i, p, err := s.open(t).Prepare(t.Context(), s.options)
-	if err != nil || !i.Outside || i.Removed != "" || p.Question != "Import "+s.options.File+" into the stack notes?" {
-		t.Fatalf("%+v, %v", i, err)
+	s.files[0], s.options.Stacks = filepath.Join(t.TempDir(), "old.env"), []string{"notes"}
+	s.write(t, s.file(), secretLine)
+	r, p, err := s.prepare(t, s.open(t))
+	if err != nil || r.Outside == nil || r.Removed != nil || p.Question != "Import "+s.file()+" into the stack notes?" {
+		t.Fatalf("%+v, %v", r, err)
 	}
 	if _, err := p.Run(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := os.ReadFile(s.options.File); err != nil || string(content) != secretLine {
+	if content, err := os.ReadFile(s.file()); err != nil || string(content) != secretLine {
 		t.Errorf("the file says %q, %v", content, err)
 	}
 	value, err := s.open(t).identity.Secret(t.Context(), "notes/POSTGRES_PASSWORD")
@@ -170,27 +168,32 @@ func TestAFileOutsideOfTheRepositoryStays(t *testing.T) {
 func TestNothingIsCommittedThatDoesNotReadBack(t *testing.T) {
 	t.Parallel()
 	s := written(t, secretLine+"PLAIN=yes\n")
-	for name, damage := range map[string]func(i *importing){
-		"another value":         func(i *importing) { i.entries[0].Value = secret.NewString("canary-other") },
-		"a plain variable":      func(i *importing) { i.files["stacks/notes/stack.env"] = []byte("PLAIN=no\n") },
-		"a damaged file":        func(i *importing) { i.files["secrets/notes.env"] = []byte("x") },
-		"another's key":         func(i *importing) { i.files["secrets/notes.env"] = foreign(t) },
-		"the file is not there": func(i *importing) { delete(i.files, "secrets/notes.env") },
+	for name, damage := range map[string]func(b *batch){
+		"another value":         func(b *batch) { b.parts[0].entries[0].Value = secret.NewString("canary-other") },
+		"a plain variable":      func(b *batch) { b.stacks["notes"].replaced["stacks/notes/stack.env"] = []byte("PLAIN=no\n") },
+		"a damaged file":        func(b *batch) { b.files["secrets/notes.env"] = []byte("x") },
+		"another's key":         func(b *batch) { b.files["secrets/notes.env"] = foreign(t) },
+		"the file is not there": func(b *batch) { delete(b.files, "secrets/notes.env") },
 	} {
 		m := s.open(t)
-		i := &importing{importer: m, opts: s.options, files: map[string][]byte{}}
-		if err := i.prepare(t.Context()); err != nil {
+		o := s.options
+		var err error
+		if o.EnvFiles, err = Read(s.files); err != nil {
 			t.Fatal(err)
 		}
-		damage(i)
+		b := m.batch(o)
+		if err := b.prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		damage(b)
 		before := m.checkout.Commit
-		if _, err := i.run(t.Context(), nil); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := b.run(t.Context(), nil); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if now := s.open(t).checkout.Commit; now != before {
 			t.Fatalf("%s: %s was committed", name, now)
 		}
-		if content, err := os.ReadFile(s.options.File); err != nil || !bytes.HasPrefix(content, []byte(secretLine)) {
+		if content, err := os.ReadFile(s.file()); err != nil || !bytes.HasPrefix(content, []byte(secretLine)) {
 			t.Errorf("%s: the file says %q, %v", name, content, err)
 		}
 	}

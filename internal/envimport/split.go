@@ -9,13 +9,12 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/scan"
+	"salvor/internal/secret"
 	"salvor/internal/stack/compose"
 )
 
 // split is where the variables of an env file go.
-type split struct{ secret, plain, kept []compose.EnvEntry }
-
-func (s split) isSecret(name string) bool { return slices.Contains(names(s.secret), name) }
+type split struct{ secret, plain, kept []entry }
 
 // divide decides for each variable of the file, in its order. A secret stays one,
 // and so does what is made with one.
@@ -26,19 +25,19 @@ func (i *importing) divide() (split, error) {
 		secrets[name] = true
 	}
 	for _, e := range i.entries {
-		value, encrypted := i.secrets[e.Name]
-		open, plain := i.plain[e.Name]
+		value, encrypted := i.secrets[e.as]
+		open, plain := i.plain[e.as]
 		has := fleet.EnvFile(i.stack.Name)
 		if !encrypted {
 			value, has = open, i.stack.Dir+"/stack.env"
 		}
 		same := equal(value, e.Value)
 		if (encrypted || plain) && !same && !i.opts.Replace {
-			return s, fault.WithHint(fmt.Errorf("%s:%d:1: %s has another value in %s", i.source.shown, e.Line, e.Name, has), "salvor "+
+			return s, fault.WithHint(fmt.Errorf("%s:%d:1: %s has another value in %s", i.source.shown, e.Line, e.as, has), "salvor "+
 				"secret import FILE --replace uses the values from the file")
 		}
-		isSecret := encrypted || i.opts.All || i.scanner.Variable(e.Name, string(e.Value.Reveal())) || slices.ContainsFunc(e.Refs, func(ref string) bool { return secrets[ref] })
-		if line, ok := compose.EnvLine(e.Variable); !isSecret && (!ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0) {
+		isSecret := encrypted || i.opts.All || i.isSecret(e) || slices.ContainsFunc(e.Refs, func(ref string) bool { return secrets[ref] })
+		if line, ok := i.line(e); !isSecret && (!ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0) {
 			isSecret = true
 		}
 		secrets[e.Name] = isSecret
@@ -54,6 +53,21 @@ func (i *importing) divide() (split, error) {
 	return s, nil
 }
 
+// isSecret reports whether a variable is one by its name or value, or by what the Compose
+// files make of it.
+func (i *importing) isSecret(e entry) bool {
+	value := string(e.Value.Reveal())
+	if i.scanner.Variable(e.Name, value) || i.mentions.Password[e.Name] && value != "" {
+		return true
+	}
+	return slices.ContainsFunc(i.mentions.Becomes[e.Name], func(name string) bool { return i.scanner.Variable(name, value) })
+}
+
+// line is a variable as a line of stack.env; not every value can be one.
+func (i *importing) line(e entry) (string, bool) {
+	return compose.EnvLine(secret.Variable{Name: e.as, Value: e.Value})
+}
+
 // newStackEnv returns stack.env without what becomes secret and with what is new,
 // nil where nothing is left, and whether that is a change.
 func (i *importing) newStackEnv() (content []byte, changed bool, err error) {
@@ -66,7 +80,7 @@ func (i *importing) newStackEnv() (content []byte, changed bool, err error) {
 		content = append(content, '\n')
 	}
 	for _, e := range i.split.plain {
-		line, _ := compose.EnvLine(e.Variable) // divide saw that it can be written
+		line, _ := i.line(e) // divide saw that it can be written
 		content = append(content, line...)
 	}
 	before := i.stackEnv.Text()
@@ -76,11 +90,23 @@ func (i *importing) newStackEnv() (content []byte, changed bool, err error) {
 	return content, !bytes.Equal(before, content), nil
 }
 
-// masked is a plain file to be shown: lines in which a scan finds a secret are
-// left out.
-func (i *importing) masked(name string, content []byte) []byte {
+// masked is a plain file to be shown: secrets of the stack have no value, and lines in which a
+// scan finds one are left out.
+func (b *batch) masked(st *stackState, name string, content []byte) []byte {
+	if content == nil {
+		return nil
+	}
+	if strings.HasSuffix(name, "/stack.env") {
+		f, err := compose.ParseEnv(name, content, func(string) (string, bool) { return "", false })
+		if err == nil {
+			content, err = f.Masked(func(name string) bool { _, isSecret := st.secrets[name]; return isSecret })
+		}
+		if err != nil || len(content) == 0 {
+			return nil
+		}
+	}
 	lines := strings.SplitAfter(string(content), "\n")
-	for _, l := range i.scanner.Scan(name, content) {
+	for _, l := range b.scanner.Scan(name, content) {
 		for row := l.Line - 1; row < len(lines); row++ {
 			last := l.Rule != scan.RulePrivateKey || strings.Contains(lines[row], "-----END")
 			lines[row] = "[an unencrypted secret]\n"

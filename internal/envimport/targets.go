@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -56,6 +57,9 @@ func (c *composing) targets(ctx context.Context) ([]target, error) {
 		}
 		chosen = append(chosen, more...)
 	}
+	if len(chosen) == 0 && len(c.parts) > 1 {
+		return nil, nil // --files of several is about those that can
+	}
 	if len(chosen) == 0 {
 		return nil, fault.WithHint(fmt.Errorf("no service of %s is known to read any of these secrets from a file", c.stack.Name), "run "+
 			"it without --files, or write the secret and NAME_FILE by hand: docs/secrets.md")
@@ -87,7 +91,7 @@ func (c *composing) wished(wish string, uses []target) ([]target, error) {
 // else, sorted.
 func (c *composing) uses(ctx context.Context) ([]target, error) {
 	opts := c.opts // the env file is still there
-	opts.Replaced = map[string][]byte{}
+	opts.Replaced = maps.Clone(c.replaced)
 	if content, changed := c.opts.Replaced[c.stack.Dir+"/stack.env"]; changed {
 		opts.Replaced[c.stack.Dir+"/stack.env"] = content
 	}
@@ -98,7 +102,7 @@ func (c *composing) uses(ctx context.Context) ([]target, error) {
 	var all []target
 	for _, service := range c.want.Services() {
 		for _, e := range c.entries {
-			if _, isSecret := c.values.Secrets[e.Name]; isSecret {
+			if _, isSecret := c.values.Secrets[e.as]; isSecret {
 				all = append(all, c.usesOf(service, e, marked[service])...)
 			}
 		}
@@ -109,13 +113,13 @@ func (c *composing) uses(ctx context.Context) ([]target, error) {
 
 // usesOf are a service's uses of one secret: what the service lists the env file
 // for, and what its environment: is made of.
-func (c *composing) usesOf(service string, e compose.EnvEntry, marked map[string]string) []target {
+func (c *composing) usesOf(service string, e entry, marked map[string]string) []target {
 	var all []target
 	if slices.Contains(c.want.Listing(c.source.repo), service) && !c.want.Sets(service, e.Name) && c.want.Has(service, e.Name, e.Value) {
-		all = append(all, target{service, e.Name, e.Name})
+		all = append(all, target{service, e.Name, e.as})
 	}
 	for variable, key := range marked {
-		if key == e.Name {
+		if key == e.as {
 			all = append(all, target{service, variable, key})
 		}
 	}

@@ -12,11 +12,8 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
-	"salvor/internal/secret/sops"
-	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 )
 
@@ -37,10 +34,9 @@ func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, git func(c
 // A Secret is one that needs a new value, since someone may know the present
 // one who must no longer know it.
 type Secret struct {
-	Name     string      `json:"secret"`
-	UsedBy   []needs.Use `json:"used_by,omitempty"`
-	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
-	Command  string      `json:"command"`
+	Name   string      `json:"secret"`
+	UsedBy []needs.Use `json:"used_by,omitempty"`
+	needs.Renewal
 }
 
 // removals are those that left secrets exposed.
@@ -103,24 +99,7 @@ func (s *Secrets) NoteRemoval(r secretstore.Removal, files map[string][]byte) ([
 
 // exposed is what is to be done about one of them.
 func (s *Secrets) exposed(info secretstore.Info) Secret {
-	if command, own := secretnames.Replacing(info.Name); own {
-		return Secret{Name: info.Name, UsedBy: s.needs.Uses(info.Name), Command: command}
-	}
-	one := Secret{Name: info.Name, UsedBy: s.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}
-	one.Provider = info.Command != nil || slices.ContainsFunc(one.UsedBy, func(u needs.Use) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
-	if !one.Provider && mayGenerate(info) {
-		one.Command += " --generate"
-	}
-	return one
-}
-
-// mayGenerate reports whether random text can take a secret's place: not where a
-// file has a format, or a name with a path, as keys and certificates have.
-func mayGenerate(info secretstore.Info) bool {
-	if fleet.SecretInYAML(info.Name) || info.Stack != "" {
-		return true
-	}
-	return sops.FormatOf(info.File) == sops.Binary && !strings.ContainsAny(info.Name, "/.")
+	return Secret{Name: info.Name, UsedBy: s.needs.Uses(info.Name), Renewal: s.needs.Renewal(info.Name)}
 }
 
 // NoteChanged adds to files that secrets have a new value, and so are not exposed any
@@ -160,13 +139,9 @@ func (s *Secrets) Findings() ([]finding.Finding, error) {
 		for i, r := range of {
 			who[i] = r.String()
 		}
-		r, first := s.exposed(info), ""
-		if r.Provider {
-			first = "change it at its source, then "
-		}
 		found = append(found, finding.Finding{
 			Code: finding.SecretSeen, Severity: finding.Warning, Subject: "secret " + info.Name,
-			Text: "known to " + strings.Join(who, " and to ") + "; not changed since", Fix: first + r.Command,
+			Text: "known to " + strings.Join(who, " and to ") + "; not changed since", Fix: s.needs.Renewal(info.Name).String(),
 		})
 	}
 	return found, nil

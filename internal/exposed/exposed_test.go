@@ -147,7 +147,7 @@ func TestEachSecretHasItsCommand(t *testing.T) {
 	}
 	got := map[string]what{}
 	for _, s := range all {
-		got[s.Name] = what{s.Command, s.Provider}
+		got[s.Name] = what{s.Command, s.First != ""}
 	}
 	want := map[string]what{
 		"token": {"salvor secret rotate token --generate", false}, "notes/DB": {"salvor secret rotate notes/DB --generate", false}, "blog/KEY": {"salvor secret rotate blog/KEY --generate", false},

@@ -26,6 +26,7 @@ type Fleet struct {
 	Registries []Registry
 	Vaults     map[string]secret.Setting // Ansible Vault id to its password
 	Secrets    []Secret                  // what is said of single secrets; sorted by name
+	ScanAllow  []string                  // files and folders that a scan skips, see Allowed
 	Vars       map[string]string
 	Docker     Docker
 	Git        Git

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 )
 
@@ -51,4 +52,34 @@ func ValidPath(p string) error {
 		}
 	}
 	return nil
+}
+
+// ValidAllowed reports why p can't name files that a scan skips, or nil: a path in the
+// repository, in which * stands for any part of a name. It can't begin with *, which would be
+// about every folder, and what is below secrets/ is never skipped.
+func ValidAllowed(p string) error {
+	first, _, _ := strings.Cut(p, "/")
+	_, err := path.Match(p, "")
+	switch {
+	case ValidPath(p) != nil || err != nil:
+		return fmt.Errorf("%q is not a path in the repository", p)
+	case strings.ContainsAny(first, "*?["):
+		return fmt.Errorf("%q begins with a *: name the first folder", p)
+	case first == SecretDir || first == File || p == StackDir:
+		return fmt.Errorf("%q can't be skipped: name a folder of documentation or samples", p)
+	}
+	return nil
+}
+
+// Allowed reports whether a scan skips a file of the repository: it, or a folder that it is
+// in, is named in patterns.
+func Allowed(patterns []string, file string) bool {
+	for _, pattern := range patterns {
+		for at := file; at != "."; at = path.Dir(at) {
+			if is, err := path.Match(pattern, at); err == nil && is {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -26,7 +26,7 @@ func Work(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scanFiles(c.Root, paths)
+	return scanFiles(c, c.Root, paths)
 }
 
 // Staged looks in what the next commit adds or changes.
@@ -47,7 +47,8 @@ func Staged(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 	for i, o := range objects {
 		all = append(all, scanner.Scan(paths[i], o.Content)...)
 	}
-	return all, nil
+	work, err := c.Git.WorkFiles(ctx)
+	return effectOf(c, c.Root, work).counting(all), err
 }
 
 // pastBatch is how many contents of the history are held in memory at once.
@@ -65,7 +66,7 @@ func History(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 		return nil, err
 	}
 	var all []scan.Leak
-	seen := map[scan.Leak]bool{}
+	seen, now := map[scan.Leak]bool{}, effectOf(c, c.Root, nil)
 	for batch := range slices.Chunk(past, pastBatch) {
 		var ids []string
 		for _, p := range batch {
@@ -77,7 +78,7 @@ func History(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 		}
 		for i, o := range objects {
 			for _, l := range scanner.Scan(batch[i].Path, o.Content) {
-				if !seen[l] {
+				if !seen[l] && !now.excused(l) {
 					seen[l] = true
 					all = append(all, l)
 				}
@@ -100,7 +101,7 @@ func Findings(ctx context.Context, c *checkout.Checkout) ([]finding.Finding, err
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := scanFiles(c.Export, paths)
+		leaks, err := scanFiles(c, c.Export, paths)
 		return findingsOf(leaks), err
 	}
 	tree, err := c.Git.Tree(ctx, c.Commit)
@@ -119,7 +120,7 @@ func Findings(ctx context.Context, c *checkout.Checkout) ([]finding.Finding, err
 	if err != nil {
 		return nil, err
 	}
-	leaks, err := scanFiles(c.Export, paths)
+	leaks, err := scanFiles(c, c.Export, paths)
 	if err == nil && len(leaks) == 0 {
 		err = atomicfile.Write(clean, strings.NewReader(mark), 0o644)
 	}
@@ -131,15 +132,15 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 	for _, l := range leaks {
 		all = append(all, finding.Finding{
 			Code: finding.SecretInClear, Severity: finding.Fatal, Subject: yamldoc.Position{File: l.Path, Line: l.Line, Column: l.Column}.String(),
-			Text: l.Text, Fix: "salvor secret set NAME, and change the value where it is used: Git keeps its history",
+			Text: l.Text, Fix: fix(l, leaks),
 		})
 	}
 	return all
 }
 
-// scanFiles looks in files below root; those that are gone, folders and links are
-// skipped.
-func scanFiles(root string, paths []string) ([]scan.Leak, error) {
+// scanFiles looks in files below root for what counts; those that are gone, folders and
+// links are skipped.
+func scanFiles(c *checkout.Checkout, root string, paths []string) ([]scan.Leak, error) {
 	scanner, err := scan.New()
 	if err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func scanFiles(root string, paths []string) ([]scan.Leak, error) {
 		}
 		all = append(all, scanner.Scan(filepath.ToSlash(p), content)...)
 	}
-	return all, nil
+	return effectOf(c, root, paths).counting(all), nil
 }
 
 func filesBelow(root string) ([]string, error) {
@@ -175,5 +176,6 @@ func filesBelow(root string) ([]string, error) {
 		}
 		return err
 	})
+	slices.Sort(paths)
 	return paths, err
 }

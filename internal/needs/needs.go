@@ -69,22 +69,27 @@ func (u Use) String() string {
 func (n *Needs) Uses(name string) []Use {
 	uses := n.fleetUses(name)
 	of, key, isEnv := n.identity.Store.Variable(name)
-	whole := "" // the YAML file that holds it, which may be mounted as such
-	if fleet.SecretInYAML(name) {
-		whole, _ = n.identity.Store.FileOf(name) // a name like that has one
-	}
 	for stack, rendered := range n.stacks {
-		ours := isEnv && stack == of
-		uses = append(uses, n.serviceUses(stack, func(m project.SecretMount) bool {
-			file, isFile := m.File()
-			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
-		})...)
-		if ours && slices.Contains(rendered.Project.Env, key) {
+		uses = append(uses, n.serviceUses(stack, n.mountOf(name, stack))...)
+		if isEnv && stack == of && slices.Contains(rendered.Project.Env, key) {
 			uses = append(uses, Use{Stack: stack, Host: n.checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
 	slices.SortFunc(uses, func(a, b Use) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(uses)
+}
+
+// mountOf tells which mounts of a stack's services are of a secret.
+func (n *Needs) mountOf(name, stack string) func(project.SecretMount) bool {
+	of, key, isEnv := n.identity.Store.Variable(name)
+	whole := "" // the YAML file that holds it, which may be mounted as such
+	if fleet.SecretInYAML(name) {
+		whole, _ = n.identity.Store.FileOf(name) // a name like that has one
+	}
+	return func(m project.SecretMount) bool {
+		file, isFile := m.File()
+		return isFile && (file == name || m.Secret == whole) || isEnv && stack == of && m.Secret == key
+	}
 }
 
 // serviceUses returns the services of a stack that mount a secret.
@@ -156,14 +161,4 @@ func (n *Needs) Render(stack string, r project.Rendered) { n.stacks[stack] = r }
 func (n *Needs) Command(name string) (argv []string, ok bool) {
 	s, _ := n.checkout.Fleet.Secret(name)
 	return s.Command, s.Command != nil
-}
-
-// DatabaseKeeps reports whether a use is a database's password of which it learns
-// only when its data is made.
-func (n *Needs) DatabaseKeeps(u Use) bool {
-	rendered, known := n.stacks[u.Stack]
-	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
-		return false
-	}
-	return slices.ContainsFunc(rendered.Project.Services, func(s project.Service) bool { return s.Name == u.Service && len(s.OnRotate) == 0 })
 }

@@ -42,11 +42,7 @@ func (t Target) letRead(host string) string {
 func afterTheft(open exposed.Host, host, to string, stacks []string) []string {
 	var left []string
 	for _, secret := range open.Secrets {
-		first := ""
-		if secret.Provider {
-			first = ", at its provider first"
-		}
-		left = append(left, fmt.Sprintf("%s could open the secret %s: give it a new value%s: %s", host, secret.Name, first, secret.Command))
+		left = append(left, fmt.Sprintf("%s could open the secret %s; to give it a new value: %s", host, secret.Name, secret.Renewal))
 	}
 	for _, stack := range stacks {
 		left = append(left, fmt.Sprintf("if others controlled %s before you noticed, they may have changed the data of "+

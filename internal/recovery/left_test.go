@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"salvor/internal/exposed"
+	"salvor/internal/needs"
 )
 
 // TestAnInterruptedRecoveryStillSaysTheDeployKey is fault D20: the second run finds
@@ -25,14 +26,14 @@ func TestAnInterruptedRecoveryStillSaysTheDeployKey(t *testing.T) {
 func TestS19AfterATheftEverythingIsListed(t *testing.T) {
 	left := exposed.Host{
 		Remotes: []string{"nas (nas_alpha)"}, DeployKey: "SHA256:abc", GitURL: "git@git.example.net:fleet",
-		Secrets: []exposed.Secret{{Name: "nas_alpha", Provider: true, Command: "salvor secret rotate nas_alpha"}, {Name: "notes/DB", Command: "salvor secret rotate notes/DB --generate"}},
+		Secrets: []exposed.Secret{{Name: "nas_alpha", Renewal: needs.Renewal{First: "change it at its source", Command: "salvor secret rotate nas_alpha"}}, {Name: "notes/DB", Renewal: needs.Renewal{Command: "salvor secret rotate notes/DB --generate"}}},
 	}
 	list := strings.Join(append(left.StillHas("alpha"), afterTheft(left, "alpha", "gamma", []string{"notes"})...), "\n")
 	for _, want := range []string{
 		"remove its deploy key SHA256:abc from the deploy keys of git@git.example.net:fleet",
 		"the credential of the remote nas (nas_alpha)",
-		"the secret nas_alpha: give it a new value, at its provider first: salvor secret rotate nas_alpha",
-		"the secret notes/DB: give it a new value: salvor secret rotate notes/DB --generate",
+		"the secret nas_alpha; to give it a new value: change it at its source, then salvor secret rotate nas_alpha",
+		"the secret notes/DB; to give it a new value: salvor secret rotate notes/DB --generate",
 		"salvor restore notes --snapshot ID",
 		"~/.ssh", "tailnet",
 		"salvor host remove alpha",

@@ -75,5 +75,9 @@ func (s *Scanner) inside(value string, explained bool) []hit {
 
 // plain is the hit for a value that a key names.
 func (s *Scanner) plain(key, value string, at int) hit {
-	return hit{start: at, end: at + len(value), rank: byKey, rule: RulePlain, says: s.keys.says(key, value)}
+	h := hit{start: at, end: at + len(value), rank: byKey, rule: RulePlain, says: "a secret in plain text"}
+	if s.keys.sayable(key, value) {
+		h.key, h.says = key, key+" has its value in plain text"
+	}
+	return h
 }

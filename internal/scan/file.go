@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"salvor/internal/fleet"
@@ -47,8 +48,8 @@ func hasNamedYAML(name string) bool {
 
 func isFleet(name string) bool { return name == "fleet.yaml" }
 
-// isDotenv goes by the name: .env, stack.env, .env.production, app.env.example.
-func isDotenv(name string) bool {
+// IsDotenv reports whether a file is an env file. It goes by the name: .env, stack.env, .env.production, app.env.example.
+func IsDotenv(name string) bool {
 	base := path.Base(name)
 	return strings.HasSuffix(base, ".env") || strings.Contains(base, ".env.") || base == "env"
 }
@@ -59,19 +60,34 @@ func isSettings(name string) bool {
 	case ".ini", ".cfg", ".conf", ".toml", ".properties":
 		return true
 	}
-	return isDotenv(name)
+	return IsDotenv(name)
 }
 
-// isExample reports whether a file is for readers: placeholders in it are not
-// passwords of a running service.
+// isExample reports whether a file is for readers, or is to be filled in: placeholders
+// in it are not passwords of a running service.
 func isExample(name string) bool {
-	base := strings.ToLower(path.Base(name))
+	dirs := strings.Split(strings.ToLower(name), "/")
+	base := dirs[len(dirs)-1]
 	for _, sign := range []string{"readme", "example", "sample", "template", ".dist"} {
 		if strings.Contains(base, sign) {
 			return true
 		}
 	}
-	return strings.HasSuffix(base, ".md")
+	switch path.Ext(base) {
+	case ".md", ".rst", ".adoc", ".tmpl", ".tpl", ".gotmpl", ".j2", ".jinja", ".jinja2", ".erb":
+		return true
+	}
+	folders := dirs[:len(dirs)-1]
+	if len(folders) > 1 && folders[0] == fleet.StackDir {
+		folders = folders[2:] // a stack can have any name
+	}
+	return slices.ContainsFunc(folders, func(dir string) bool {
+		switch dir {
+		case "doc", "docs", "documentation", "example", "examples", "sample", "samples", "template", "templates":
+			return true
+		}
+		return false
+	})
 }
 
 // formats recognises what is encrypted, and dotenv files by their content.

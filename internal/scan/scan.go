@@ -30,6 +30,10 @@ type Leak struct {
 	Column int    `json:"column"`
 	Rule   string `json:"rule"`
 	Text   string `json:"text"`
+
+	Key         string `json:"-"` // the name of the value, where it can be shown
+	Default     string `json:"-"` // of a ${NAME:-default}: the names that replace it, the outermost first, with a space between
+	Placeholder bool   `json:"-"` // the value is a word that examples use: changeme
 }
 
 // String renders the leak as `stacks/notes/compose.yaml:12:7: text [rule]`.
@@ -71,7 +75,8 @@ func New() (*Scanner, error) {
 // Not looked into are files encrypted as a whole, binary files (a NUL in the
 // first 8000 bytes), files over 5 MiB, and what Salvor writes and everybody may
 // read: salvor.lock, sealed/, recovery.age, the hosts' public keys and all signatures. A line
-// with `salvor:allow` or `gitleaks:allow` has no leaks. Below secrets/ a file is
+// with `salvor:allow` or `gitleaks:allow` has no leaks; in YAML that is a comment, and
+// where a text of several lines begins it is about all of them. Below secrets/ a file is
 // encrypted or a leak as a whole; YAML with values that are Ansible Vaults is read
 // like other YAML.
 func (s *Scanner) Scan(name string, content []byte) []Leak {
@@ -90,7 +95,7 @@ func (s *Scanner) Scan(name string, content []byte) []Leak {
 	hits := s.anywhere.find(t, s.values)
 	hits = append(hits, s.named(t)...)
 	hits = append(hits, s.shapes.find(t)...)
-	return t.leaks(strongest(hits))
+	return t.leaks(strongest(hits), s.values)
 }
 
 // named returns the literal values of keys that mean a secret, in the files

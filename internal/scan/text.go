@@ -35,16 +35,21 @@ func (t *text) line(row int) string {
 	return line
 }
 
-// leaks returns the hits as leaks, without those on a line that allows them.
-func (t *text) leaks(hits []hit) []Leak {
+// leaks returns the hits as leaks, without those that are allowed.
+func (t *text) leaks(hits []hit, v values) []Leak {
+	allowed := allowancesIn(t)
 	var leaks []Leak
 	for _, h := range hits {
 		row := t.row(h.start)
-		if line := t.line(row); strings.Contains(line, "salvor:allow") || strings.Contains(line, "gitleaks:allow") {
+		if allowed.at(row) {
 			continue
 		}
-		column := utf8.RuneCountInString(t.content[t.starts[row]:h.start]) + 1
-		leaks = append(leaks, Leak{Path: t.path, Line: row + 1, Column: column, Rule: h.rule, Text: h.says})
+		value := t.content[h.start:h.end]
+		leaks = append(leaks, Leak{
+			Path: t.path, Line: row + 1, Column: utf8.RuneCountInString(t.content[t.starts[row]:h.start]) + 1,
+			Rule: h.rule, Text: h.says + allowed.but(row), Key: h.key,
+			Default: v.replacing(t.content[:h.start]), Placeholder: v.placeholder.MatchString(value),
+		})
 	}
 	return leaks
 }

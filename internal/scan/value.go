@@ -11,21 +11,26 @@ type values struct {
 	blank       *regexp.Regexp // a place to fill in
 	truth       *regexp.Regexp // a setting after all
 	hash        *regexp.Regexp // of a password, as crypt and its successors write them
+	format      *regexp.Regexp // a program fills it in
 	path        *regexp.Regexp
 	plainURL    *regexp.Regexp // without user or query
 	placeholder *regexp.Regexp // a word that examples use
 	variable    *regexp.Regexp
+	defaults    *regexp.Regexp // a text that goes on with a variable's default
 }
 
 func newValues() values {
 	return values{
-		reference:   regexp.MustCompile(`^(?:(?:secret|env|file|op|vault):\S|\{\{.*\}\}$|\{%|\$\$?\(|\$\$\{|\$\$[A-Za-z_][A-Za-z0-9_]*$|%env\(|!)|^/run/secrets/`),
-		blank:       regexp.MustCompile(`^(?:<.*>|\[.*\]|[*xX.•…]+)$`),
-		truth:       regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|none|null|~|auto|always|never|on_create|[0-9])$`),
-		hash:        regexp.MustCompile(`^(?:\$\$?(?:2[abxy]|argon2[a-z]*|apr1|pbkdf2[a-z0-9-]*|scrypt|y|gy|1|5|6)\$|\{(?:S?SHA|SSHA|MD5|SMD5|CRYPT|PBKDF2|BCRYPT)[0-9-]*\}|sha1:[0-9a-f]+:)`),
+		reference: regexp.MustCompile(`^(?:(?:secret|env|file|op|vault):\S|\{\{.*\}\}$|\{%|\$\$?\(|\$\$\{|\$\$[A-Za-z_][A-Za-z0-9_]*$|%env\(|!)|^/run/secrets/`),
+		blank:     regexp.MustCompile(`^(?:<.*>|\[.*\]|[*xX.•…]+)$`),
+		truth:     regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|none|null|~|auto|always|never|on_create|[0-9])$`),
+		hash:      regexp.MustCompile(`^(?:\$\$?(?:2[abxy]|argon2[a-z]*|apr1|pbkdf2[a-z0-9-]*|scrypt|y|gy|1|5|6)\$|\{(?:S?SHA|SSHA|MD5|SMD5|CRYPT|PBKDF2|BCRYPT)[0-9-]*\}|sha1:[0-9a-f]+:)`),
+		// %s, %(password)s, {password}, <%= x %>, @PASSWORD@, __PASSWORD__, https://a.example.net/?token=%s
+		format:      regexp.MustCompile(`^%[sdvq]$|^%\([A-Za-z_]+\)s$|^\{[A-Za-z_][A-Za-z0-9_.]*\}$|^<%|^@[A-Z][A-Z0-9_]*@$|^__[A-Z][A-Z0-9_]*__$|^[A-Za-z][A-Za-z0-9+.-]*://[^\s%]*%[sdv]`),
 		path:        regexp.MustCompile(`^(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][A-Za-z0-9._@ -]{1,64}){2,}/?$|^(?:~|\.{1,2})/[A-Za-z0-9._@-]+$|^/[A-Za-z._@-]+$`),
 		plainURL:    regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^@?]*$`),
 		placeholder: regexp.MustCompile(`(?i)^(?:change[-_ ]?(?:me|this|it).*|replace[-_ ]?(?:me|this|with).*|(?:your|my|some|the|enter|insert|put|set|use|add)[-_ ].*|.*[-_ ]here|.*example.*|.*placeholder.*|(?:db|database|postgres|mysql|root|user|admin|super)?[-_ ]?(?:password|passwd|pass|pw|pwd|secret|token|key)|todo|fixme|dummy|foo|bar|test)$`),
+		defaults:    regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*):?-[ \t"']*$`),
 		variable:    regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*`),
 	}
 }
@@ -41,7 +46,7 @@ func (v values) literal(value string, explained bool) (start, end int, found boo
 		return 0, 0, false
 	}
 	core := value[start:]
-	for _, harmless := range []*regexp.Regexp{v.reference, v.blank, v.truth, v.hash, v.path, v.plainURL} {
+	for _, harmless := range []*regexp.Regexp{v.reference, v.blank, v.truth, v.hash, v.format, v.path, v.plainURL} {
 		if harmless.MatchString(core) {
 			return 0, 0, false
 		}
@@ -118,6 +123,24 @@ func defaultOf(s string) (start, end int) {
 	}
 	return len(s) - len(operator) + 1, len(strings.TrimSuffix(s, "}"))
 }
+
+// replacing returns the variables whose default a text ends in front of, the outermost
+// first: those of "${A:-${B-".
+func (v values) replacing(before string) string {
+	var names []string
+	before = before[max(0, len(before)-maxDefault):]
+	for {
+		m := v.defaults.FindStringSubmatchIndex(before)
+		if m == nil {
+			return strings.Join(names, " ")
+		}
+		names = append([]string{before[m[2]:m[3]]}, names...)
+		before = before[:m[0]]
+	}
+}
+
+// maxDefault is more than the names of nested defaults take.
+const maxDefault = 400
 
 // isPath reports whether a value can be the path that a key asks for.
 func (v values) isPath(value string) bool {

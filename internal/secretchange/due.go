@@ -49,10 +49,7 @@ func (c *Changes) Findings(ctx context.Context, now time.Time) ([]finding.Findin
 		}
 		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: c.checkout.Place("secrets", name, "rotate").String(),
 			Text: fmt.Sprintf("%s was last changed on %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
-			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
-		if argv, printed := c.needs.Command(name); printed {
-			f.Fix = fmt.Sprintf("change it where %s reads it, then salvor secret rotate %s", argv[0], name)
-		}
+			Fix:  c.needs.Renewal(name).String()}
 		found = append(found, f)
 	}
 	return append(found, c.missingValues()...), err

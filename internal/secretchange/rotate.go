@@ -3,7 +3,7 @@ package secretchange
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
@@ -34,20 +34,19 @@ func (c *Changes) UsedBy(name string) []string {
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
 // database was made with it and no command changes it in the database.
 func (c *Changes) MayRotate(name string) error {
-	all, err := c.identity.Store.List()
+	has, err := c.has(name)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
+	if !has {
 		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" creates it")
 	}
-	for _, u := range c.needs.Uses(name) {
-		if c.needs.DatabaseKeeps(u) {
-			return fault.WithHint(fmt.Errorf("%s: the database %s keeps its first password, and no on_rotate changes it "+
-				"there: its clients would be rejected", name, u),
-				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database "+
-					"yourself, then run salvor secret set "+name)
-		}
+	if database, keeps := c.needs.DatabaseKeeps(name); keeps {
+		stack, _, _ := strings.Cut(database, "/")
+		return fault.WithHint(fmt.Errorf("%s: the database %s keeps its first password, and no on_rotate changes it "+
+			"there: its clients would be rejected", name, database),
+			"set x-salvor.on_rotate of the stack "+stack+", see docs/secrets.md; or change it in the database "+
+				"yourself, then run salvor secret set "+name)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ package secretchange
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
@@ -34,6 +36,31 @@ func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed 
 
 // Changed is a secret whose new value is committed.
 type Changed struct{ Name string }
+
+// MaySet returns why a secret can't be set, as far as that is known without the value. The
+// operator's key is asked for here if it is needed. fresh is for one that must not be there
+// already.
+func (c *Changes) MaySet(ctx context.Context, name string, fresh bool) error {
+	if command, own := secretnames.Replacing(name); own { // another could be a key that no host takes
+		return fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), command)
+	}
+	if has, err := c.has(name); err != nil {
+		return err
+	} else if has && fresh {
+		return fault.WithHint(fmt.Errorf("there is already a secret %s", name), c.needs.Renewal(name).String())
+	}
+	if err := c.confirmed.MayEncrypt(ctx); err != nil || !c.identity.Store.Writer().Opens(name) {
+		return err
+	}
+	_, err := c.identity.Ring.Identities()
+	return err
+}
+
+// has reports whether there is a secret of that name.
+func (c *Changes) has(name string) (bool, error) {
+	all, err := c.identity.Store.List()
+	return slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }), err
+}
 
 // PrepareSet encrypts a value and proposes to commit it, by any name that the store takes:
 // NAME is a secret of the fleet, STACK/KEY a variable of a stack, FILE.yml/KEY a

@@ -61,6 +61,72 @@ func (w Writer) Set(ctx context.Context, name string, value secret.Value) (Chang
 	return changes, nil
 }
 
+// Opens reports whether Set of a secret has to decrypt something, for which a key is needed.
+func (w Writer) Opens(name string) bool {
+	at, err := w.store.Find(name)
+	if err != nil {
+		return false // Set says so
+	}
+	data, err := w.store.read(at.File)
+	if err != nil {
+		return at.Key != "" && at.Stack == "" // a value in a new file of vaults
+	}
+	k, err := kindOf(at.File, data)
+	return err == nil && (at.Stack != "" || k.sops == nil)
+}
+
+// Remove returns the change after which there is no secret of that name. What a program
+// prints wraps secret.ErrReadOnly; a single value of a YAML file is edited by hand.
+func (w Writer) Remove(ctx context.Context, name string) (Changes, error) {
+	at, err := w.store.Find(name)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
+	case err != nil:
+		return nil, err
+	case w.store.programs.Has(name):
+		return nil, fault.WithHint(fmt.Errorf("secret %s is printed by a program: %w", name, secret.ErrReadOnly), "remove it from secrets: in fleet.yaml")
+	case at.Stack != "":
+		return w.removeVariable(at)
+	case at.Key != "":
+		return nil, fault.WithHint(fmt.Errorf("%s is a value in a YAML file", name), "remove it from "+at.File+" with an editor, and commit that")
+	}
+	if _, err := w.store.read(at.File); err != nil {
+		return nil, err
+	}
+	return Changes{at.File: nil}, nil
+}
+
+// removeVariable removes a stack's variable, and the file with the last one.
+func (w Writer) removeVariable(at fleet.SecretName) (Changes, error) {
+	f, err := w.ownEnv(at.File)
+	if err != nil {
+		return nil, err
+	}
+	names, err := f.EnvNames()
+	switch {
+	case err != nil:
+		return nil, err
+	case !slices.Contains(names, at.Key):
+		return nil, fmt.Errorf("%s has no variable %s: %w", at.File, at.Key, secret.ErrNotFound)
+	case len(names) == 1:
+		return Changes{at.File: nil}, nil
+	}
+	text, err := f.Plain(w.store.opts.Keys)
+	w.store.opened(at.File, err)
+	if err != nil {
+		return nil, err
+	}
+	var left []byte
+	for line := range bytes.Lines(text.Reveal()) {
+		if !bytes.HasPrefix(line, []byte(at.Key+"=")) {
+			left = append(left, line...)
+		}
+	}
+	data, _, err := f.ReplaceEnv(w.store.opts.Keys, at.Stack+".env", secret.New(left))
+	return Changes{at.File: data}, err
+}
+
 func (w Writer) setFile(ctx context.Context, file string, value secret.Value) ([]byte, error) {
 	data, err := w.store.read(file)
 	if errors.Is(err, secret.ErrNotFound) {

@@ -123,7 +123,7 @@ func deviceOf(path string) uint64 {
 	for ; ; path = filepath.Dir(path) {
 		var st unix.Stat_t
 		if unix.Stat(path, &st) == nil || path == "/" {
-			return st.Dev
+			return uint64(st.Dev) //nolint:unconvert // of another type on macOS
 		}
 	}
 }

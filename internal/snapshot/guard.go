@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
@@ -54,7 +52,7 @@ const (
 // outlives the process that started it and ignores the signals that end a session.
 func Guard(ctx context.Context, d hostpath.Layout, stack string, q Quiescer, stdin io.Reader, stdout io.Writer) error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+	if err := outliveParent(); err != nil {
 		return fmt.Errorf("outlive the parent: %w", err)
 	}
 	if _, err := readPaused(d, stack); err != nil {

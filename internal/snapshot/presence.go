@@ -2,12 +2,9 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // Presence is what is where a volume's data belongs.
@@ -67,17 +64,4 @@ func isEmpty(path string) (bool, error) {
 		return isEmpty(filepath.Join(path, names[0]))
 	}
 	return false, err
-}
-
-// placeOf distinguishes a folder from every other that was or will be at its path: by
-// its inode and the time at which that was made, since inodes are used again. It is
-// "" where the file system does not say, and for a single file, which programs
-// replace as they write it.
-func placeOf(path string) string {
-	var st unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME|unix.STATX_TYPE, &st)
-	if err != nil || st.Mask&unix.STATX_BTIME == 0 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return ""
-	}
-	return fmt.Sprintf("%d@%d.%09d", st.Ino, st.Btime.Sec, st.Btime.Nsec)
 }

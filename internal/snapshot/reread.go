@@ -35,7 +35,7 @@ func (r rereading) flushMemory() error {
 		}
 		f, err := os.Open(v.Path)
 		if err == nil {
-			err = errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
+			err = errors.Join(writeOut(f), f.Close())
 		}
 		if ignoreVanished(err) != nil {
 			return fmt.Errorf("write out what %s has in memory: %w", v.Path, err)
@@ -108,7 +108,7 @@ func touch(n node) error {
 	if err != nil {
 		return err
 	}
-	err = unix.Fchmod(int(f.Fd()), info.Sys().(*syscall.Stat_t).Mode&0o7777)
+	err = unix.Fchmod(int(f.Fd()), uint32(info.Sys().(*syscall.Stat_t).Mode&0o7777)) //nolint:unconvert // of another type on macOS
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS) {
 		return nil
 	}
@@ -117,5 +117,6 @@ func touch(n node) error {
 
 // changed is when a file was last changed, by its own word.
 func changed(info fs.FileInfo) time.Time {
-	return time.Unix(info.Sys().(*syscall.Stat_t).Ctim.Unix())
+	_, changed := times(info.Sys().(*syscall.Stat_t))
+	return time.Unix(changed.Unix())
 }

@@ -80,9 +80,10 @@ func (s *scan) visit(rel string, info fs.FileInfo, sum hash.Hash, after time.Tim
 	}
 	s.hot = s.hot || changed(info).After(after)
 	sum.Write([]byte(rel))
+	written, changed := times(st)
 	props := [...]int64{
 		int64(st.Mode), int64(st.Uid), int64(st.Gid), st.Size, int64(st.Ino),
-		st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec,
+		written.Sec, written.Nsec, changed.Sec, changed.Nsec,
 	}
 	_ = binary.Write(sum, binary.LittleEndian, props) // a hash takes everything
 }

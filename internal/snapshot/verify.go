@@ -154,7 +154,7 @@ func syncTargets(targets []target) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(unix.Syncfs(int(f.Fd())), f.Close()); err != nil {
+		if err := errors.Join(writeOut(f), f.Close()); err != nil {
 			return err
 		}
 	}
@@ -213,7 +213,7 @@ func digHoles(root *os.Root, name string) (err error) {
 		if string(buffer) != string(zeros) {
 			continue
 		}
-		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, hole)
+		err := punch(f, at, hole)
 		if errors.Is(err, unix.EOPNOTSUPP) {
 			break
 		}

@@ -118,7 +118,7 @@ func foldersOf(root *os.Root, rel string) ([]Folder, error) {
 			return nil, err
 		}
 		st := info.Sys().(*syscall.Stat_t)
-		folders = append(folders, Folder{p, st.Mode & 0o7777, int(st.Uid), int(st.Gid)})
+		folders = append(folders, Folder{p, uint32(st.Mode & 0o7777), int(st.Uid), int(st.Gid)}) //nolint:unconvert // of another type on macOS
 	}
 	return folders, nil
 }

@@ -161,6 +161,17 @@ func (f *EnvFile) Entries() ([]EnvEntry, error) {
 	return all, nil
 }
 
+// values are what the file sets; of a name that is there twice, the last.
+func (f *EnvFile) values() map[string]string {
+	all := map[string]string{}
+	for _, p := range f.parts {
+		for _, e := range p.entries {
+			all[e.Name] = string(e.Value.Reveal())
+		}
+	}
+	return all
+}
+
 // Names returns every name that the file sets, sorted.
 func (f *EnvFile) Names() []string {
 	seen := map[string]bool{}

@@ -63,7 +63,8 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		if _, err := l.inside(l.Stack.Dir, f.Path); err != nil || !ok {
 			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
 		}
-		if _, exists := l.stat(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
+		_, exists := l.stat(repoPath)
+		if exists = exists || l.Beside && l.aside(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
 			generated = true
 			if bool(f.Required) || l.aside(repoPath) {
 				l.emptyEnvFile(name, pos)
@@ -82,6 +83,14 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 	}
 	s.EnvFiles = files
 	return generated, nil
+}
+
+// readEnvFile reads an env file of the repository, or one that counts besides.
+func (l *load) readEnvFile(repoPath string) ([]byte, error) {
+	if l.Beside && l.aside(repoPath) {
+		return os.ReadFile(filepath.Join(l.WorkTree, filepath.FromSlash(repoPath)))
+	}
+	return l.readRepo(repoPath)
 }
 
 // labelFiles has label_file entries point at the commit's files, in place.
@@ -148,6 +157,9 @@ const rawFormat = "raw"
 // format goes to a temporary file: what takes the place of an env file is not secret.
 func (l *load) onDisk(repoPath, format string) (string, error) {
 	content, replaced := l.Replaced[repoPath]
+	if format == "" && l.Beside && l.aside(repoPath) {
+		return filepath.Join(l.WorkTree, filepath.FromSlash(repoPath)), nil
+	}
 	if !replaced && format == "" {
 		return filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)), nil
 	}
@@ -156,7 +168,7 @@ func (l *load) onDisk(repoPath, format string) (string, error) {
 	}
 	if format == rawFormat {
 		var err error
-		if content, err = l.readRepo(repoPath); err != nil {
+		if content, err = l.readEnvFile(repoPath); err != nil {
 			return "", err
 		}
 		content = fromRaw(content, func(name string) (string, bool) { v, set := l.env[name]; return v, set })

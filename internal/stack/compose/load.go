@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -32,6 +31,7 @@ type Options struct {
 	Secrets    []string          // names of the fleet's secrets that are not a file of their own below secrets/
 	Images     map[string]string // what salvor.lock has the services run, see agentapi.Service.Reference
 	WorkTree   string            // the working tree that RepoDir was made from, where a check asks what Git would leave out; "" for none
+	Beside     bool              // env files that only WorkTree has count, too
 	Replaced   map[string][]byte // what files of the repository would be: stack.env, the Compose file; nil for one that is gone
 
 	// Deliverable says why the stack may not be given a secret: a path below secrets/,
@@ -137,11 +137,11 @@ func (l *load) environment() error {
 
 // readEnv adds what an env file of the stack's folder sets, if it is there.
 func (l *load) readEnv(name string, secrets map[string]string) error {
-	content, err := l.readRepo(l.Stack.Dir + "/" + name)
+	content, err := l.readEnvFile(l.Stack.Dir + "/" + name)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	values, err := dotenv.UnmarshalWithLookup(string(content), func(k string) (string, bool) {
+	f, err := ParseEnv(l.Stack.Dir+"/"+name, content, func(k string) (string, bool) {
 		for _, from := range []map[string]string{secrets, l.stackEnv, l.env} {
 			if v, ok := from[k]; ok {
 				return v, true
@@ -150,9 +150,9 @@ func (l *load) readEnv(name string, secrets map[string]string) error {
 		return "", false
 	})
 	if err != nil {
-		return fmt.Errorf("%s/%s: %w", l.Stack.Dir, name, err)
+		return err
 	}
-	maps.Copy(l.stackEnv, values)
+	maps.Copy(l.stackEnv, f.values())
 	return nil
 }
 
@@ -247,7 +247,7 @@ func (l *load) because(err error) error {
 		switch {
 		case f.Severity == finding.Fatal:
 			return fault.WithHint(fmt.Errorf("%s: %s", f.Subject, f.Text), f.Fix)
-		case f.Code == finding.VariableUnset:
+		case f.Code == finding.VariableUnset, f.Code == finding.NotInGit && f.Fix != "":
 			return fault.WithHint(l.at(err), f.Fix)
 		}
 	}

@@ -22,6 +22,9 @@ func (l *load) aside(repoPath string) bool {
 	if l.WorkTree == "" {
 		return false
 	}
+	if _, replaced := l.Replaced[repoPath]; replaced {
+		return false
+	}
 	if _, inGit := l.stat(repoPath); inGit {
 		return false
 	}

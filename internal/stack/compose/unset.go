@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/yamldoc"
 )
 
@@ -27,20 +29,26 @@ type variables struct{ load *load }
 
 // unset finds variables that nothing sets. compose-go puts an empty text in their
 // place and reports that only in its log. In a mount that text makes another path of
-// it, so there it is fatal, whatever the empty text is from.
+// it, so there it is fatal, whatever the empty text is from. Those that an env file in the
+// working tree sets are one finding, about the file.
 func (v variables) unset() {
 	logrus.SetOutput(io.Discard)
 	said := map[string]bool{}
+	files := v.besides()
 	for _, s := range v.load.files {
 		walkMounts(s.root, false, func(n *yamldoc.Node, mount bool) {
+			for _, file := range files {
+				file.add(n.Value, mount)
+			}
 			for _, name := range v.emptyIn(n.Value, mount) {
-				if said[name] && !mount {
+				if said[name] && !mount || slices.ContainsFunc(files, func(f *besideFile) bool { return f.lacking[name] }) {
 					continue
 				}
 				said[name] = true
 				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
-					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: v.setting(name),
+					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name),
+					Fix:  fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name),
 				}
 				if mount {
 					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
@@ -49,6 +57,54 @@ func (v variables) unset() {
 			}
 		})
 	}
+	for _, file := range files {
+		file.report(v.load)
+	}
+}
+
+// A besideFile is an env file that the working tree has and hosts do not get.
+type besideFile struct {
+	name    string
+	lacking map[string]bool // variables of it that the stack does not have
+	used    map[string]bool // of those, the ones that Compose files name
+	mount   bool            // one of them is in a mount
+}
+
+// besides are the env files from which Compose, or a person with --env-file, would take
+// variables on this computer.
+func (v variables) besides() []*besideFile {
+	var files []*besideFile
+	seen := map[string]bool{}
+	for _, name := range []string{v.load.Stack.Dir + "/.env", fleet.StackDir + "/.env", ".env"} {
+		f := &besideFile{name: name, lacking: map[string]bool{}, used: map[string]bool{}}
+		for _, variable := range v.load.lacking(name) {
+			if _, set := v.load.env[variable]; !set && !seen[variable] {
+				f.lacking[variable], seen[variable] = true, true
+			}
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// add notes the variables that a text names.
+func (f *besideFile) add(text string, mount bool) {
+	for _, m := range anyVariable.FindAllStringSubmatch(text, -1) {
+		if name := m[1] + m[2]; f.lacking[name] {
+			f.used[name], f.mount = true, f.mount || mount
+		}
+	}
+}
+
+func (f *besideFile) report(l *load) {
+	if len(f.used) == 0 {
+		return
+	}
+	severity := finding.Warning
+	if f.mount {
+		severity = finding.Fatal
+	}
+	l.notInGit(severity, l.files.variable(slices.Sorted(maps.Keys(f.used))[0]), fmt.Sprintf("hosts do not get %s, which sets %s", f.name, some(slices.Sorted(maps.Keys(f.used)))), importing(f.name))
 }
 
 // emptyIn returns the variables of a text that become an empty one: those that
@@ -70,14 +126,6 @@ func (v variables) emptyIn(text string, mount bool) []string {
 		names = append(names, first[1]+first[2])
 	}
 	return names
-}
-
-// setting says where a variable can be set: an ignored .env that has it is imported.
-func (v variables) setting(name string) string {
-	if file := v.load.Stack.Dir + "/.env"; slices.Contains(v.load.lacking(file), name) {
-		return importing(file)
-	}
-	return fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name)
 }
 
 // walkMounts visits every scalar below n, not following aliases, and says whether

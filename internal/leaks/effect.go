@@ -1,0 +1,140 @@
+package leaks
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"salvor/internal/checkout"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
+	"salvor/internal/scan"
+	"salvor/internal/secretnames"
+)
+
+// An effect tells which leaks count in a control repository: none in a file that
+// fleet.yaml excuses, and a placeholder or a default only where a service would get it.
+type effect struct {
+	files  fs.FS
+	in     []string                // the files that count, sorted
+	repo   *controlrepo.Repository // nil where it does not load
+	stacks map[string]*inUse
+}
+
+// inUse is what a stack's Compose files use.
+type inUse struct {
+	set   map[string]bool // variables that are not empty
+	named []byte          // the Compose files themselves
+}
+
+// effectOf is that of files below root, sorted.
+func effectOf(c *checkout.Checkout, root string, in []string) *effect {
+	e := &effect{files: os.DirFS(root), in: in, repo: c.Repository, stacks: map[string]*inUse{}}
+	if e.repo == nil {
+		e.repo, _ = controlrepo.Load(root, "") // what is wrong with it is another's to say
+	}
+	return e
+}
+
+// counting returns the leaks that count.
+func (e *effect) counting(leaks []scan.Leak) []scan.Leak {
+	return slices.DeleteFunc(leaks, func(l scan.Leak) bool { return !e.counts(l) })
+}
+
+// excused reports whether fleet.yaml says that the file's secrets are not real.
+func (e *effect) excused(l scan.Leak) bool {
+	return e.repo != nil && fleet.Allowed(e.repo.Fleet.ScanAllow, l.Path)
+}
+
+func (e *effect) counts(l scan.Leak) bool {
+	if e.excused(l) {
+		return false
+	}
+	folder := stackOf(l.Path)
+	if folder == "" || l.Default == "" && !l.Placeholder {
+		return true
+	}
+	u := e.stack(folder)
+	if !u.reads(strings.TrimPrefix(l.Path, fleet.StackDir+"/"+folder+"/")) {
+		return false
+	}
+	return !slices.ContainsFunc(strings.Fields(l.Default), func(name string) bool { return u.set[name] })
+}
+
+// stackOf returns the folder below stacks/ that a file is in, "" for none.
+func stackOf(file string) string {
+	if parts := strings.Split(file, "/"); len(parts) > 2 && parts[0] == fleet.StackDir {
+		return parts[1]
+	}
+	return ""
+}
+
+// readAnyway are the files that Compose reads without being told.
+var readAnyway = regexp.MustCompile(`^(?:(?:docker-)?compose(?:\.override)?\.ya?ml|(?:stack)?\.env)$`)
+
+func (e *effect) stack(folder string) *inUse {
+	if u, known := e.stacks[folder]; known {
+		return u
+	}
+	u := &inUse{set: map[string]bool{}}
+	e.stacks[folder] = u
+	dir := fleet.StackDir + "/" + folder
+	first, _ := slices.BinarySearch(e.in, dir+"/")
+	for _, file := range e.in[first:] {
+		name, below := strings.CutPrefix(file, dir+"/")
+		if !below {
+			break
+		}
+		if !readAnyway.MatchString(name) {
+			continue
+		}
+		content, err := fs.ReadFile(e.files, file)
+		switch {
+		case err != nil: // what is not there says nothing
+		case strings.HasSuffix(name, ".env"):
+			u.assigned(content)
+		default:
+			u.named = append(append(u.named, content...), '\n')
+		}
+	}
+	names := secretnames.Names{Files: e.files}
+	if e.repo != nil {
+		folder, names.Secrets = e.repo.Named(folder), e.repo.Fleet.Secrets
+		for name, value := range e.repo.Fleet.Vars {
+			u.set[name] = u.set[name] || value != ""
+		}
+	}
+	secrets, _ := names.EnvNames(folder) // a damaged file is reported by what opens it
+	for _, name := range secrets {
+		u.set[name] = true
+	}
+	return u
+}
+
+// assigned adds the variables that an env file sets to something.
+func (u *inUse) assigned(content []byte) {
+	for line := range bytes.Lines(content) {
+		name, value, found := strings.Cut(strings.TrimSpace(string(line)), "=")
+		name = strings.TrimSpace(strings.TrimPrefix(name, "export "))
+		if found && fleet.IsVariable(name) && strings.Trim(value, `"' `) != "" {
+			u.set[name] = true
+		}
+	}
+}
+
+// wholeFolder is where a Compose file takes all of its folder: to be built, or mounted.
+var wholeFolder = regexp.MustCompile(`(?m)(^|[\s"'\[,:])\./?($|[\s"'\],:}])`)
+
+// reads reports whether a file of the stack's folder may reach a service: Compose reads it
+// without being told, or a Compose file names it or the folder that it is in.
+func (u *inUse) reads(file string) bool {
+	if readAnyway.MatchString(file) || wholeFolder.Match(u.named) {
+		return true
+	}
+	first, _, _ := strings.Cut(file, "/")
+	return bytes.Contains(u.named, []byte(first)) || bytes.Contains(u.named, []byte(path.Base(file)))
+}
