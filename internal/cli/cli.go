@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,9 @@ func Main(ctx context.Context, args []string, c Console) int {
 		return fault.OK
 	}
 	code := exitCode(ctx, err)
+	if code == fault.Interrupted {
+		err = interrupted(err)
+	}
 	g.report(err, code)
 	return code
 }
@@ -161,6 +165,7 @@ func newRoot(g *globals) *cobra.Command {
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(g)...)
+	nameOtherwise(root)
 	return root
 }
 
@@ -251,6 +256,15 @@ func exitCode(ctx context.Context, err error) int {
 	default:
 		return fault.General
 	}
+}
+
+// interrupted is an error that an interrupt made: how each step under it was cut off
+// says nothing to a person.
+func interrupted(err error) error {
+	if !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), context.Canceled.Error()) {
+		return err
+	}
+	return fault.WithHint(errors.New("interrupted"), cmp.Or(fault.Hint(err), "run the same command again to continue"))
 }
 
 // report prints the error: one line and a hint, or with --json an object.
