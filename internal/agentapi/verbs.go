@@ -47,7 +47,7 @@ type HostState struct {
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
-	Fingerprint string            `json:"fingerprint"` // over what was seen, so that apply notices when the world moved
+	Fingerprint string            `json:"fingerprint,omitempty"` // over what was seen, so that apply notices when the world moved
 }
 
 // A Change is one thing apply would do on a host, and why.
