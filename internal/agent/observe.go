@@ -185,7 +185,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	}
 	cause := servicesCause(seen, d, local, h.base().ByHand(s.Name).Services())
 	if cause == projectDiffers {
-		if cause, err = h.differences(ctx, d); err != nil {
+		if cause, err = projectDifferences(ctx, h.Stacks, d); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -265,9 +265,9 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local, byHan
 
 const projectDiffers = "the project differs from what is deployed"
 
-// differences says in which parts a project differs from what is deployed.
-func (h *Host) differences(ctx context.Context, d stack.Deployment) (string, error) {
-	said, err := stack.Differences(ctx, h.Stacks, d)
+// projectDifferences says in which parts a project differs from what is deployed.
+func projectDifferences(ctx context.Context, stacks *stack.Host, d stack.Deployment) (string, error) {
+	said, err := stack.Differences(ctx, stacks, d)
 	if err != nil || len(said) == 0 {
 		return projectDiffers, err
 	}
