@@ -40,7 +40,7 @@ func runCheck(ctx context.Context, g *globals, staged, all bool) error {
 	if options.Files = checkout.WorkTree; staged {
 		options.Files = checkout.Staged
 	}
-	a, err := app.Open(ctx, options)
+	a, err := openAs(ctx, g, options)
 	if err != nil {
 		return err
 	}
