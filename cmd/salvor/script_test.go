@@ -119,9 +119,10 @@ func oneLine(text, pattern string) error {
 }
 
 // commit DIR commits everything in DIR, a Git repository or not yet one. A fleet that
-// was written by hand gets a signing key, which the clone trusts.
+// was written by hand gets a signing key, which the clone trusts, and no hook.
 func commit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("git", "-C", args[0], "init", "--quiet"))
+	ts.Check(unhooked(ts.MkAbs(args[0])))
 	ts.Check(signer(ts.MkAbs(args[0])))
 	ts.Check(ts.Exec("git", "-C", args[0], "add", "--all"))
 	ts.Check(ts.Exec("git", "-C", args[0], "commit", "--quiet", "--no-verify", "--message", "test"))
@@ -129,6 +130,12 @@ func commit(ts *testscript.TestScript, _ bool, args []string) {
 
 // handSigner is the public half of a key that was made for these tests and thrown away.
 const handSigner = "home ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYK\n"
+
+// unhooked makes a clone one that was given the hook, and whose operator took it away.
+func unhooked(dir string) error {
+	own := filepath.Join(dir, ".git", "salvor")
+	return errors.Join(os.MkdirAll(own, 0o755), os.WriteFile(filepath.Join(own, "hooked"), nil, 0o600))
+}
 
 func signer(dir string) error {
 	declared, pinned := filepath.Join(dir, "hosts", "fleet_signers"), filepath.Join(dir, ".git", "salvor", "fleet_signers")

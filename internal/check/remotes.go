@@ -86,7 +86,7 @@ func (c commit) remoteFinding(at []string, about string, err error) finding.Find
 		f.Fix = hint
 	}
 	if errors.Is(err, storage.ErrHostKey) {
-		f.Fix = "ssh-keyscan -t ed25519 HOST prints the key; compare it on the server before it goes into host_keys"
+		f.Fix = "salvor remote test " + at[1] + " shows the server's key and writes it there"
 	}
 	return f
 }

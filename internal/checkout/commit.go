@@ -49,7 +49,7 @@ func (c *Committer) Commit(ctx context.Context, files map[string][]byte, message
 	if head != on.Commit {
 		return "", fault.WithHint(git.ErrDiverged, "the branch received commits while this command ran; run it again")
 	}
-	if err := on.Git.EnsureHook(ctx); err != nil {
+	if _, err := on.Git.EnsureHook(ctx); err != nil {
 		return "", err
 	}
 	files = on.renaming(files)
@@ -170,7 +170,7 @@ func (c *Checkout) CommitFiles(ctx context.Context, files map[string][]byte, mes
 // StageFiles writes files into the working tree and the index, for a commit that the
 // operator makes; see git.Repository.StageFiles. The operator's commit is checked by the hook.
 func (c *Checkout) StageFiles(ctx context.Context, files, seen map[string][]byte) error {
-	if err := c.Git.EnsureHook(ctx); err != nil {
+	if _, err := c.Git.EnsureHook(ctx); err != nil {
 		return err
 	}
 	return c.Git.StageFiles(ctx, files, seen)

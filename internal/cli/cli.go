@@ -23,11 +23,12 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/machine"
 	"salvor/internal/machine/local"
+	"salvor/internal/progress"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
 	"salvor/internal/terminal"
-	"salvor/internal/version"
 )
 
 // A Console is where a command reads and prints.
@@ -36,6 +37,7 @@ type Console struct {
 	Out, Err io.Writer
 	Term     *os.File // for prompts and live progress, nil when there is no terminal
 	NoColor  bool
+	Keychain Keychain            // nil for none
 	Getenv   func(string) string // the environment, nil for an empty one
 	Work     agekey.WorkFactor   // of the passphrases of new identities; for tests, which make many
 }
@@ -110,8 +112,11 @@ type prompts struct {
 // output prints results, progress and errors.
 type output struct {
 	Console
-	json   bool
-	quiet  bool
+	json  bool
+	quiet bool
+
+	verbose bool // shows what is run
+
 	screen render.Progress // see progress
 }
 
@@ -125,12 +130,15 @@ func newRoot(g *globals) *cobra.Command {
 		Args:          subcommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if showVersion {
-				return g.printVersion()
+				return g.printVersion(nil)
 			}
 			return showHelp(cmd, args)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			g.command = journaled(cmd, args)
+			if g.verbose {
+				cmd.SetContext(machine.WithTrace(cmd.Context(), g.ran))
+			}
 			if err := preferTyped(g, cmd); err != nil {
 				return err
 			}
@@ -140,11 +148,12 @@ func newRoot(g *globals) *cobra.Command {
 			return nil
 		},
 	}
-	root.Flags().BoolVarP(&showVersion, "version", "v", false, "print the version")
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.dir, "dir", "C", ".", "the control repository, or a folder in it")
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
+	flags.BoolVarP(&g.verbose, "verbose", "v", false, "show each program that is run, on which host, and how long it took")
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
 	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve the place of the remote `NAME` and the secrets that it gets, as they are now")
 	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program in fleet.yaml with this "+
@@ -158,9 +167,10 @@ func newRoot(g *globals) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.WithCode(fault.WithHint(err, cmd.CommandPath()+" --help"), fault.Usage)
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(g)...)
 	nameOtherwise(root)
+	present(root)
+	completes(g, root)
 	return root
 }
 
@@ -337,14 +347,6 @@ func (g *output) progress() render.Progress {
 	return g.screen
 }
 
-func (g *output) printVersion() error {
-	if g.json {
-		return g.printOne("version", version.String())
-	}
-	_, err := terminal.Printf(g.Out, "salvor version %s\n", version.String())
-	return err
-}
-
 // printOne writes a result that is one text: a line, or with --json an object in
 // which it has a name.
 func (g *output) printOne(name, text string) error {
@@ -353,6 +355,15 @@ func (g *output) printOne(name, text string) error {
 	}
 	_, err := terminal.Printf(g.Out, "%s\n", text)
 	return err
+}
+
+// ran shows a program that was run, see --verbose.
+func (g *output) ran(r machine.Ran) {
+	text := fmt.Sprintf("ran %s (%s)", strings.Join(r.Argv, " "), terminal.Duration(r.Took))
+	if r.Err != nil {
+		text += ": " + r.Err.Error()
+	}
+	progress.Scope{Sink: g.progress(), Host: cmp.Or(r.Host, "here")}.Note(text)
 }
 
 // size is the terminal's; a terminal that can't say counts as the usual one.

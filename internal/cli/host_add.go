@@ -25,9 +25,9 @@ func newHostAdd(g *globals) *cobra.Command {
 			return runHostAdd(cmd.Context(), g, args[0], args[1], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of a question")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
-	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, if it is not pinned yet")
+	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `FINGERPRINT` (SHA256:…), if it is not pinned yet")
 	return cmd
 }
 

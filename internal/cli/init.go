@@ -20,6 +20,7 @@ type initOptions struct {
 	name         string
 	showRecovery bool
 	signed       bool
+	surroundings surroundings
 }
 
 func newInit(g *globals) *cobra.Command {
@@ -27,12 +28,20 @@ func newInit(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a control repository and the keys that open it",
-		Args:  exactArgs("DIR"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return runInit(cmd.Context(), g, args[0], o) },
+		Long: "On a terminal, Init also asks for the Git remote and for the place of the snapshots; both can be left empty and " +
+			"added later. It pins the keys of both servers once you confirm them, and pushes. A place is " +
+			"sftp://USER@HOST/FOLDER, below the folder that the login begins in; https://USER@HOST/FOLDER for WebDAV; or " +
+			"/FOLDER, a disk that every host has at that path.",
+		Args: exactArgs("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runInit(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "the fleet's `NAME` (default: the folder's)")
 	cmd.Flags().BoolVar(&o.showRecovery, "show-recovery", false, "print the recovery key even if standard output is not a terminal")
 	g.noPassphraseFlag(cmd)
+	cmd.Flags().StringVar(&o.surroundings.gitRemote, "git-remote", "", "the `URL` of an empty Git repository, where commits are pushed to")
+	cmd.Flags().StringVar(&o.surroundings.place, "remote", "", "the `PLACE` of the snapshots, such as sftp://USER@HOST/FOLDER")
+	cmd.Flags().StringVar(&o.surroundings.hostKey, "remote-host-key", "", "the SFTP server's expected `FINGERPRINT` (SHA256:…), instead of a question")
+	cmd.Flags().StringVar(&o.surroundings.passwordFile, "remote-password-file", "", "read the remote's password from this `FILE`; without one an SFTP server gets an SSH key")
 	cmd.Flags().BoolVar(&o.signed, "signed-commits", false, "plan and apply only commits that your SSH key signed")
 	return cmd
 }
@@ -53,35 +62,57 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 			return err
 		}
 	}
-	signer, err := g.signer(ctx, o)
+	f := newfleet.Fleet{Dir: abs, Name: o.name, Operator: operatorName(), Identity: g.identity, Work: g.Work}
+	if _, err := newfleet.Prepare(f); err != nil { // before anything is asked
+		return err
+	}
+	around, err := askSurroundings(ctx, g, abs, o.surroundings)
 	if err != nil {
 		return err
 	}
-	passphrase, err := g.newPassphrase()
+	made, err := foundFleet(ctx, g, f, o)
 	if err != nil {
 		return err
 	}
-	operator := "operator"
+	if err := g.printRecovery(made.Recovery, made.Identity, o.showRecovery || g.showsOnTerminal()); err != nil {
+		return err
+	}
+	if !g.json {
+		terminal.Printf(g.Err, "\n\n")
+	}
+	g.dir = abs
+	next := surround(ctx, g, around)
+	if !g.json {
+		terminal.Printf(g.Err, "Next, in %s:\n%s\n", dir, terminal.Text(numbered(next)))
+	}
+	return noteHook(ctx, g, abs)
+}
+
+// operatorName is what the operator is called among the recipients.
+func operatorName() string {
 	if u, err := user.Current(); err == nil && fleet.ValidName(u.Username) == nil {
-		operator = u.Username
+		return u.Username
 	}
-	p, err := newfleet.Prepare(newfleet.Fleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
+	return "operator"
+}
+
+// foundFleet asks for what protects the fleet's keys and commits, and makes the fleet.
+func foundFleet(ctx context.Context, g *globals, f newfleet.Fleet, o initOptions) (made newfleet.Founded, err error) {
+	if f.Signer, err = g.signer(ctx, o); err != nil {
+		return made, err
+	}
+	if f.Passphrase, err = g.newPassphrase(); err != nil {
+		return made, err
+	}
+	p, err := newfleet.Prepare(f)
 	if err != nil {
-		return err
+		return made, err
 	}
-	made, err := accepted(ctx, g, p)
-	if err != nil {
-		return err
+	if made, err = accepted(ctx, g, p); err != nil {
+		return made, err
 	}
-	terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, made.Identity, protection(passphrase))
-	if err := g.printRecovery(made.Recovery, made.Identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
-		return errors.Join(err, noteHook(ctx, g, abs))
-	}
-	_, err = terminal.Printf(g.Err, "\n"+
-		"\n"+
-		"Next: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n"+
-		"(the server must accept your SSH key, or the one that salvor key ssh prints)\n", dir)
-	return errors.Join(err, noteHook(ctx, g, abs))
+	_, err = terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", f.Name, f.Dir, made.Identity, protection(f.Passphrase))
+	return made, err
 }
 
 // printRecovery prints a new fleet's recovery key, or says how to see it: if the

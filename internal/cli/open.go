@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/audit"
+	"salvor/internal/checkout"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/terminal"
@@ -17,14 +18,30 @@ import (
 // commands are salvor's commands, in the order of the help.
 func commands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
-		newInit(g), newHost(g), newSecret(g), newKey(g), newClone(g), newScan(g), newCheck(g), newPlan(g), newApply(g), newStatus(g),
-		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRecord(g), newClaim(g), newUp(g), newDown(g), newLogs(g), newExec(g),
+		newInit(g), newHost(g), newSecret(g), newKey(g), newClone(g), newScan(g), newCheck(g), newAck(g), newPlan(g), newApply(g), newStatus(g),
+		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRemote(g), newRecord(g), newClaim(g), newUp(g), newDown(g), newLogs(g), newExec(g),
+		newDoctor(g), newSchema(g), newVersion(g),
 	}
 }
 
 // open loads the fleet at the newest commit.
 func (g *globals) open(ctx context.Context, sink progress.Sink) (*app.App, error) {
-	return app.Open(ctx, g.options(sink))
+	return openAs(ctx, g, g.options(sink))
+}
+
+// openAs loads the fleet, and gives its clone what Git did not bring. If it can't, the command
+// goes on: a clone may be read-only.
+func openAs(ctx context.Context, g *globals, o app.Options) (*app.App, error) {
+	a, err := app.Open(ctx, o)
+	if err != nil || o.Files == checkout.Staged { // which is what the hook calls
+		return a, err
+	}
+	if hooked, err := a.Checkout.Equip(ctx); err == nil && hooked && !g.quiet && !g.json {
+		g.progress().Suspend(func() {
+			terminal.Printf(g.Err, "note: this clone has a pre-commit hook now: Git calls salvor check before each commit\n")
+		})
+	}
+	return a, nil
 }
 
 // closeLimit is what each of the two things that close brings to the record remote
@@ -58,7 +75,7 @@ func (g *output) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Agents: agents(), Unlock: func(path string, wrong int) (secret.Value, error) { return unlock(g, path, wrong) }, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Unlock: unlocker(g), Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
 	if g.Term != nil {
 		o.Trust = g.askYes
 	}

@@ -34,7 +34,7 @@ func newRecover(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the new host")
-	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of a question")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
 		"newest snapshot: data written after the newest snapshot that is left is lost")
 	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "someone else has the host's disk: its stacks get new snapshot "+

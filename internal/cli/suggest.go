@@ -12,7 +12,7 @@ import (
 )
 
 // habits are words that other tools have for what salvor calls otherwise.
-var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take", "version": "--version"}
+var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
 
 // otherNames are words that other tools have for a command below a group. They mean the
 // same, so they are taken.

@@ -17,6 +17,10 @@ import (
 // composeFiles are the names Compose looks for, in its order.
 var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
+// ComposeFiles returns the names of which a stack's folder has one, the first that
+// counts first.
+func ComposeFiles() []string { return slices.Clone(composeFiles) }
+
 // A stackFolder is a folder of stacks/, which stacks can share if it is not one.
 type stackFolder struct {
 	name   string

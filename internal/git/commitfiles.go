@@ -219,8 +219,8 @@ func (c *commitment) write(ctx context.Context, tree, message string) (Commit, e
 		args = append(args, "-S")
 	}
 	id, err := c.with(ctx, c.index, []byte(message), args...)
-	if strings.Contains(stderrOf(err), "dentity unknown") || strings.Contains(stderrOf(err), "ident name") {
-		return "", fault.WithHint(errors.New("git does not know who you are"), `git config --global user.name "Your Name" && git config --global user.email you@example.net`)
+	if isNobody(err) {
+		return "", errNobody()
 	} else if err != nil && !c.g.signers.Empty() {
 		return "", fault.WithHint(fmt.Errorf("sign the commit: %w", err), hintSigning)
 	} else if err != nil {

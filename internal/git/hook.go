@@ -126,21 +126,22 @@ func writeHook(path string) error {
 const hookedFile = "hooked"
 
 // EnsureHook makes the pre-commit hook in a clone that was never given one, for
-// instance by git clone. A hook of the operator's own stays as it is.
-func (g *Repository) EnsureHook(ctx context.Context) error {
+// instance by git clone, and reports whether it did. A hook of the operator's own stays
+// as it is.
+func (g *Repository) EnsureHook(ctx context.Context) (made bool, err error) {
 	note, err := g.OwnFile(ctx, hookedFile)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err := os.Lstat(note); !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return false, err
 	}
 	path, err := g.freeHook(ctx)
 	if err != nil && !errors.Is(err, ErrExists) {
-		return err
+		return false, err
 	}
 	if err := writeHook(path); err != nil {
-		return err
+		return false, err
 	}
-	return atomicfile.Write(note, bytes.NewReader(nil), 0o600)
+	return path != "", atomicfile.Write(note, bytes.NewReader(nil), 0o600)
 }

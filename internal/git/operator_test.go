@@ -4,8 +4,11 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"salvor/internal/fault"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 )
@@ -51,4 +54,42 @@ func git(t testing.TB, dir string, args ...string) string {
 		t.Fatalf("git %v: %v", args, err)
 	}
 	return string(out.Stdout)
+}
+
+// TestTheFirstPushSetsTheUpstream is stumble 17: `git pull` and `git push` did not know
+// from where and to where.
+func TestTheFirstPushSetsTheUpstream(t *testing.T) {
+	a, b, _ := clones(t)
+	if _, err := b.CommitFiles(t.Context(), map[string][]byte{"from-b": []byte("x")}, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Push(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if follows, err := a.Follows(t.Context()); err != nil || !follows {
+		t.Fatalf("%v, %v", follows, err)
+	}
+	git(t, a.dir, "pull", "--quiet", "--ff-only")
+	if _, err := os.Stat(filepath.Join(a.dir, "from-b")); err != nil {
+		t.Error(err)
+	}
+	git(t, a.dir, "branch", "--unset-upstream")
+	if follows, err := a.Follows(t.Context()); err != nil || follows {
+		t.Errorf("%v, %v", follows, err)
+	}
+}
+
+// TestWhoCommits is read as git itself would say it.
+func TestWhoCommits(t *testing.T) {
+	needGit(t)
+	if who, err := Operator(t.Context(), here{}, t.TempDir(), environ()); err != nil || who != "Test <test@example.net>" {
+		t.Errorf("%q, %v", who, err)
+	}
+	unknown := []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "HOME=" + t.TempDir(), "EMAIL=", "GIT_COMMITTER_NAME="}
+	if who, err := Operator(t.Context(), here{}, t.TempDir(), unknown); err == nil || fault.Hint(err) == "" {
+		t.Errorf("%q, %v", who, err)
+	}
+	if v, err := Version(t.Context(), here{}, environ()); err != nil || !strings.Contains(v, ".") {
+		t.Errorf("%q, %v", v, err)
+	}
 }

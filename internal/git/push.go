@@ -62,6 +62,14 @@ func (g *reader) onlyRemote(ctx context.Context) (string, error) {
 	}
 }
 
+// AddRemote makes url the repository's remote "origin".
+func (g *Repository) AddRemote(ctx context.Context, url string) error {
+	if _, err := g.output(ctx, "remote", "add", "--", "origin", url); err != nil {
+		return fmt.Errorf("add the Git remote: %w", err)
+	}
+	return nil
+}
+
 // config returns a setting, "" when it is not set.
 func (g *reader) config(ctx context.Context, key string) (string, error) {
 	value, err := g.line(ctx, "config", "--get", key)
@@ -95,6 +103,29 @@ func (g *Repository) Fetch(ctx context.Context) (Commit, error) {
 	return tip, nil
 }
 
+// Behind asks the remote whether its branch has commits that HEAD does not have. Nothing
+// is fetched; without a remote, or a branch there, it has none.
+func (g *Repository) Behind(ctx context.Context) (bool, error) {
+	u, err := g.Upstream(ctx)
+	if errors.Is(err, ErrNoRemote) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	tip, err := g.remoteTip(ctx, u)
+	if errors.Is(err, ErrUnborn) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	head, err := g.Head(ctx)
+	if err != nil || !g.has(ctx, tip) {
+		return err == nil, err
+	}
+	has, err := g.IsAncestor(ctx, tip, head)
+	return !has && err == nil, err
+}
+
 // remoteTip asks the remote for its branch's commit.
 func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) {
 	cmd := g.command("ls-remote", "--exit-code", u.Remote, "refs/heads/"+u.Branch)
@@ -112,7 +143,8 @@ func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) 
 // Push publishes HEAD to the upstream branch, as a fast-forward only: this is the
 // compare-and-swap of placements, exactly one of several wins. ErrDiverged means that
 // someone else did, ErrGitAway that the Git host did not answer, ErrNoRemote that
-// there is no remote. It may be called again.
+// there is no remote. From the first push on, `git pull` and `git push` know where. It
+// may be called again.
 func (g *Repository) Push(ctx context.Context) error {
 	head, err := g.Head(ctx)
 	if err != nil {
@@ -125,10 +157,13 @@ func (g *Repository) Push(ctx context.Context) error {
 	cmd := g.command("push", "--porcelain", u.Remote, string(head)+":refs/heads/"+u.Branch)
 	cmd.Timeout = remoteTimeout
 	out, err := g.run(ctx, cmd)
-	if err == nil {
-		return nil
+	if err != nil {
+		err = g.explainPush(ctx, u, head, out, err)
 	}
-	return g.explainPush(ctx, u, head, out, err)
+	if err == nil {
+		_ = g.follow(ctx, u) // what was pushed is pushed; the next push tries again
+	}
+	return err
 }
 
 // explainPush finds out what a push that ended with an error did, by asking the

@@ -8,11 +8,16 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
+// Path is the file that holds the identity in use.
+func (id *Identity) Path() (string, error) {
+	return PathOf(id.opts.Identity, id.checkout.Fleet.Name)
+}
+
 // Findings are about the file that holds the identity in use: others can read it, or it
 // is an operator's in plain text. The recovery card is unencrypted by its nature. A file
 // that can't be examined has no findings: opening it reports why.
 func (id *Identity) Findings() []finding.Finding {
-	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
+	path, err := id.Path()
 	if err != nil {
 		return nil
 	}

@@ -117,11 +117,17 @@ func keyFiles(name string, recipients fleet.Recipients, recovery agekey.Key, ope
 	return files, signer, err
 }
 
+// readme is what a new repository of a Git host often has.
+const readme = "README.md"
+
 // begin makes dir a control repository with its first commit.
 func begin(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*git.Repository, error) {
 	files, message, err := b.Commit()
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Lstat(filepath.Join(dir, readme)); err == nil {
+		delete(files, readme) // the repository has one already
 	}
 	made, _, err := git.Init(ctx, local.Machine{}, dir, git.First{Files: files, Message: message, Signers: b.Signers()}, environ)
 	return made, err
@@ -159,7 +165,7 @@ func otherFiles(dir string) ([]string, error) {
 	}
 	var others []string
 	for _, e := range entries {
-		if name := e.Name(); !slices.Contains([]string{".git", ".gitattributes", "LICENSE"}, name) {
+		if name := e.Name(); !slices.Contains([]string{".git", ".gitattributes", "LICENSE", readme}, name) {
 			others = append(others, name)
 		}
 	}
@@ -167,6 +173,20 @@ func otherFiles(dir string) ([]string, error) {
 		others = append(others[:3], "…")
 	}
 	return others, err
+}
+
+// GitRemote returns the URL of the remote that the repository at dir has already, "" for
+// none.
+func GitRemote(ctx context.Context, dir string) string {
+	clone, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
+	if err != nil {
+		return "" // it is made
+	}
+	up, err := clone.Upstream(ctx)
+	if err != nil {
+		return ""
+	}
+	return up.URL
 }
 
 // PreCommit returns the hook that Git runs before a commit in the repository at dir.

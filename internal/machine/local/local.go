@@ -43,6 +43,13 @@ var _ machine.Machine = Machine{}
 
 // Run implements machine.Machine. The program leads a process group of its own.
 func (m Machine) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
+	ended := machine.Trace(ctx, "", c)
+	out, err := m.run(ctx, c)
+	ended(err)
+	return out, err
+}
+
+func (m Machine) run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
 	if err := c.Check(); err != nil {
 		return machine.Output{}, err
 	}

@@ -17,6 +17,13 @@ const quiet = 2 * time.Second
 // Run implements machine.Machine. At most 8 commands run at once, further ones
 // wait for their turn.
 func (m *Machine) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
+	ended := machine.Trace(ctx, m.name, c)
+	out, err := m.run(ctx, c)
+	ended(err)
+	return out, err
+}
+
+func (m *Machine) run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
 	if err := c.Check(); err != nil {
 		return machine.Output{}, err
 	}

@@ -1,0 +1,98 @@
+package cli
+
+// examples are what the help of each command shows, by its path: complete command lines,
+// the usual one first. A comment says what is not plain from the line.
+var examples = map[string]string{
+	"apply": `salvor apply
+salvor apply --partial               # without the hosts that do not answer
+salvor apply --restore notes         # a name that was used before: with its newest snapshot
+salvor apply --yes --quiet           # in a script`,
+	"check": `salvor check
+salvor check --json`,
+	"claim drop": `salvor claim drop notes claims/notes/000007-alpha.json`,
+	"claim ls": `salvor claim ls
+salvor claim ls notes`,
+	"clone": `salvor clone --card card.txt home`,
+	"doctor": `salvor doctor
+salvor doctor --json`,
+	"down": `salvor down notes`,
+	"exec": `salvor exec notes web ls /data
+salvor exec -t shop db -- psql -U shop          # with this terminal
+salvor exec shop db pg_dump -U shop >shop.sql`,
+	"host add": `salvor host add alpha root@192.0.2.10
+salvor host add beta ops@beta.example.net:2222 --jump ops@gate.example.net:22
+salvor host add gamma root@192.0.2.12 --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
+	"host ls": `salvor host ls
+salvor host ls --json`,
+	"host remove": `salvor host remove alpha`,
+	"init": `salvor init ~/fleet
+salvor init ~/fleet --name home --signed-commits`,
+	"key lock": `salvor key lock`,
+	"key unlock": `salvor key unlock
+salvor key unlock --for 8h`,
+	"key card": `salvor key card --html --out /dev/shm/card.html
+salvor key card --out /dev/shm/card.txt`,
+	"key new": `salvor key new
+salvor key new --identity ~/keys/home.age`,
+	"key prove": `salvor key prove
+salvor key prove --identity card.txt             # the card, before you need it`,
+	"key recovery": `salvor key recovery`,
+	"key rotate": `salvor key rotate
+salvor key rotate --compromised                  # others may have the old key
+salvor key rotate --recovery                     # then print a new card`,
+	"key ssh": `salvor key ssh
+salvor key ssh | ssh root@192.0.2.10 'cat >>.ssh/authorized_keys'
+salvor key ssh --rotate`,
+	"key trust": `salvor key trust
+salvor key trust SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
+	"logs": `salvor logs notes
+salvor logs shop web db -n 100
+salvor logs notes -f -t`,
+	"move": `salvor move notes --to beta`,
+	"plan": `salvor plan
+salvor plan --check --quiet                      # ends with 20 when something would change`,
+	"record move": `salvor record move cloud
+salvor record move nas:salvor/record`,
+	"recover": `salvor recover alpha --to gamma=root@192.0.2.30
+salvor recover alpha --to beta                   # a host that there is
+salvor recover alpha --to gamma=root@192.0.2.30 --compromised`,
+	"remote test": `salvor remote test nas
+salvor remote test nas --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
+	"restore": `salvor restore notes
+salvor restore notes --snapshot 3f2a91c0
+salvor restore notes --withdraw`,
+	"rollback": `salvor rollback notes
+salvor rollback notes --list
+salvor rollback notes --to 1a2b3c4 --with-data`,
+	"scan": `salvor scan
+salvor scan --history`,
+	"schema": `salvor schema fleet >fleet.schema.json`,
+	"secret audit": `salvor secret audit
+salvor secret audit shop/DB_PASSWORD --days 7`,
+	"secret edit":  `salvor secret edit shop/CONFIG`,
+	"secret get":   `salvor secret get shop/DB_PASSWORD`,
+	"secret grant": `salvor secret grant ben age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg`,
+	"secret import": `salvor secret import stacks/shop/.env
+salvor secret import stacks/*/.env               # all at once
+salvor secret import stacks/shop/.env --files    # official images read them from files`,
+	"secret ls": `salvor secret ls
+salvor secret ls --json`,
+	"secret revoke": `salvor secret revoke ben`,
+	"secret rm":     `salvor secret rm shop/OLD_TOKEN`,
+	"secret rotate": `salvor secret rotate shop/DB_PASSWORD --generate
+salvor secret rotate shop/SMTP_PASSWORD <new.txt`,
+	"secret set": `salvor secret set nas_key <~/.ssh/backup_ed25519
+salvor secret set shop/SMTP_PASSWORD             # asks for it
+salvor secret set shop/DB_PASSWORD --generate`,
+	"snapshot ls": `salvor snapshot ls notes
+salvor snapshot ls notes --json`,
+	"snapshot prune": `salvor snapshot prune
+salvor snapshot prune notes shop`,
+	"snapshot take": `salvor snapshot take notes
+salvor snapshot take notes --accept-shrunk       # it is meant to be smaller`,
+	"status": `salvor status
+salvor status --json`,
+	"up": `salvor up notes`,
+	"version": `salvor version
+salvor version --hosts --json`,
+}

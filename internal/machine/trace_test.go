@@ -1,0 +1,23 @@
+package machine_test
+
+import (
+	"slices"
+	"testing"
+
+	"salvor/internal/machine"
+	"salvor/internal/machine/local"
+)
+
+// TestTraceReportsEachProgram that ran, also one that failed; without a trace nothing.
+func TestTraceReportsEachProgram(t *testing.T) {
+	t.Parallel()
+	var ran []machine.Ran
+	ctx := machine.WithTrace(t.Context(), func(r machine.Ran) { ran = append(ran, r) })
+	for _, program := range []string{"true", "false"} {
+		_, _ = local.Machine{}.Run(ctx, machine.Command(program))
+		_, _ = local.Machine{}.Run(t.Context(), machine.Command(program))
+	}
+	if len(ran) != 2 || !slices.Equal(ran[1].Argv, []string{"false"}) || ran[0].Err != nil || ran[1].Err == nil || ran[0].Took <= 0 {
+		t.Errorf("%+v", ran)
+	}
+}
