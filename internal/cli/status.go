@@ -35,6 +35,9 @@ func runStatus(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
+		if err := printUncommitted(ctx, g, a); err != nil {
+			return err
+		}
 		all := s.Status(ctx)
 		if g.json {
 			err = g.printJSON(struct {
