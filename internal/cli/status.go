@@ -42,6 +42,9 @@ func runStatus(ctx context.Context, g *globals, o statusOptions) error {
 		if err != nil {
 			return err
 		}
+		if err := printUncommitted(ctx, g, a); err != nil {
+			return err
+		}
 		all := s.Status(ctx)
 		g.progress().Close()
 		if g.json {
