@@ -258,7 +258,7 @@ func leastArgs(names ...string) cobra.PositionalArgs {
 func exitCode(ctx context.Context, err error) int {
 	code, set := fault.Code(err)
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, errInterrupted):
 		return fault.Interrupted
 	case set:
 		return code
