@@ -1,8 +1,9 @@
 # Salvor: `make help` lists the targets. All of them work on a fresh Debian or
 # Ubuntu as root: what they need is installed by scripts/setup.
 SHELL   := /bin/bash
-BUILD   := $(shell git ls-files -z -co --exclude-standard -- '*.go' go.mod go.sum 2>/dev/null | sort -z | xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c1-12)
-LDFLAGS := -s -w -X salvor/internal/version.build=$(BUILD)
+BUILD    = $(eval BUILD := $(shell scripts/version))$(BUILD)
+LDFLAGS  = -s -w -X salvor/internal/version.build=$(BUILD)
+PREFIX  ?= /usr/local
 ARCHES  := amd64 arm64
 EMBED   := internal/embedded/bin
 FUZZFOR ?= 60s
@@ -13,7 +14,7 @@ SINCE   ?=
 export CGO_ENABLED := 0
 export GOFLAGS     := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath)
 
-.PHONY: help setup build test demo lint generate man fuzz bench lab-down clean
+.PHONY: help setup build install release test demo lint generate man fuzz bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -21,7 +22,7 @@ help: ## list the targets
 setup: ## install what building, testing and the lab need, and start the Docker engine
 	@scripts/setup
 
-build: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) ## bin/salvor with salvord for each architecture inside, bin/salvorlab
+build: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) man ## bin/salvor with salvord for each architecture inside, bin/salvorlab
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor ./cmd/salvorlab
 
 # compiled every time, so that the build hash is the sources'; Go's cache makes it quick
@@ -29,11 +30,20 @@ $(EMBED)/salvord-linux-%.zst: FORCE
 	@GOOS=linux GOARCH=$* go build -ldflags '$(LDFLAGS)' -o build/$*/salvord ./cmd/salvord
 	@go run ./internal/embedded/pack build/$*/salvord $@
 
+install: ## put salvor, its completions and its manual below PREFIX (/usr/local), in DESTDIR
+	@test -x bin/salvor || $(MAKE) build
+	@scripts/install '$(DESTDIR)$(PREFIX)'
+	@echo "$(DESTDIR)$(PREFIX)/bin/salvor"
+	@test -n '$(DESTDIR)' || case ":$$PATH:" in *':$(PREFIX)/bin:'*) ;; *) echo '$(PREFIX)/bin is not in PATH: docs/install.md' >&2 ;; esac
+
+release: build ## archives for Linux and macOS, .deb, SBOMs and SHA256SUMS in build/release; SIGN_KEY=FILE signs
+	@LDFLAGS='$(LDFLAGS)' scripts/release
+
 test: setup build ## every test, or with BUDGET=50m those that fit into the time
 	@bin/salvorlab test $(if $(BUDGET),--budget $(BUDGET)) $(if $(SINCE),--since $(SINCE))
 
-demo: setup build ## three hosts, six stacks, one killed: watch it come back
-	@bin/salvorlab demo
+demo: setup build ## three hosts, six stacks, one killed: watch it come back; KEEP=1 leaves it to you to play with
+	@bin/salvorlab demo $(if $(KEEP),--keep)
 
 lint: ## gofmt, go vet, golangci-lint as pinned in tools/, known vulnerabilities where their database answers
 	@test -z "$$(gofmt -l cmd internal)" || { gofmt -l cmd internal; exit 1; }
@@ -52,9 +62,6 @@ fuzz: ## each fuzz target for FUZZFOR (60s)
 
 bench: setup build ## the figures in the README, one line each
 	@bin/salvorlab bench --json
-
-lab-down: ## remove what a killed lab run left behind
-	@bin/salvorlab down
 
 clean: ## remove what was built
 	rm -rf bin build artifacts $(EMBED)/*.zst

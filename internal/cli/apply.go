@@ -106,9 +106,9 @@ func consents(a *app.App, o applyOptions) (map[string]project.Consent, error) {
 		stacks  []string
 	}{{project.ConsentRestore, o.restore}, {project.ConsentFresh, o.fresh}, {project.ConsentTake, o.take}, {project.ConsentEmpty, o.empty}} {
 		for _, name := range said.stacks {
-			stack := a.Named(name)
-			if _, declared := a.Fleet().Stack(stack); !declared {
-				return nil, fault.WithCode(fmt.Errorf("--%s: stack %s is not declared", said.consent, name), fault.Usage)
+			stack, err := a.Stack(name)
+			if err != nil {
+				return nil, fmt.Errorf("--%s: %w", said.consent, err)
 			}
 			if before := all[stack]; before != "" && before != said.consent {
 				return nil, fault.WithCode(fmt.Errorf("stack %s has both --%s and --%s", stack, before, said.consent), fault.Usage)

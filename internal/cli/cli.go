@@ -79,6 +79,9 @@ func Main(ctx context.Context, args []string, c Console) int {
 		return fault.OK
 	}
 	code := exitCode(ctx, err)
+	if code == fault.Interrupted {
+		err = interrupted(err)
+	}
 	g.report(err, code)
 	return code
 }
@@ -165,6 +168,7 @@ func newRoot(g *globals) *cobra.Command {
 		return fault.WithCode(fault.WithHint(err, cmd.CommandPath()+" --help"), fault.Usage)
 	})
 	root.AddCommand(commands(g)...)
+	nameOtherwise(root)
 	present(root)
 	completes(g, root)
 	return root
@@ -257,6 +261,15 @@ func exitCode(ctx context.Context, err error) int {
 	default:
 		return fault.General
 	}
+}
+
+// interrupted is an error that an interrupt made: how each step under it was cut off
+// says nothing to a person.
+func interrupted(err error) error {
+	if !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), context.Canceled.Error()) {
+		return err
+	}
+	return fault.WithHint(errors.New("interrupted"), cmp.Or(fault.Hint(err), "run the same command again to continue"))
 }
 
 // report prints the error: one line and a hint, or with --json an object.

@@ -30,7 +30,11 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 		return fault.WithCode(fault.WithHint(errors.New("move needs the host to move the stack to"), "salvor move "+stack+" --to HOST"), fault.Usage)
 	}
 	return g.with(ctx, func(a *app.App) error {
-		p, err := move.Prepare(a.ForMove(), a.Named(stack), o.to)
+		stack, err := a.Stack(stack)
+		if err != nil {
+			return err
+		}
+		p, err := move.Prepare(a.ForMove(), stack, o.to)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,10 @@ import (
 // onHost opens the stacks of the host that a stack is placed on.
 func (g *globals) onHost(ctx context.Context, name string, work func(h *stack.Host, name string) error) error {
 	return g.with(ctx, func(a *app.App) error {
-		name := a.Named(name)
+		name, err := a.Stack(name)
+		if err != nil {
+			return err
+		}
 		lock := a.Lock()
 		p, err := placement.Of(lock, name)
 		if err != nil {
@@ -32,7 +35,11 @@ func (g *globals) onHost(ctx context.Context, name string, work func(h *stack.Ho
 // amend carries out one change of one stack.
 func (g *globals) amend(ctx context.Context, stack string, propose func(*deploy.Session, string) (proposal.Proposal[deploy.Receipt], error)) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		p, err := propose(s, a.Named(stack))
+		stack, err := a.Stack(stack)
+		if err != nil {
+			return err
+		}
+		p, err := propose(s, stack)
 		if err != nil {
 			return err
 		}

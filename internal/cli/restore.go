@@ -40,7 +40,10 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		return fault.WithCode(fault.WithHint(errors.New("--withdraw and --snapshot contradict each other"), "salvor restore --help"), fault.Usage)
 	}
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack = a.Named(stack)
+		stack, err := a.Stack(stack)
+		if err != nil {
+			return err
+		}
 		if o.withdraw {
 			return g.withdrawRestore(ctx, a, s, stack)
 		}

@@ -52,7 +52,11 @@ func runRollback(ctx context.Context, g *globals, stack string, o rollbackOption
 	return g.with(ctx, func(a *app.App) error {
 		again := reopened{g: g}
 		defer again.close(ctx)
-		stack, f := a.Named(stack), a.ForRollback(again.session)
+		stack, err := a.Stack(stack)
+		if err != nil {
+			return err
+		}
+		f := a.ForRollback(again.session)
 		if o.list {
 			now, earlier, err := f.Deploys(ctx, stack)
 			if err != nil {

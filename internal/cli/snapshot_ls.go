@@ -27,7 +27,11 @@ func newSnapshotLs(g *globals) *cobra.Command {
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		list, err := s.Snapshots(ctx, a.Named(stack))
+		stack, err := a.Stack(stack)
+		if err != nil {
+			return err
+		}
+		list, err := s.Snapshots(ctx, stack)
 		if err != nil {
 			return err
 		}

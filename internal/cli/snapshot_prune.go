@@ -28,7 +28,10 @@ func newSnapshotPrune(g *globals) *cobra.Command {
 func runPrune(ctx context.Context, g *globals, stacks []string) error {
 	return g.with(ctx, func(a *app.App) error {
 		for i := range stacks {
-			stacks[i] = a.Named(stacks[i])
+			var err error
+			if stacks[i], err = a.Stack(stacks[i]); err != nil {
+				return err
+			}
 		}
 		p, err := prune.Prepare(ctx, a.ForPrune(), stacks...)
 		if err != nil {

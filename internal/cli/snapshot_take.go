@@ -30,7 +30,11 @@ func newSnapshotTake(g *globals) *cobra.Command {
 
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		p, err := s.TakeSnapshot(agentapi.TakeSnapshot{Stack: a.Named(stack), AcceptShrunk: o.acceptShrunk, AcceptLoss: o.acceptLoss, Diverged: o.diverged})
+		stack, err := a.Stack(stack)
+		if err != nil {
+			return err
+		}
+		p, err := s.TakeSnapshot(agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk, AcceptLoss: o.acceptLoss, Diverged: o.diverged})
 		if err != nil {
 			return err
 		}

@@ -8,13 +8,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/fault"
+	nearest "salvor/internal/suggest"
 )
 
 // habits are words that other tools have for what salvor calls otherwise.
 var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
 
+// otherNames are words that other tools have for a command below a group. They mean the
+// same, so they are taken.
+var otherNames = map[string][]string{"ls": {"list"}, "remove": {"rm", "delete"}, "rm": {"remove", "delete"}, "secret": {"secrets"}, "host": {"hosts"}, "snapshot": {"snapshots"}}
+
 // harmless are the commands that change nothing, by their path.
-var harmless = []string{"check", "plan", "status", "logs", "scan", "host ls", "secret ls", "secret audit", "snapshot ls"}
+var harmless = []string{"check", "plan", "status", "logs", "scan", "host ls", "claim ls", "secret ls", "secret audit", "snapshot ls"}
+
+// nameOtherwise gives every command of a tree its other names, unless another one has
+// them.
+func nameOtherwise(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		for _, other := range otherNames[sub.Name()] {
+			if !slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == other }) {
+				sub.Aliases = append(sub.Aliases, other)
+			}
+		}
+		nameOtherwise(sub)
+	}
+}
 
 // subcommand refuses a word that is not a command, with the command that was
 // probably meant as the hint.
@@ -29,23 +47,26 @@ func subcommand(cmd *cobra.Command, args []string) error {
 	return fault.WithCode(fault.WithHint(fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0]), hint), fault.Usage)
 }
 
-// suggest returns the command that a word probably means, "" for none. Only what
-// changes nothing is suggested for a word that differs in two letters: a hint
-// must not turn "restart" into "restore", nor "docs" into "down".
+// suggest returns the command that a word probably means, "" for none: one that changes
+// nothing, else one that is a single slip away from a word of four letters or more. So a
+// hint turns neither "restart" into "restore", nor "docs" into "down", nor "ps" into
+// "up".
 func suggest(cmd *cobra.Command, word string) string {
 	if meant, known := habits[word]; known && !cmd.HasParent() {
 		return meant
 	}
-	cmd.SuggestionsMinimumDistance = 1
-	if near := slices.DeleteFunc(cmd.SuggestionsFor(word), func(name string) bool { return len(word) < 3 }); len(near) == 1 {
-		return near[0]
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	for _, name := range cmd.SuggestionsFor(word) {
-		path := strings.TrimPrefix(cmd.CommandPath()+" "+name, "salvor ")
-		if len(word) > 2 && slices.Contains(harmless, path) {
-			return name
+	var reading, changing []string
+	for _, sub := range cmd.Commands() {
+		switch path := strings.TrimPrefix(sub.CommandPath(), cmd.Root().Name()+" "); {
+		case !sub.IsAvailableCommand():
+		case slices.Contains(harmless, path):
+			reading = append(reading, sub.Name())
+		default:
+			changing = append(changing, sub.Name())
 		}
 	}
-	return ""
+	if near := nearest.Within(word, reading, min(len(word)/2, 2)); near != "" || len(word) < 4 {
+		return near
+	}
+	return nearest.Within(word, changing, 1)
 }

@@ -12,7 +12,8 @@ import (
 func TestSuggestionsDoNoHarm(t *testing.T) {
 	root := newRoot(&globals{})
 	for word, want := range map[string]string{
-		"restart": "", "docs": "logs", "dwon": "", "stop": "", "rm": "", "up2": "up", "restor": "restore", "aply": "apply",
+		"restart": "", "docs": "logs", "dwon": "down", "stop": "", "rm": "", "up2": "", "restor": "restore", "aply": "apply",
+		"restoer": "restore", "mvoe": "move", "roll": "", "resto": "", "stat": "status", "sta": "", "cat": "", "log": "logs", "cover": "", "kay": "", "plan2": "plan",
 		"ps": "status", "ls": "status", "plna": "plan", "statsu": "status", "chekc": "check", "backup": "snapshot take",
 	} {
 		if got := suggest(root, word); got != want {
@@ -28,7 +29,12 @@ func TestSuggestionsDoNoHarm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := suggest(host, "rm"); got != "" {
-		t.Errorf("host rm is answered with %q", got)
+	if got := suggest(host, "rn"); got != "" {
+		t.Errorf("host rn is answered with %q", got)
+	}
+	for other, path := range map[string]string{"host rm": "host remove", "host delete": "host remove", "hosts list": "host ls", "secrets list": "secret ls", "snapshots ls": "snapshot ls"} {
+		if found, _, err := root.Find(strings.Fields(other)); err != nil || found.CommandPath() != "salvor "+path {
+			t.Errorf("%s is %v, want %s: %v", other, found.CommandPath(), path, err)
+		}
 	}
 }

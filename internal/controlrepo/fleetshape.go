@@ -1,6 +1,9 @@
 package controlrepo
 
 import (
+	"fmt"
+	pathpkg "path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -16,6 +19,8 @@ type fleetFile struct {
 	fleet  fleet.Fleet
 	unused []string // known keys that this version does not act on
 }
+
+var hostFolderPattern = regexp.MustCompile(`^(~|(~?/.+))$`)
 
 // fleetShape is the one definition of fleet.yaml: it decodes, and
 // docs/reference/fleet.schema.json is made from it.
@@ -36,6 +41,8 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("secrets", "Settings of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", yamldoc.Named(yamldoc.KeysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
 		yamldoc.Key("scan", "What `salvor scan` does not report.", scanShape(), func(f *fleetFile, v []string) { f.fleet.ScanAllow = v }),
 		yamldoc.Key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", yamldoc.Named(yamldoc.KeysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
+		yamldoc.Key("binds", "What folders of the hosts are that stacks mount, by folder, and all below it. The longest "+
+			"folder wins; x-salvor.volumes of a stack wins over all.", yamldoc.Named(hostFolders(), boundAs()), (*fleetFile).setBinds),
 		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
@@ -82,6 +89,31 @@ func (f *fleetFile) setSecrets(all []yamldoc.Entry[fleet.Secret]) {
 
 func (f *fleetFile) setVars(all []yamldoc.Entry[string]) {
 	f.fleet.Vars = asMap(all)
+}
+
+func (f *fleetFile) setBinds(all []yamldoc.Entry[fleet.Protection]) {
+	for _, e := range all {
+		f.fleet.Binds = append(f.fleet.Binds, fleet.Bind{Folder: fleet.AtHome(e.Name), Protect: e.Value})
+	}
+}
+
+// hostFolders are full paths of folders on a host, or below root's home.
+func hostFolders() yamldoc.Naming {
+	return yamldoc.Naming{Pattern: hostFolderPattern.String(), Check: func(v string) error {
+		switch folder := fleet.AtHome(v); {
+		case !strings.HasPrefix(folder, "/") || folder == "/":
+			return fmt.Errorf("%q is not a folder of a host: write its full path, like /srv/data", v)
+		case pathpkg.Clean(v) != v:
+			return fmt.Errorf("%q is not a clean path: write it as %s", v, pathpkg.Clean(v))
+		}
+		return nil
+	}}
+}
+
+// boundAs is what a folder of a host can be: it is where it is, so not config, and not
+// shared.
+func boundAs() yamldoc.Shape[fleet.Protection] {
+	return yamldoc.Choice(fleet.Snapshot, fleet.External, fleet.HostPath, fleet.None)
 }
 
 func asMap[V any](all []yamldoc.Entry[V]) map[string]V {

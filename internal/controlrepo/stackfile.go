@@ -67,10 +67,10 @@ func decodeStack(r *yamldoc.Reader, content []byte) stackFile {
 		r.Join(err)
 		return s
 	case root == nil:
-		r.Add(yamldoc.Position{File: r.File}, "the file is empty")
+		r.Advise(s.where, "write services: with a service in it, or remove the folder", "the file is empty")
 		return s
 	case !yamldoc.IsMapping(root):
-		r.Fail(root, "the file is %s, want a mapping", yamldoc.KindOf(root))
+		r.Advise(r.Position(root), "begin it with services:", "the file is %s, want a mapping", yamldoc.KindOf(root))
 		return s
 	}
 	s.read = true

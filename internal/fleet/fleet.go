@@ -28,6 +28,7 @@ type Fleet struct {
 	Secrets    []Secret                  // what is said of single secrets; sorted by name
 	ScanAllow  []string                  // files and folders that a scan skips, see Allowed
 	Vars       map[string]string
+	Binds      Binds // what folders of the hosts are that stacks mount
 	Docker     Docker
 	Git        Git
 	Recipients Recipients

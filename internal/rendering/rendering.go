@@ -89,7 +89,7 @@ func (s Source) stack(ctx context.Context, st fleet.Stack, unfiled []string) out
 		return outcome{findings: Problems(st.Name, problems)}
 	}
 	opts := compose.Options{
-		RepoDir: s.Dir, WorkTree: s.WorkTree, Stack: st, Vars: s.Repository.Fleet.Vars, Secrets: unfiled, Images: s.Repository.Lock.Stacks[st.Name].Images,
+		RepoDir: s.Dir, WorkTree: s.WorkTree, Stack: st, Vars: s.Repository.Fleet.Vars, Binds: s.Repository.Fleet.Binds, Secrets: unfiled, Images: s.Repository.Lock.Stacks[st.Name].Images,
 		Deliverable: func(key string) error { return s.Names.DeliverableTo(st.Name, key) },
 	}
 	var err error
@@ -97,6 +97,9 @@ func (s Source) stack(ctx context.Context, st fleet.Stack, unfiled []string) out
 		return outcome{findings: []finding.Finding{broken(st, err)}}
 	}
 	loaded, found, err := compose.Load(ctx, opts)
+	if problems := yamldoc.Problems(err); len(problems) > 0 {
+		return outcome{findings: Problems(st.Name, problems)}
+	}
 	if err != nil {
 		return outcome{findings: []finding.Finding{broken(st, err)}}
 	}
@@ -115,7 +118,7 @@ func (s Source) stack(ctx context.Context, st fleet.Stack, unfiled []string) out
 func Problems(stack string, problems []*yamldoc.Problem) []finding.Finding {
 	var all []finding.Finding
 	for _, p := range problems {
-		all = append(all, finding.Finding{Code: finding.StackBroken, Severity: finding.Fatal, Subject: p.Position.String(), Text: p.Text, Fix: p.Advice, Stack: stack})
+		all = append(all, finding.Finding{Code: finding.StackBroken, Severity: finding.Fatal, Subject: p.Position.String(), Text: p.Text, Fix: cmp.Or(p.Advice, "correct it; docs/stacks.md says what can be here"), Stack: stack})
 	}
 	return all
 }

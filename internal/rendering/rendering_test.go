@@ -65,7 +65,7 @@ func TestOneStackStopsNoOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for stack, want := range map[string]string{"good": "", "other": "", "lacks": "it is needed", "torn": "not valid YAML", "unknown": `"soon" is not a duration`} {
+	for stack, want := range map[string]string{"good": "", "other": "", "lacks": "it is needed", "torn": "the bracket that begins here is not closed", "unknown": `"soon" is not a duration`} {
 		r, is := rendered[stack]
 		about := of(found, stack)
 		if is != (want == "") || Broken(found, stack) != (want != "") || is && r.Project.Hash == "" {

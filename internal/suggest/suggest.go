@@ -1,7 +1,10 @@
 // Package suggest names the known word that a misspelt one was meant to be.
 package suggest
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // DidYouMean returns `, did you mean "x"?` for the known word that Nearest finds, or ""
 // when there is none.
@@ -15,9 +18,18 @@ func DidYouMean(word string, known []string) string {
 // Nearest returns the known word nearest to a misspelt one, the first of them in the
 // alphabet, or "" when none is near enough: two edits, or a third of the word's length.
 func Nearest(word string, known []string) string {
-	best, least := "", max(2, len(word)/3)+1
+	return Within(word, known, max(2, len(word)/3))
+}
+
+// Within returns the known word nearest to another one, the first of them in the
+// alphabet, or "" when none is as near as this many edits. Of two that are equally near
+// it is the one that the word begins.
+func Within(word string, known []string, edits int) string {
+	best, least := "", edits+1
 	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := Distance(word, k); d < least && d < len(k) {
+		d := Distance(word, k)
+		longer := d == least && d <= edits && strings.HasPrefix(k, word) && !strings.HasPrefix(best, word)
+		if (d < least || longer) && d < len(k) {
 			best, least = k, d
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"io"
 	"regexp"
-	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -27,35 +25,22 @@ var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
 // Parse returns the root node of the one document in content: nil for an empty
 // file.
 func Parse(file string, content []byte) (*yaml.Node, error) {
+	if p := notText(file, content); p != nil {
+		return nil, p
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, syntaxProblem(file, err)
+		return nil, syntaxProblem(file, content, err)
 	}
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case err == nil:
-		return nil, &Problem{Position: Position{file, second.Line, second.Column}, Text: "a second YAML document starts here, want one only"}
+		return nil, &Problem{Position{file, second.Line, second.Column}, "a second YAML document starts here, want one only", "remove the line ---, or make it a file of its own"}
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxProblem(file, err)
+		return nil, syntaxProblem(file, content, err)
 	}
 	return doc.Content[0], nil
-}
-
-// syntaxProblem puts the parser's message in our shape. The parser knows no
-// column, and counts lines from 0 where it is the grammar and not a character
-// that it stumbled over.
-func syntaxProblem(file string, err error) *Problem {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	pos := Position{File: file}
-	if m := yamlErrorLine.FindStringSubmatch(text); m != nil {
-		pos.Line, _ = strconv.Atoi(m[1]) // digits by the pattern; one that overflows leaves the file as a whole
-		text = text[len(m[0]):]
-		if strings.HasPrefix(text, "did not find expected") {
-			pos.Line++
-		}
-	}
-	return &Problem{Position: pos, Text: "not valid YAML: " + text}
 }

@@ -49,6 +49,32 @@ func Entries(n *Node) iter.Seq2[string, *Node] {
 	}
 }
 
+// Merged yields a mapping's keys with their values, its own first and then those that
+// it merges (<<).
+func Merged(n *Node) iter.Seq2[string, *Node] {
+	return func(yield func(string, *Node) bool) {
+		const deepest = 20 // a mapping that merges its own parent has no end
+		var visit func(n *Node, depth int) bool
+		visit = func(n *Node, depth int) bool {
+			if n = Resolve(n); n == nil || depth > deepest {
+				return true
+			}
+			for _, item := range Items(n) {
+				if depth > 0 && !visit(item, depth+1) {
+					return false
+				}
+			}
+			for key, value := range Entries(n) {
+				if key != "<<" && !yield(key, value) || key == "<<" && !visit(value, depth+1) {
+					return false
+				}
+			}
+			return true
+		}
+		visit(n, 0)
+	}
+}
+
 // Items returns a list's items, through an alias; none of anything else.
 func Items(n *Node) []*Node {
 	if n = Resolve(n); n == nil || !IsList(n) {

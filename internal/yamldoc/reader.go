@@ -1,6 +1,8 @@
 package yamldoc
 
 import (
+	"strconv"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -45,7 +47,7 @@ func (r *Reader) Follow(n *yaml.Node, visit func(*yaml.Node)) {
 	}
 	if r.spent++; r.spent > maxNodes {
 		if r.spent == maxNodes+1 {
-			r.Fail(n, "the file expands to more than %d values through its aliases", maxNodes)
+			r.Advise(r.Position(n), "use fewer aliases within each other", "the file expands to more than %d values through its aliases", maxNodes)
 		}
 		return
 	}
@@ -54,7 +56,7 @@ func (r *Reader) Follow(n *yaml.Node, visit func(*yaml.Node)) {
 		return
 	}
 	if r.open[n.Alias] {
-		r.Fail(n, "the alias *%s contains itself", n.Value)
+		r.Advise(r.Position(n), "write out its value here", "the alias *%s contains itself", n.Value)
 		return
 	}
 	r.open[n.Alias] = true
@@ -68,18 +70,25 @@ func (r *Reader) Follow(n *yaml.Node, visit func(*yaml.Node)) {
 func (r *Reader) Pairs(n *yaml.Node) []Pair {
 	var own, merged []Pair
 	seen := map[string]int{}
+	var merges *yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if isMerge(key) {
+			if merges != nil {
+				r.Advise(r.Position(key), "write <<: [*one, *other]", "the key << is here twice, first in line %d", merges.Line)
+			}
+			merges = key
 			merged = append(merged, r.merged(value)...)
 			continue
 		}
 		r.Follow(key, func(k *yaml.Node) {
 			switch line, twice := seen[k.Value]; {
+			case k.Kind == yaml.MappingNode && k.Style&yaml.FlowStyle != 0:
+				r.all = append(r.all, TemplateProblem(r.Position(key), Template("{{")))
 			case k.Kind != yaml.ScalarNode:
-				r.Fail(key, "found %s as a key, want text", KindOf(k))
+				r.Advise(r.Position(key), "write the key as text", "found %s as a key, want text", KindOf(k))
 			case twice:
-				r.Fail(key, "the key %q is here twice, first in line %d", k.Value, line)
+				r.Advise(r.Position(key), "remove one of the two, or put both values under one", "the key %q is here twice, first in line %d", k.Value, line)
 			default:
 				seen[k.Value] = key.Line
 				own = append(own, Pair{k, value})
@@ -107,7 +116,7 @@ func (r *Reader) merged(value *yaml.Node) []Pair {
 				all = append(all, r.merged(item)...)
 			}
 		default:
-			r.Fail(value, "found %s to merge (<<), want a mapping", KindOf(v))
+			r.Advise(r.Position(value), "name the anchor of a mapping", "found %s to merge (<<), want a mapping", KindOf(v))
 		}
 	})
 	return all
@@ -126,4 +135,23 @@ func (r *Reader) Mapping(n *yaml.Node, at Path) []Pair {
 		r.Fail(n, "%s is %s, want a mapping", at.orFile(), KindOf(n))
 	}
 	return nil
+}
+
+// Walk visits every value below n with its path, as it will be decoded: through aliases
+// and merges. It reports what has no one meaning: a key that is there twice, an alias
+// without an end, a file that expands too far.
+func (r *Reader) Walk(n *yaml.Node, at Path, visit func(n *yaml.Node, at Path)) {
+	r.Follow(n, func(n *yaml.Node) {
+		visit(n, at)
+		switch n.Kind {
+		case yaml.MappingNode:
+			for _, p := range r.Pairs(n) {
+				r.Walk(p.Value, at.To(p.Key.Value), visit)
+			}
+		case yaml.SequenceNode:
+			for i, item := range n.Content {
+				r.Walk(item, at.To(strconv.Itoa(i)), visit)
+			}
+		}
+	})
 }

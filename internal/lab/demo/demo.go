@@ -252,6 +252,6 @@ func (d *demo) compare(ctx context.Context, before map[string]held, took time.Du
 	if err := errors.Join(missing...); err != nil {
 		return fmt.Errorf("not everything came back: %w", err)
 	}
-	d.closing("Alpha is gone, its stacks are not: %s rows and files of %d stacks and a\npage back in %s, with one command, on a host that was empty.", grouped(rows), back, seconds(took))
+	d.closing("Alpha is gone, its stacks are not: %s rows of %d stacks and a page are\nback %s after the command was typed, on a host that was empty.", grouped(rows), back, seconds(took))
 	return nil
 }

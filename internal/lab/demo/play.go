@@ -119,7 +119,8 @@ func (d *demo) guide(ctx context.Context) (string, error) {
 Try:
   salvor status                      what runs where, how old its newest snapshot is
   %s
-  vi stacks/site/html/index.html     then: git commit -am page; salvor apply
+  echo '<h1>hello</h1>' >stacks/site/html/index.html; git commit -am hello; salvor apply
+                                     another page
   shell-host beta                    a root shell on a host
 
 play shows this again. exit takes everything down; so does, from another terminal,

@@ -69,7 +69,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 }
 
 // stores say in words where a stack keeps its rows.
-var stores = map[string]string{"postgres": "rows in Postgres", "sqlite": "rows in SQLite", "files": "files"}
+var stores = map[string]string{"postgres": "rows in Postgres", "sqlite": "rows in SQLite", "files": "rows in files"}
 
 func (d *demo) table(all map[string]held) {
 	d.print("\n")

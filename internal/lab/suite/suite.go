@@ -40,7 +40,7 @@ const (
 
 // Need is what all tests take of the disk: measured from nothing cached, with three labs
 // at a time.
-func Need() lab.Need { return lab.Need{Engine: 12 << 30, Cache: 5 << 30} }
+func Need() lab.Need { return lab.Need{Engine: 12 << 30, Cache: 4 << 30} }
 
 type suite struct {
 	Options

@@ -34,7 +34,7 @@ func TestDefaultNetworkNeedsNoDeclaration(t *testing.T) {
 		})
 	}
 	opts := stackOf(t, map[string]string{"compose.yaml": "services: {app: {image: nginx, networks: [proxy]}}\n"})
-	if _, _, err := Load(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "undefined network proxy") {
+	if _, _, err := Load(t.Context(), opts); err == nil || !strings.Contains(err.Error(), `the network "proxy" is not declared`) {
 		t.Error(err)
 	}
 }

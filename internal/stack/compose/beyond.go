@@ -49,7 +49,7 @@ func (l *load) beyond(s types.ServiceConfig) error {
 // secrets Salvor does not handle.
 func (l *load) noJobs() error {
 	for name := range l.project.Jobs {
-		return l.fail(l.files.of("jobs", name), "jobs are not supported: make %s a service, with a profile if `up` should not start it", name)
+		return l.fail(l.files.of("jobs", name), "jobs are not supported; make %s a service, with a profile if `up` should not start it", name)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (c *collector) securityOptions(s *types.ServiceConfig) error {
 		}
 		to, files, err := c.take(repoPath)
 		if err != nil || len(files) != 1 {
-			return c.load.fail(pos, "seccomp profile %s is not a file in Git", repoPath)
+			return c.load.fail(pos, "seccomp profile %s is not a file in Git; git add %[1]s, or correct the path", repoPath)
 		}
 		options[i] = "seccomp=" + to
 	}
@@ -121,7 +121,7 @@ func (c *collector) context(from string, mayMiss bool) (string, error) {
 		return "", err
 	}
 	if _, exists := c.load.stat(repoPath); !exists && !mayMiss {
-		return "", fmt.Errorf("%s is not in Git", repoPath)
+		return "", fmt.Errorf("%s is not in Git; git add %[1]s, or correct the path", repoPath)
 	}
 	to, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath))
 	return to, err

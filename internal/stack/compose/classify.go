@@ -26,6 +26,13 @@ type mount struct {
 	file    string             // protect is config: path in the repository
 	volume  *project.Volume    // nil for what holds no data
 	policy  fleet.VolumePolicy // zero when nothing was said
+	named   bool               // the policy names this mount, not only a folder that it is in
+	home    bool               // the source is written with `~`
+	asked   bool               // a question about its folder of the host is open
+}
+
+func (m *mount) isHostPath() bool {
+	return m.entry.Type == types.VolumeTypeBind && path.IsAbs(m.entry.Source)
 }
 
 // mounts is every mount of a project, by service and order.
@@ -59,15 +66,13 @@ func (c classifier) classify() (*mounts, error) {
 	used := map[string]string{} // policy to the mount it decides
 	for _, name := range c.load.project.ServiceNames() {
 		for i, entry := range c.load.project.Services[name].Volumes {
-			m := &mount{service: name, index: i, entry: c.hosted(entry)}
+			m := &mount{service: name, index: i, entry: c.hosted(entry), home: fleet.AtHome(entry.Source) != entry.Source}
 			if marked(entry.Source + entry.Target) {
-				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s", entry.Source, entry.Target)
+				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s; write the path, or take it from vars: in fleet.yaml", entry.Source, entry.Target)
 			}
-			policy, err := c.policy(m, used)
-			if err != nil {
+			if err := c.policy(m, used); err != nil {
 				return nil, err
 			}
-			m.policy = policy
 			ms.all = append(ms.all, m)
 		}
 	}
@@ -78,6 +83,7 @@ func (c classifier) classify() (*mounts, error) {
 	for _, m := range ms.all {
 		c.decide(ms, m, roots)
 	}
+	c.ask(ms)
 	c.nested(ms)
 	for _, v := range ms.data {
 		c.consistency(ms, v)
@@ -91,28 +97,36 @@ func (c classifier) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfi
 	if e.Type != types.VolumeTypeBind {
 		return e
 	}
-	if e.Source == "~" || strings.HasPrefix(e.Source, "~/") {
-		e.Source = path.Join("/root", e.Source[1:])
-	}
-	e.Source = c.load.local(path.Clean(e.Source))
+	e.Source = c.load.local(path.Clean(fleet.AtHome(e.Source)))
 	return e
 }
 
-// policy finds what x-salvor.volumes says about a mount: under the volume's
-// name, the bind's source, or an anonymous volume's target.
-func (c classifier) policy(m *mount, used map[string]string) (fleet.VolumePolicy, error) {
-	var hit fleet.VolumePolicy
+// policy finds what x-salvor.volumes says about a mount: under the volume's name, the
+// bind's source, or an anonymous volume's target; of a folder of the host, what the
+// longest folder says that it is in.
+func (c classifier) policy(m *mount, used map[string]string) error {
 	for _, p := range c.load.Stack.Volumes {
 		if !c.names(p.Volume, m.entry) {
 			continue
 		}
-		if hit.Volume != "" {
-			return hit, c.load.fail(p.Position, "%s and %s are the same mount: declare its protection once", hit.Volume, p.Volume)
+		if m.named {
+			return c.load.fail(p.Position, "%s and %s are the same mount; declare its protection once", m.policy.Volume, p.Volume)
 		}
-		hit = p
+		m.policy, m.named = p, true
 		used[p.Volume] = m.entry.Source
 	}
-	return hit, nil
+	if m.named || !m.isHostPath() {
+		return nil
+	}
+	for _, p := range c.load.Stack.Volumes {
+		folder := path.Clean(fleet.AtHome(p.Volume))
+		if path.IsAbs(folder) && fleet.Within(folder, m.entry.Source) && len(folder) > len(path.Clean(fleet.AtHome(m.policy.Volume))) {
+			m.policy = p
+			m.policy.Formerly = "" // of the folder alone
+			used[p.Volume] = m.entry.Source
+		}
+	}
+	return nil
 }
 
 func (c classifier) names(key string, e types.ServiceVolumeConfig) bool {
@@ -123,7 +137,7 @@ func (c classifier) names(key string, e types.ServiceVolumeConfig) bool {
 		return path.Clean(key) == path.Clean(e.Target)
 	case e.Type == types.VolumeTypeBind:
 		_, isVolume := c.load.project.Volumes[key]
-		return !isVolume && path.Clean(key) == e.Source
+		return !isVolume && path.Clean(fleet.AtHome(key)) == e.Source
 	}
 	return false
 }
@@ -135,13 +149,15 @@ func (c classifier) unusedPolicies(ms *mounts, used map[string]string) error {
 		}
 		var names []string
 		for _, m := range ms.all {
-			names = append(names, m.entry.Source)
+			if source := written(m.entry.Source); m.entry.Source != "" && !slices.Contains(names, source) {
+				names = append(names, source)
+			}
 		}
-		hint := ""
-		if near := suggest.Nearest(p.Volume, names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
+		next := "remove it: the stack has no volume"
+		if len(names) > 0 {
+			next = "name what is mounted: " + some(names)
 		}
-		return c.load.fail(p.Position, "no service mounts %q%s", p.Volume, hint)
+		return c.load.fail(p.Position, "no service mounts %q%s; %s", p.Volume, suggest.DidYouMean(written(path.Clean(p.Volume)), names), next)
 	}
 	return nil
 }
@@ -181,7 +197,8 @@ func (c classifier) decideVolume(ms *mounts, m *mount) {
 	if binds(decl) {
 		v.Docker, v.Path = "", decl.DriverOpts["device"]
 	}
-	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl))
+	said, _ := c.load.Binds.Of(v.Path)
+	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl), said.Protect)
 	if v.Protect == "" {
 		c.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
 			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
@@ -227,19 +244,6 @@ func defaultFor(decl types.VolumeConfig) fleet.Protection {
 	return fleet.Snapshot
 }
 
-func (c classifier) decideHostPath(ms *mounts, m *mount) {
-	src := m.entry.Source
-	switch {
-	case m.policy.Protect != "":
-		c.keep(ms, m, project.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect, Formerly: formerName(m.policy)})
-	case belongsToHost(src, m.entry.ReadOnly):
-		m.protect, m.source = fleet.HostPath, src
-	default:
-		c.unclassified(m, fmt.Sprintf("%s is a folder of the host that Salvor would not restore", src),
-			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
-	}
-}
-
 func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	src := m.entry.Source
 	repoPath, inside := c.load.inRepo(src)
@@ -254,7 +258,7 @@ func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 	if inside && m.policy.Protect == "" {
 		c.dataInGit(m, repoPath)
-		if c.load.fileNotInGit(m, repoPath) {
+		if c.load.fileNotInGit(m, repoPath) || c.misspelt(m, repoPath) {
 			return
 		}
 	}

@@ -52,7 +52,7 @@ func (c *collector) takeAs(repoPath, to string) (string, []project.File, error) 
 	root := filepath.Join(c.load.RepoDir, filepath.FromSlash(repoPath))
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("%s is not in Git", repoPath)
+			return fmt.Errorf("%s is not in Git; git add %[1]s, or correct the path", repoPath)
 		}
 		if d.IsDir() {
 			if d.Name() == ".git" {
@@ -86,7 +86,7 @@ func (c *collector) read(from, to string) (project.File, error) {
 		return project.File{}, err
 	}
 	if !within(base, target) {
-		return project.File{}, fmt.Errorf("%s is a link that leads out of the repository", to)
+		return project.File{}, fmt.Errorf("%s is a link that leads out of the repository; copy what it leads to in its place", to)
 	}
 	info, err := os.Stat(target)
 	if err != nil {

@@ -37,15 +37,38 @@ func (l *load) listedFiles(listed string) ([]string, error) {
 		file, inside := l.inRepo(l.local(name))
 		switch {
 		case name == "-" || path.IsAbs(l.local(name)) || !inside:
-			return nil, fmt.Errorf("%s: COMPOSE_FILE names %s, which is outside of the repository", l.Stack.Dir, name)
+			return nil, l.fail(setIn(l, consts.ComposeFilePath), "COMPOSE_FILE names %s, which is outside of the repository; copy it into the stack's folder", name)
 		case !l.isFile(file):
-			return nil, fmt.Errorf("%s: COMPOSE_FILE names %s, which is not in Git", l.Stack.Dir, file)
+			return nil, l.fail(setIn(l, consts.ComposeFilePath), "COMPOSE_FILE names %s, which is not in Git; git add %[1]s, or correct the path", file)
 		case len(files) == 0 && path.Dir(file) != l.Stack.Dir:
-			return nil, fmt.Errorf("%s: COMPOSE_FILE begins with %s, and Compose would read every path relative to its folder; list one of %s first", l.Stack.Dir, file, l.Stack.Dir)
+			return nil, l.fail(setIn(l, consts.ComposeFilePath), "COMPOSE_FILE begins with %s, and Compose would read every path relative to its folder; list one of %s first", file, l.Stack.Dir)
 		}
 		files = append(files, file)
 	}
 	return files, nil
+}
+
+// setIn returns where an env file of the stack sets a variable, its folder if none does.
+func setIn(l *load, name string) string {
+	place := l.Stack.Dir
+	for _, file := range []string{l.Stack.Dir + "/.env", l.Stack.Dir + "/stack.env"} {
+		content, err := l.readRepo(file)
+		if err != nil {
+			continue
+		}
+		parsed, err := ParseEnv(file, content, lookup(l.env))
+		if err != nil {
+			continue // reported where it is read
+		}
+		for _, p := range parsed.parts {
+			for _, e := range p.entries {
+				if e.Name == name {
+					place = fmt.Sprintf("%s:%d:1", file, e.Line)
+				}
+			}
+		}
+	}
+	return place
 }
 
 // configFiles are the Compose files as compose-go takes them.

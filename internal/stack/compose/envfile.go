@@ -61,7 +61,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		f.Path = l.local(f.Path)
 		repoPath, ok := l.inRepo(f.Path)
 		if _, err := l.inside(l.Stack.Dir, f.Path); err != nil || !ok {
-			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
+			return false, l.fail(pos, "env_file %s is outside of the repository; copy it into the stack's folder", f.Path)
 		}
 		_, exists := l.stat(repoPath)
 		if exists = exists || l.Beside && l.aside(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
@@ -75,6 +75,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
+		variables{l}.unsetIn(repoPath)
 		if f.Path, err = l.onDisk(repoPath, f.Format); err != nil {
 			return false, err
 		}

@@ -49,7 +49,7 @@ func (l *load) inside(dir, name string) (repoPath string, err error) {
 	}
 	defer root.Close()
 	if _, err := root.Stat(filepath.FromSlash(repoPath)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s leads out of the repository", repoPath)
+		return "", fmt.Errorf("%s leads out of the repository; copy what it leads to into the stack's folder", repoPath)
 	}
 	return repoPath, nil
 }
@@ -84,7 +84,7 @@ func (g guard) file(name, dir string, env types.Mapping, included bool) error {
 		return nil
 	}
 	if g.seen[key] = true; len(g.seen) > maxFiles {
-		return fmt.Errorf("%s: more than %d files are included", name, maxFiles)
+		return g.load.fail(name+":1:1", "more than %d files are included; include fewer", maxFiles)
 	}
 	content, err := g.load.readRepo(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +153,7 @@ func (g guard) include(name, dir string, entry any, env types.Mapping, included 
 		body = map[string]any{"path": entry}
 	}
 	if included && (body["env_file"] != nil || body["project_directory"] != nil) {
-		return g.load.fail(at, "%s is included, so it can't have an env_file or a project_directory itself", name)
+		return g.load.fail(at, "%s is included, so it can't have an env_file or a project_directory itself; say them where it is included", name)
 	}
 	var files []string
 	for _, from := range texts(body["path"]) {

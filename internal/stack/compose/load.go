@@ -4,17 +4,22 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/sirupsen/logrus"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -27,6 +32,7 @@ type Options struct {
 	RepoDir    string // an exported commit on disk
 	Stack      fleet.Stack
 	Vars       map[string]string // the fleet's vars
+	Binds      fleet.Binds       // what the fleet says of folders of the hosts
 	SecretKeys []string          // names of the stack's secret variables; their values are not needed
 	Secrets    []string          // names of the fleet's secrets that are not a file of their own below secrets/
 	Images     map[string]string // what salvor.lock has the services run, see agentapi.Service.Reference
@@ -48,12 +54,18 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := l.files.wellFormed(); err != nil {
+		return nil, nil, err
+	}
 	variables{l}.unset()
 	l.ignoredSettings()
 	if err := l.readsInside(); err != nil {
 		return nil, nil, l.because(err)
 	}
 	if l.project, err = l.resolve(ctx); err != nil {
+		return nil, nil, l.because(err)
+	}
+	if err := cmp.Or(imageNames(l), restarts(l)); err != nil {
 		return nil, nil, l.because(err)
 	}
 	started{l}.nothing()
@@ -90,6 +102,7 @@ type load struct {
 func newLoad(opts Options) (*load, error) { return newLoadWith(opts, nil) }
 
 func newLoadWith(opts Options, values *Values) (*load, error) {
+	logrus.SetOutput(io.Discard) // compose-go's log; what it says there is a finding
 	repo, err := filepath.Abs(opts.RepoDir)
 	if err != nil {
 		return nil, err
@@ -150,7 +163,7 @@ func (l *load) readEnv(name string, secrets map[string]string) error {
 		return "", false
 	})
 	if err != nil {
-		return err
+		return fault.WithHint(err, "write NAME=value, or NAME='value' for one with spaces or $")
 	}
 	maps.Copy(l.stackEnv, f.values())
 	return nil
@@ -221,23 +234,33 @@ func (o outsiders) Load(_ context.Context, p string) (string, error) {
 
 func (outsiders) Dir(p string) string { return filepath.Dir(p) }
 
-// at puts the place in front of an error of compose-go and takes the names of
-// temporary folders and marks out of it.
+// longest is how long the text of an error gets.
+const longest = 300
+
+var aroundMessage = regexp.MustCompile(`^(?:validating|failed to parse) \S+: |:? invalid compose project$`)
+
+// at explains an error of compose-go: the place in front, and no names of temporary
+// folders and marks in it.
 func (l *load) at(err error) error {
 	text := unmark(strings.ReplaceAll(err.Error(), l.RepoDir+string(filepath.Separator), ""))
-	text = strings.ReplaceAll(text, "\n", " ")
-	text = strings.ReplaceAll(text, " false schema", " is not a key that Compose knows") // how the JSON schema says it
-	if !l.files.placed(text) {
-		text = l.files.guess(text) + ": " + text
+	text = strings.Join(strings.Fields(text), " ")
+	if l.files.placed(text) {
+		return fault.WithHint(errors.New(text), cmp.Or(fault.Hint(err), "salvor check"))
 	}
-	if hint := fault.Hint(err); hint != "" {
-		return fault.WithHint(errors.New(text), hint)
+	e := explainer{l.files.named(text), l.Stack.Name, variables{l}.setting}.explain(aroundMessage.ReplaceAllString(text, ""))
+	return fault.WithHint(errors.New(shortened(e.place+": "+e.text)), cmp.Or(fault.Hint(err), e.hint))
+}
+
+// shortened cuts a text that is too long to be read.
+func shortened(text string) string {
+	if runes := []rune(text); len(runes) > longest {
+		return string(runes[:longest-1]) + "…"
 	}
-	return errors.New(text)
+	return text
 }
 
 // because is at for a project that does not resolve: where a variable is set
-// nowhere, that is the reason, whatever became of it.
+// nowhere in the same line, that is the reason, whatever became of it.
 func (l *load) because(err error) error {
 	if keys := marks(err.Error()); len(keys) > 0 {
 		return fault.WithHint(l.at(err), fmt.Sprintf("%s is a secret, whose value can't be here: write a plain one into %s/stack.env under another name", keys[0], l.Stack.Dir))
@@ -247,19 +270,34 @@ func (l *load) because(err error) error {
 		switch {
 		case f.Severity == finding.Fatal:
 			return fault.WithHint(fmt.Errorf("%s: %s", f.Subject, f.Text), f.Fix)
-		case f.Code == finding.VariableUnset, f.Code == finding.NotInGit && f.Fix != "":
+		case f.Code == finding.VariableUnset && onLine(f.Subject, l.at(err)), f.Code == finding.NotInGit && f.Fix != "":
 			return fault.WithHint(l.at(err), f.Fix)
 		}
 	}
 	return l.at(err)
 }
 
-// fail is an error at a service's mount, or at the service.
-func (l *load) fail(pos, format string, args ...any) error {
-	return fmt.Errorf("%s: %s", pos, unmark(fmt.Sprintf(format, args...)))
+// onLine reports whether an error begins with the file and line of a place.
+func onLine(place string, err error) bool {
+	line := place[:strings.LastIndexByte(place, ':')+1]
+	return line != "" && strings.HasPrefix(err.Error(), line)
 }
 
-func (l *load) found(f finding.Finding) { l.findings = append(l.findings, f) }
+// fail is an error at a place. What follows the last semicolon of its text is the hint.
+func (l *load) fail(pos, format string, args ...any) error {
+	text := unmark(fmt.Sprintf(format, args...))
+	if at := strings.LastIndex(text, "; "); at >= 0 {
+		return fault.WithHint(errors.New(shortened(pos+": "+text[:at])), text[at+len("; "):])
+	}
+	return errors.New(shortened(pos + ": " + text))
+}
+
+// found notes a finding, once.
+func (l *load) found(f finding.Finding) {
+	if !slices.Contains(l.findings, f) {
+		l.findings = append(l.findings, f)
+	}
+}
 
 // inRepo returns a path below the stack's folder, or above it, as a clean path
 // in the repository.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 )
 
@@ -63,7 +64,7 @@ func result(t *testing.T, opts Options) string {
 	loaded, findings, err := Load(t.Context(), opts)
 	var b strings.Builder
 	if err != nil {
-		fmt.Fprintf(&b, "error: %v\n", err)
+		fmt.Fprintf(&b, "error: %v\n  fix: %s\n", err, fault.Hint(err))
 		return b.String()
 	}
 	for _, f := range findings {

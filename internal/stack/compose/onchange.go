@@ -36,7 +36,7 @@ func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]flee
 		case !said.Starts():
 			i := slices.IndexFunc(r.load.Stack.OnChange, func(c fleet.ServiceChange) bool { return c.Service == m.Service })
 			return nil, r.load.fail(r.load.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, "+
-				"which a container only sees after it is started again: use restart or recreate", m.Service, m.Target)
+				"which a container only sees after it is started again; use restart or recreate", m.Service, m.Target)
 		}
 	}
 	return policies, nil
@@ -46,14 +46,11 @@ func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]flee
 // none.
 func (r renderer) listsSecret(secrets []project.SecretMount, service, position, key string) error {
 	if _, known := r.load.project.Services[service]; !known {
-		hint := ""
-		if near := suggest.Nearest(service, r.load.project.ServiceNames()); near != "" {
-			hint = "; did you mean " + near + "?"
-		}
-		return r.load.fail(position, "%s: there is no service %q%s", key, service, hint)
+		known := r.load.project.ServiceNames()
+		return r.load.fail(position, "%s: there is no service %q%s; name one of %s", key, service, suggest.DidYouMean(service, known), some(known))
 	}
 	if !slices.ContainsFunc(secrets, func(m project.SecretMount) bool { return m.Service == service }) {
-		return r.load.fail(position, "%s: the service %s does not list any secret", key, service)
+		return r.load.fail(position, "%s: the service %s does not list any secret; list them under secrets: of the service", key, service)
 	}
 	return nil
 }

@@ -68,17 +68,17 @@ func (r renderer) secretMount(service string, use types.FileReferenceConfig) (pr
 		m.Target = rest
 	}
 	if !path.IsAbs(m.Target) && (path.Clean(m.Target) != m.Target || strings.HasPrefix(m.Target, "..")) {
-		return m, r.load.fail(pos, "secret target %q is not a file name", use.Target)
+		return m, r.load.fail(pos, "secret target %q is not a file name; write a name, or the full path in the container", use.Target)
 	}
 	if use.Mode != nil {
 		m.Mode = uint32(*use.Mode)
 	}
 	var err error
 	if m.UID, err = id(use.UID); err != nil {
-		return m, r.load.fail(pos, "secret %s: uid %q is not a number", use.Source, use.UID)
+		return m, r.load.fail(pos, "secret %s: uid %q is not a number; write the number of a user", use.Source, use.UID)
 	}
 	if m.GID, err = id(use.GID); err != nil {
-		return m, r.load.fail(pos, "secret %s: gid %q is not a number", use.Source, use.GID)
+		return m, r.load.fail(pos, "secret %s: gid %q is not a number; write the number of a group", use.Source, use.GID)
 	}
 	m.Secret, err = r.secretKey(use.Source)
 	return m, err
@@ -130,7 +130,7 @@ func (r renderer) keyOf(name string) (string, error) {
 	pos := r.load.files.of("secrets", name)
 	decl, ok := r.load.project.Secrets[name]
 	if !ok {
-		return "", r.load.fail(pos, "secret %s is not declared under secrets:", name)
+		return "", r.load.fail(pos, "secret %s is not declared under secrets:; add secrets: {%[1]s: {environment: %[1]s}}", name)
 	}
 	if decl.Driver != "" || decl.TemplateDriver != "" {
 		return "", r.load.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver), and Swarm is not "+
@@ -143,7 +143,7 @@ func (r renderer) keyOf(name string) (string, error) {
 			return "", fault.WithHint(r.load.fail(pos, "secret %s: the file %s is not encrypted", name, decl.File), r.encrypting(name, decl.File))
 		}
 		if _, exists := r.load.stat(repoPath); !exists {
-			return "", r.load.fail(pos, "secret %s: %s is not in Git", name, repoPath)
+			return "", r.load.fail(pos, "secret %s: %s is not in Git; salvor secret set %[1]s, or git add it", name, repoPath)
 		}
 		return repoPath, nil
 	}
@@ -154,7 +154,7 @@ func (r renderer) keyOf(name string) (string, error) {
 	if !slices.Contains(r.load.SecretKeys, key) {
 		near := suggest.Nearest(key, r.load.SecretKeys)
 		if near != "" {
-			near = "; did you mean " + near + "?"
+			near = ", did you mean " + near + "?"
 		}
 		return "", fault.WithHint(r.load.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, r.load.Stack.Name, key, near), fmt.Sprintf("salvor secret set %s/%s", r.load.Stack.Name, key))
 	}
@@ -194,11 +194,11 @@ func (r renderer) takeConfigs(c *collector) error {
 		pos := r.load.files.of("configs", name)
 		repoPath, ok := r.load.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !ok {
-			return r.load.fail(pos, "config %s: %s is outside of the repository", name, decl.File)
+			return r.load.fail(pos, "config %s: %s is outside of the repository; copy it into the stack's folder", name, decl.File)
 		}
 		to, files, err := c.take(repoPath)
 		if err != nil || len(files) != 1 {
-			return r.load.fail(pos, "config %s: %s is not a file in Git", name, repoPath)
+			return r.load.fail(pos, "config %s: %s is not a file in Git; git add %[2]s, or correct the path", name, repoPath)
 		}
 		decl.File = to
 		r.load.project.Configs[name] = decl

@@ -2,14 +2,12 @@ package compose
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
-	"github.com/sirupsen/logrus"
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -32,7 +30,9 @@ type variables struct{ load *load }
 // it, so there it is fatal, whatever the empty text is from. Those that an env file in the
 // working tree sets are one finding, about the file.
 func (v variables) unset() {
-	logrus.SetOutput(io.Discard)
+	for _, name := range []string{".env", "stack.env"} {
+		v.unsetIn(v.load.Stack.Dir + "/" + name)
+	}
 	said := map[string]bool{}
 	files := v.besides()
 	for _, s := range v.load.files {
@@ -48,7 +48,7 @@ func (v variables) unset() {
 				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
 					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name),
-					Fix:  fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name),
+					Fix:  v.setting(name),
 				}
 				if mount {
 					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
@@ -107,10 +107,37 @@ func (f *besideFile) report(l *load) {
 	l.notInGit(severity, l.files.variable(slices.Sorted(maps.Keys(f.used))[0]), fmt.Sprintf("hosts do not get %s, which sets %s", f.name, some(slices.Sorted(maps.Keys(f.used)))), importing(f.name))
 }
 
+// unsetIn finds variables in an env file of the repository that nothing sets.
+func (v variables) unsetIn(repoPath string) {
+	content, err := v.load.readRepo(repoPath)
+	if err != nil {
+		return // what is not there names none
+	}
+	file, err := ParseEnv(repoPath, content, lookup(v.load.env))
+	if err != nil {
+		return // reported where it is read
+	}
+	for _, p := range file.parts {
+		for _, m := range plainVariable.FindAllStringSubmatch(file.text[p.start:p.end], -1) {
+			name := m[1] + m[2]
+			refers := slices.ContainsFunc(p.entries, func(e EnvEntry) bool { return slices.Contains(e.Refs, name) })
+			if _, set := v.load.env[name]; set || !refers || slices.Contains(file.Names(), name) {
+				continue
+			}
+			v.load.found(finding.Finding{Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:1", repoPath, file.line(p.start)),
+				Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: v.setting(name)})
+		}
+	}
+}
+
+// lookup returns what variables stand for.
+func lookup(env map[string]string) Lookup {
+	return func(name string) (string, bool) { value, set := env[name]; return value, set }
+}
+
 // emptyIn returns the variables of a text that become an empty one: those that
 // nothing sets, and where a mount begins also those that are set to it.
 func (v variables) emptyIn(text string, mount bool) []string {
-	lookup := func(name string) (string, bool) { v, ok := v.load.env[name]; return v, ok }
 	var names []string
 	for _, m := range plainVariable.FindAllStringSubmatch(text, -1) {
 		name := m[1] + m[2]
@@ -122,10 +149,21 @@ func (v variables) emptyIn(text string, mount bool) []string {
 	if !mount || first == nil || slices.Contains(names, first[1]+first[2]) {
 		return names
 	}
-	if became, err := template.Substitute(first[0], lookup); err == nil && became == "" {
+	if became, err := template.Substitute(first[0], template.Mapping(lookup(v.load.env))); err == nil && became == "" {
 		names = append(names, first[1]+first[2])
 	}
 	return names
+}
+
+// setting says where a variable can be set: an ignored .env that has it is imported.
+func (v variables) setting(name string) string {
+	if name == "HOME" {
+		return "write the full path; Compose takes HOME from the shell that it is typed in, which no host has"
+	}
+	if file := v.load.Stack.Dir + "/.env"; slices.Contains(v.load.lacking(file), name) {
+		return importing(file)
+	}
+	return fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name)
 }
 
 // walkMounts visits every scalar below n, not following aliases, and says whether
