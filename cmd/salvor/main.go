@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"salvor/internal/cli"
+	"salvor/internal/keychain"
 	"salvor/internal/secret/agekey"
 )
 
@@ -20,7 +21,7 @@ func salvor(work agekey.WorkFactor) {
 	syscall.Umask(syscall.Umask(0) | 0o022) // what it writes into the clone is for its owner to change alone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not heed the first
-	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Work: work}
+	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		console.Term = keyboard()
 	}

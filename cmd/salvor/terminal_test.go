@@ -16,6 +16,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"salvor/internal/keychain/keychaintest"
 )
 
 // An operator is a person at a terminal with a fleet called home.
@@ -291,6 +293,35 @@ func TestOnePassphraseAnHour(t *testing.T) {
 	<-get.ended
 	if !strings.Contains(get.screen(), "nothing was typed") || strings.Contains(get.screen(), "EOF") {
 		t.Errorf("after Ctrl-D: %q", get.screen())
+	}
+}
+
+// TestTheKeychainHasThePassphrase: it is typed once; then commands take it from there, also
+// after the key was locked.
+func TestTheKeychainHasThePassphrase(t *testing.T) {
+	t.Parallel()
+	o, service := newOperator(t), keychaintest.Start(t)
+	o.env = append(o.env, "DBUS_SESSION_BUS_ADDRESS="+service.Address)
+	s := o.types("key", "unlock", "--keychain")
+	s.await(asksPassphrase)
+	s.send(phrase + "\n")
+	if code := s.code(); code != 0 {
+		t.Fatalf("ended with %d: %q", code, s.screen())
+	}
+	identity := o.dir + "/.config/salvor/home.age"
+	if kept := service.Values(); kept[identity] != phrase {
+		t.Errorf("the keychain has %q", kept)
+	}
+	o.must("key", "lock")
+	if got := strings.TrimSpace(o.must("secret", "get", "token")); got != "hunter2-canary" {
+		t.Errorf("got %q", got)
+	}
+	o.must("key", "unlock")
+	if said := o.must("key", "lock", "--keychain"); !strings.Contains(said, "home.age is closed\n") || !strings.Contains(said, "no longer has the passphrase of") || len(service.Values()) > 0 {
+		t.Errorf("said %q, keeps %q", said, service.Values())
+	}
+	if err := o.command("secret", "get", "token").Run(); err == nil {
+		t.Error("a secret opens without a passphrase")
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/hostpath"
 	"salvor/internal/hostprep"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 	"salvor/internal/version"
@@ -182,7 +183,13 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return append(changes, startChanges(seen)...), nil, nil // an apply leaves it as it is, see the finding
 	}
-	if cause := servicesCause(seen, d, local); cause != "" {
+	cause := servicesCause(seen, d, local)
+	if cause == projectDiffers {
+		if cause, err = h.differences(ctx, d); err != nil {
+			return nil, nil, err
+		}
+	}
+	if cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	} else if commit := h.base().PendingCommit(s.Name, seen); commit != "" && len(changes) == 0 {
 		cause := fmt.Sprintf("commit %.7s, which was deployed last and does not run, is reverted", commit)
@@ -205,7 +212,7 @@ func startChanges(seen stack.State) []agentapi.Change {
 func restoreChange(st agentapi.Stack, volume string) agentapi.Change {
 	return agentapi.Change{
 		Stack: st.Name, ID: "volume " + volume, Action: "~", Cause: fmt.Sprintf("goes back to snapshot %.8s", st.Restore.Snapshot),
-		Destroys: fmt.Sprintf("data written to %s/%s since then", st.Name, volume),
+		Destroys: fmt.Sprintf("data written to %s/%s since then", st.Name, project.AsWritten(volume)),
 	}
 }
 
@@ -245,15 +252,26 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local) strin
 	case !seen.Deployed:
 		return "not deployed here yet"
 	case local.Epoch != d.Epoch:
-		return fmt.Sprintf("epoch is %d, want %d", local.Epoch, d.Epoch)
+		return "deployed here at an earlier placement"
 	case len(seen.Missing) > 0:
 		return "not running: " + strings.Join(seen.Missing, ", ")
 	case len(seen.Drifted) > 0:
 		return "changed by something other than Salvor: " + strings.Join(seen.Drifted, ", ")
 	case !seen.Untouched(d):
-		return "the project differs from what is deployed"
+		return projectDiffers
 	}
 	return ""
+}
+
+const projectDiffers = "the project differs from what is deployed"
+
+// differences says in which parts a project differs from what is deployed.
+func (h *Host) differences(ctx context.Context, d stack.Deployment) (string, error) {
+	said, err := stack.Differences(ctx, h.Stacks, d)
+	if err != nil || len(said) == 0 {
+		return projectDiffers, err
+	}
+	return strings.Join(said, "; "), nil
 }
 
 // world is what a plan was made from, as far as this host knows: not what was

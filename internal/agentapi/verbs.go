@@ -63,9 +63,11 @@ type ChangeKind string
 const (
 	ChangeDirectory ChangeKind = "directory"
 	ChangeName      ChangeKind = "name" // what the stack is called
+	ChangePackages  ChangeKind = "packages"
 	ChangePlacement ChangeKind = "placement"
 	ChangeSecrets   ChangeKind = "secrets"
 	ChangeSettings  ChangeKind = "settings"
+	ChangeVolume    ChangeKind = "volume"
 )
 
 // Kind returns what the change is about.

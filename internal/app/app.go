@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/ack"
 	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
@@ -43,7 +44,7 @@ type Options struct {
 	Dir        string                                             // the control repository or a folder in it
 	Identity   string                                             // the operator's identity file, "" for the usual place
 	SSHKey     string                                             // private key for hosts, "" for the agent and the usual files
-	Passphrase func(prompt string) (secret.Value, error)          // of SSH keys
+	Passphrase func(file string, wrong int) (secret.Value, error) // of SSH keys, see ssh.Auth
 	Agents     keyagent.Folder                                    // of the operator's key agents, "" for none
 	Unlock     func(path string, wrong int) (secret.Value, error) // gives the passphrase of the identity, see agekey.FileOptions
 	Work       agekey.WorkFactor                                  // of the passphrases of new identities
@@ -79,6 +80,7 @@ type App struct {
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes
+	Acks      *ack.Notes
 
 	opts     Options
 	findings []finding.Finding

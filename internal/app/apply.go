@@ -14,6 +14,6 @@ func (a *App) ForApply() *apply.Fleet {
 		Declared: &a.Checkout.Fleet, Renamed: a.Checkout.Renamed, Findings: a.findings, PinGitHost: a.GitHost.Pin,
 		InClear: func(ctx context.Context) ([]finding.Finding, error) { return leaks.Findings(ctx, a.Checkout) },
 		Grants:  a.Confirmed.Grants, Confirm: a.Confirmed.ConfirmGrants, Session: a.Session,
-		Delivered: a.Confirmed.Delivered, RenewMirror: a.Mirrors.Renew,
+		AboutClone: a.Checkout.AboutClone, Delivered: a.Confirmed.Delivered, RenewMirror: a.Mirrors.Renew,
 	}
 }

@@ -50,6 +50,25 @@ func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[s
 	return st, *loaded, nil
 }
 
+// StacksAt renders the stacks of an earlier commit, as hosts got them, with the names of
+// the present secrets.
+func (a *App) StacksAt(ctx context.Context, commit string) (_ map[string]project.Rendered, err error) {
+	c, err := a.Checkout.Git.Resolve(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	then, err := a.Checkout.At(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, then.Close()) }()
+	needs, err := a.needsAt(ctx, then)
+	if err != nil {
+		return nil, err
+	}
+	return needs.Rendered(), nil
+}
+
 // Revive has this app use, for each of the stacks whose files do not load, the newest
 // earlier commit at which they did: what a recovery deploys, since the host that had
 // its own version is gone. It returns a line for each of them; one that never loaded

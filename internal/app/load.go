@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/ack"
 	"salvor/internal/audit"
 	"salvor/internal/check"
 	"salvor/internal/checkout"
@@ -69,6 +70,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Mirrors = mirror.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = audit.New(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
+	a.Acks = ack.New(c)
 	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)

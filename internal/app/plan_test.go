@@ -28,6 +28,7 @@ import (
 	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
+	"salvor/internal/terminal"
 )
 
 const (
@@ -150,7 +151,9 @@ func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy
 	}
 	next, moves := placement.Next(s.Fleet, s.Lock, nil)
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
-	return p, p.Render(io.Discard)
+	page := terminal.NewPage(io.Discard, false)
+	p.Render(page)
+	return p, page.Err()
 }
 
 // BenchmarkPlan plans a fleet of 20 hosts and 200 services from a cold start:

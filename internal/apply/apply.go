@@ -27,6 +27,8 @@ type Fleet struct {
 	Findings []finding.Finding // about the commit, without asking a host
 	// InClear returns a finding for each secret that the commit has unencrypted.
 	InClear func(ctx context.Context) ([]finding.Finding, error)
+	// AboutClone returns what is not committed in this clone, and what it does not have.
+	AboutClone func(ctx context.Context) ([]finding.Finding, error)
 	// PinGitHost makes sure that hosts know the Git host's key.
 	PinGitHost func(ctx context.Context) error
 	// Grants returns what the commit lets others do under next and the operator has not
@@ -45,6 +47,7 @@ type Fleet struct {
 type Options struct {
 	Consent map[string]project.Consent // by stack, what becomes of its data
 	Partial bool                       // hosts that can't be reached are left out
+	Scope   Scope                      // what it is about
 }
 
 // A Planned apply is one that was prepared and not begun.
@@ -56,6 +59,9 @@ type Planned struct {
 	session *deploy.Session
 	next    fleet.Lock
 	moves   []placement.Move
+	about   []string          // stacks of the scope; nil for all
+	hosts   []string          // on which something is to be done for them; nil for all
+	others  int               // changes outside of the scope
 	broken  []finding.Finding // why stacks are left running as they are
 	aside   error
 }
@@ -74,11 +80,14 @@ func Prepare(ctx context.Context, f *Fleet, o Options, sink progress.Sink) (*Pla
 		return nil, err
 	}
 	s.Consent = o.Consent
+	p := &Planned{Options: o, fleet: f, session: s}
+	if err := p.narrow(ctx); err != nil {
+		return nil, err
+	}
 	past, err := s.New(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &Planned{Options: o, fleet: f, session: s}
 	if err := p.plan(ctx, past); err != nil {
 		return nil, err
 	}
@@ -123,7 +132,13 @@ func (p *Planned) Question(ctx context.Context, plan *deploy.Plan) (question, na
 	if lost := plan.Destroys(); len(lost) > 0 {
 		return "This may lose data: " + strings.Join(lost, ", "), plan.Fleet, nil
 	}
-	return fmt.Sprintf("Apply to %s?", plan.Fleet), "", nil
+	switch len(p.about) {
+	case 0:
+		return fmt.Sprintf("Apply to %s?", plan.Fleet), "", nil
+	case 1, 2, 3:
+		return fmt.Sprintf("Apply %s to %s?", strings.Join(p.about, ", "), plan.Fleet), "", nil
+	}
+	return fmt.Sprintf("Apply %d stacks to %s?", len(p.about), plan.Fleet), "", nil
 }
 
 // run carries the plan out. Without anything to do or to record the receipt has no Kind.
@@ -135,8 +150,8 @@ func (p *Planned) run(ctx context.Context, sink progress.Sink, again func(deploy
 		}
 	}
 	p.session.Sink = sink
-	receipt, err := p.session.Apply(ctx, p.Plan, p.next, deploy.Options{Kind: deploy.KindApply, Moves: p.moves, Accept: again})
-	if err == nil {
+	receipt, err := p.session.Apply(ctx, p.Plan, p.next, deploy.Options{Kind: deploy.KindApply, Moves: p.moves, Asked: p.about, Accept: again})
+	if err == nil && p.Scope.whole() {
 		p.aside = p.fleet.Delivered(ctx)
 	}
 	return receipt, err

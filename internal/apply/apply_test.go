@@ -28,6 +28,7 @@ type house struct {
 	lock    fleet.Lock
 	found   []finding.Finding // about the commit
 	inClear []finding.Finding
+	clone   []finding.Finding // about it
 	grants  []grant.Grant
 	refused error // of the grants
 	fleet   *Fleet
@@ -44,6 +45,7 @@ func newHouse() *house {
 	h.States = map[string]agentapi.HostState{}
 	h.fleet = &Fleet{Declared: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "blog", Host: "alpha"}, {Name: "notes", Host: "beta"}}}}
 	h.fleet.InClear = func(context.Context) ([]finding.Finding, error) { return h.inClear, nil }
+	h.fleet.AboutClone = func(context.Context) ([]finding.Finding, error) { return h.clone, nil }
 	h.fleet.PinGitHost = func(context.Context) error { h.Note("pin the Git host"); return nil }
 	h.fleet.Grants = func(context.Context, fleet.Lock) ([]grant.Grant, error) { return h.grants, nil }
 	h.fleet.Confirm = func(context.Context, fleet.Lock) error { h.Note("confirm grants"); return h.refused }
@@ -260,7 +262,7 @@ func TestAPlanSaysAll(t *testing.T) {
 	h.States["beta"] = agentapi.HostState{Findings: []finding.Finding{late}}
 	h.grants = []grant.Grant{{Name: "host/alpha"}}
 	h.Stale = map[string]string{"notes": "its inputs changed"}
-	p, err := Plan(t.Context(), h.fleet, progress.Discard())
+	p, err := Plan(t.Context(), h.fleet, Scope{}, progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,5 +315,59 @@ func TestTheNewPlanOfAHost(t *testing.T) {
 	}
 	if question, name, err := planned.Question(t.Context(), &again[0]); err != nil || name != "home" || !strings.Contains(question, "volume old of blog") {
 		t.Errorf("%q, %q, %v", question, name, err)
+	}
+}
+
+// TestOnlySomeStacks: what is asked for is deployed, with the stacks that it needs; all
+// others stay as they are: on their hosts, in the lock and in the record.
+func TestOnlySomeStacks(t *testing.T) {
+	t.Parallel()
+	house := func() *house {
+		h := newHouse()
+		h.lock.Stacks["gone"] = fleet.Placement{Host: "alpha", Epoch: 5}
+		h.lock.Stacks["wiki"] = fleet.Placement{Host: "beta", Epoch: 3}
+		h.fleet.Declared.Stacks = []fleet.Stack{{Name: "blog", Host: "alpha"}, {Name: "fresh", Host: "alpha"}, {Name: "notes", Host: "alpha"}, {Name: "wiki", Host: "alpha", Needs: []string{"blog"}}}
+		h.fleet.Declared.Record.Remote = "nas"
+		h.Used = []string{"nas:fresh"}
+		h.changes("alpha", starts("blog"))
+		return h
+	}
+	for name, c := range map[string]struct {
+		scope  Scope
+		about  []string
+		placed map[string]string
+		others int
+		asked  []string // not
+	}{
+		"a stack and what it needs": {Scope{Stacks: []string{"wiki"}}, []string{"blog", "wiki"}, map[string]string{"blog": "alpha", "wiki": "alpha", "notes": "beta", "gone": "alpha"}, 4, nil},
+		"one of several":            {Scope{Stacks: []string{"blog"}}, []string{"blog"}, map[string]string{"blog": "alpha", "wiki": "beta", "notes": "beta", "gone": "alpha"}, 4, []string{"beta"}},
+		"a removed one":             {Scope{Stacks: []string{"gone"}}, []string{"gone"}, map[string]string{"blog": "alpha", "wiki": "beta", "notes": "beta"}, 4, []string{"beta"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house()
+			planned, p := h.prepared(t, Options{Scope: c.scope})
+			if diff := cmp.Diff(c.about, planned.Plan.About); diff != "" || len(planned.Plan.Left) > 0 {
+				t.Errorf("about %s, left %v", diff, planned.Plan.Left)
+			}
+			if diff := cmp.Diff(c.asked, planned.Plan.NotAsked); diff != "" || planned.Plan.Others != c.others {
+				t.Errorf("not asked %s, %d others", diff, planned.Plan.Others)
+			}
+			r, err := p.Run(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.placed, r.Placed); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.about, r.Asked); diff != "" || planned.Left() != nil || slices.Contains(h.Log(), "delivered") {
+				t.Errorf("%s, left %v, asked %v", diff, planned.Left(), h.Log())
+			}
+			for _, other := range []string{"fresh", "notes"} {
+				if log := strings.Join(h.Log(), "\n"); strings.Contains(log, "claim "+other) || strings.Contains(log, "seal "+other) || strings.Contains(log, "releases "+other) {
+					t.Errorf("%s was touched:\n%s", other, log)
+				}
+			}
+		})
 	}
 }

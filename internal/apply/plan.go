@@ -8,17 +8,21 @@ import (
 
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
-// Plan returns what an apply would do, with everything that is in its way as findings. Nothing is changed.
-func Plan(ctx context.Context, f *Fleet, sink progress.Sink) (deploy.Plan, error) {
+// Plan returns what an apply in a scope would do, with everything that is in its way as findings. Nothing is changed.
+func Plan(ctx context.Context, f *Fleet, scope Scope, sink progress.Sink) (deploy.Plan, error) {
 	s, err := f.Session(ctx, sink)
 	if err != nil {
 		return deploy.Plan{}, err
 	}
-	p := &Planned{fleet: f, session: s}
+	p := &Planned{Options: Options{Scope: scope}, fleet: f, session: s}
+	if err := p.narrow(ctx); err != nil {
+		return deploy.Plan{}, err
+	}
 	err = p.plan(ctx, nil)
 	return p.Plan, err
 }
@@ -30,7 +34,7 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 	s := p.session
 	p.place(past)
 	var stale map[string]string
-	var inClear, held []finding.Finding
+	var inClear, held, clone []finding.Finding
 	var meanwhile errgroup.Group
 	meanwhile.Go(func() (err error) {
 		if stale, err = s.StaleSeals(ctx); err == nil {
@@ -42,22 +46,27 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 		held = s.TakenOver(ctx, p.next)
 		return nil
 	})
-	observed := s.Observe(ctx, p.next)
+	meanwhile.Go(func() (err error) {
+		clone, err = p.fleet.AboutClone(ctx)
+		return err
+	})
+	observed := p.observe(ctx)
 	if err := meanwhile.Wait(); err != nil {
 		return err
 	}
-	if held = append(held, deploy.Scoped(observed, p.next)...); s.Hold(held) {
+	if held = p.inScope(append(held, deploy.Scoped(observed, p.next)...)); s.Hold(held) {
 		for _, f := range held {
 			delete(stale, f.Stack) // what is left out gets no new seal
 		}
 		p.place(past)
-		observed = s.Observe(ctx, p.next)
+		observed = p.observe(ctx)
 		deploy.Scoped(observed, p.next)
 	}
 	p.Plan = deploy.MakePlan(s.Fleet, s.Commit, p.moves, observed)
 	p.Plan.Reseal(stale, p.next, s.Stacks)
-	p.Plan.Rename(p.fleet.Renamed, p.next)
-	p.Plan.Findings = slices.Concat(p.Plan.Findings, held, p.fleet.Findings, inClear, s.RenameFindings())
+	p.Plan.Rename(slices.DeleteFunc(slices.Clone(p.fleet.Renamed), func(st fleet.Stack) bool { return p.left(st.Name) }), p.next)
+	p.say()
+	p.Plan.Findings = slices.Concat(p.Plan.Findings, held, clone, p.inScope(p.fleet.Findings), inClear, s.RenameFindings())
 	finding.Sort(p.Plan.Findings)
 	p.Plan.Findings = slices.CompactFunc(p.Plan.Findings, func(a, b finding.Finding) bool { return a == b })
 	var err error
@@ -69,4 +78,15 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 func (p *Planned) place(past map[string]int) {
 	p.next, p.moves = placement.Next(p.session.Fleet, p.session.Lock, past)
 	p.next = p.session.Rename(p.next)
+	if !p.Scope.whole() {
+		p.next, p.moves = placement.Some(p.session.Lock, p.next, p.moves, p.about)
+	}
+}
+
+// observe asks the hosts of the scope.
+func (p *Planned) observe(ctx context.Context) map[string]deploy.Observation {
+	if p.Scope.whole() {
+		return p.session.Observe(ctx, p.next)
+	}
+	return p.session.ObserveSome(ctx, p.next, p.hosts...)
 }

@@ -41,6 +41,7 @@ var layers = []struct {
 		"secret/ansiblevault",
 		"secret/command",
 		"keyagent",
+		"keychain",
 		"machine",
 		"converge",
 		"resource",
@@ -102,6 +103,7 @@ var layers = []struct {
 		"audit",
 	}},
 	{"the operator's workflows", []string{
+		"ack",
 		"apply",
 		"check",
 		"claims",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/ack"
 	"salvor/internal/app"
 	"salvor/internal/apply"
 	"salvor/internal/deploy"
@@ -22,17 +23,19 @@ type applyOptions struct {
 	take    []string
 	empty   []string
 	partial bool
+	hosts   []string
 }
 
 func newApply(g *globals) *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
-		Use:   "apply",
+		Use:   "apply [STACK…]",
 		Short: "Make every host match the newest commit",
 		Long: "Apply shows the plan, asks, commits the placements, and brings each host in line.\nIt may be run again " +
-			"at any time; this also finishes a run that was interrupted.",
-		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), g, o) },
+			"at any time; this also finishes a run that was interrupted.\nWith stacks, or --host, it deploys those alone, and " +
+			"the stacks that they need; all others stay as they run.",
+		Example: "  salvor apply\n  salvor apply notes blog\n  salvor apply --host alpha\n  salvor apply --partial",
+		RunE:    func(cmd *cobra.Command, args []string) error { return runApply(cmd.Context(), g, args, o) },
 	}
 	cmd.Flags().StringSliceVar(&o.restore, "restore", nil, "`STACK` whose name was used before: restore its newest snapshot")
 	cmd.Flags().StringSliceVar(&o.fresh, "fresh", nil, "`STACK` whose name was used before: start empty with a new repository; the old one is kept")
@@ -40,28 +43,35 @@ func newApply(g *globals) *cobra.Command {
 	cmd.Flags().StringSliceVar(&o.empty, "empty", nil, "`STACK` from which a volume was removed in Git: its new volumes "+
 		"are not renamed ones, and start empty")
 	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply even if some hosts can't be reached; ends with exit code 3")
+	scopeFlags(cmd, &o.hosts)
 	return cmd
 }
 
-func runApply(ctx context.Context, g *globals, o applyOptions) error {
+func runApply(ctx context.Context, g *globals, stacks []string, o applyOptions) error {
 	bar := g.progress()
 	return g.with(ctx, func(a *app.App) error {
 		consent, err := consents(a, o)
 		if err != nil {
 			return err
 		}
-		planned, err := apply.Prepare(ctx, a.ForApply(), apply.Options{Consent: consent, Partial: o.partial}, bar)
+		about, err := scope(a, stacks, o.hosts)
+		if err != nil {
+			return err
+		}
+		planned, err := apply.Prepare(ctx, a.ForApply(), apply.Options{Consent: consent, Partial: o.partial, Scope: about}, bar)
 		if err != nil {
 			return err
 		}
 		bar.Close()
-		if err := showPlan(g, &planned.Plan); err != nil {
+		known := alreadyKnown(ctx, g, a)
+		if err := showPlan(g, known, &planned.Plan); err != nil {
 			return err
 		}
-		p, err := planned.Propose(ctx, func(again deploy.Plan) error { return acceptAgain(ctx, g, planned, &again) })
+		p, err := planned.Propose(ctx, func(again deploy.Plan) error { return acceptAgain(ctx, g, known, planned, &again) })
 		if err != nil {
 			return err
 		}
+		g.note(a.Acks.Remember(ctx, planned.Plan.Findings, a.Findings()))
 		receipt, err := accepted(ctx, g, p)
 		bar.Close()
 		g.note(planned.Aside())
@@ -77,10 +87,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 }
 
 // acceptAgain shows the plan of a host that changed since the plan was made, and asks.
-func acceptAgain(ctx context.Context, g *globals, planned *apply.Planned, p *deploy.Plan) error {
+func acceptAgain(ctx context.Context, g *globals, known ack.Known, planned *apply.Planned, p *deploy.Plan) error {
 	g.note(fmt.Errorf("%s changed since the plan was made; this is the new plan", p.Hosts[0].Host))
 	g.progress().Close()
-	if err := showPlan(g, p); err != nil {
+	if err := showPlan(g, known, p); err != nil {
 		return err
 	}
 	question, name, err := planned.Question(ctx, p)
@@ -91,11 +101,11 @@ func acceptAgain(ctx context.Context, g *globals, planned *apply.Planned, p *dep
 }
 
 // showPlan prints a plan before it is asked about; with --json only one that does nothing.
-func showPlan(g *globals, p *deploy.Plan) error {
+func showPlan(g *globals, known ack.Known, p *deploy.Plan) error {
 	if g.json && !p.Empty() {
 		return nil
 	}
-	return g.printPlan(p)
+	return printPlan(g, known, p)
 }
 
 // consents returns what was said about the data of each stack.
@@ -153,7 +163,7 @@ func (g *globals) printRun(r *deploy.Receipt, err error) error {
 		if err := g.printJSON(r); err != nil {
 			return err
 		}
-	} else if err := printReceipt(g.Out, r); err != nil {
+	} else if err := printReceipt(g.page(), r); err != nil {
 		return err
 	}
 	if err == nil {

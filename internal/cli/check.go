@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/ack"
 	"salvor/internal/app"
 	"salvor/internal/check"
 	"salvor/internal/checkout"
@@ -19,19 +20,20 @@ import (
 )
 
 func newCheck(g *globals) *cobra.Command {
-	var staged bool
+	var staged, all bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the working tree offline; report problems with file and line",
 		Long:  "Check reads the files that a commit of everything would contain: all files of the working tree except those that .gitignore names.",
 		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g, staged) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g, staged, all) },
 	}
 	cmd.Flags().BoolVar(&staged, "staged", false, "check only the files as staged for the next commit; the pre-commit hook does this")
+	cmd.Flags().BoolVar(&all, "all", false, "show known findings, too: those that are acknowledged, and those that the last apply showed")
 	return cmd
 }
 
-func runCheck(ctx context.Context, g *globals, staged bool) error {
+func runCheck(ctx context.Context, g *globals, staged, all bool) error {
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
@@ -62,10 +64,10 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 			return err
 		}
 	}
-	return printCheck(g, a, found, grants)
+	return printCheck(ctx, g, a, found, grants, all)
 }
 
-func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.Grant) error {
+func printCheck(ctx context.Context, g *globals, a *app.App, found []finding.Finding, grants []grant.Grant, all bool) error {
 	if g.json {
 		err := g.printJSON(struct {
 			Schema   int               `json:"schema"`
@@ -74,20 +76,37 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 		}{1, grants, found})
 		return errors.Join(err, deploy.Blocked(found))
 	}
-	for _, f := range found {
-		terminal.Printf(g.Out, "%s: %s\n", f.Severity, f)
-		if f.Fix != "" {
-			terminal.Printf(g.Out, "  fix: %s\n", f.Fix)
-		}
+	page := g.page()
+	known := alreadyKnown(ctx, g, a)
+	if all {
+		printAll(page, known, found)
+	} else {
+		found = printNews(page, known, found)
 	}
-	if err := deploy.Blocked(found); err != nil {
+	if err := errors.Join(page.Err(), deploy.Blocked(found)); err != nil {
 		return err
 	}
 	if names := grant.Names(grants); len(names) > 0 {
-		terminal.Printf(g.Out, "To be confirmed at the next apply: %s (salvor plan explains each).\n", strings.Join(names, ", "))
+		page.Printf("To be confirmed at the next apply: %s (salvor plan explains each).\n", strings.Join(names, ", "))
 	}
-	_, err := terminal.Printf(g.Out, "%s: %s, %s, %s.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"), problems(found))
-	return err
+	page.Printf("%s: %s, %s, %s.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"), problems(found))
+	return page.Err()
+}
+
+// printAll prints all findings, those that the last apply showed of hosts, and what is
+// acknowledged.
+func printAll(page *terminal.Page, known ack.Known, found []finding.Finding) {
+	printFindings(page, found)
+	if len(known.Shown.Hosts) > 0 {
+		page.Printf("\nOn hosts, at the last apply:\n")
+		printFindings(page, known.Shown.Hosts)
+	}
+	if len(known.Acks) > 0 {
+		page.Printf("\nAcknowledged:\n")
+	}
+	for _, each := range known.Acks {
+		page.Printf("  %s\n", each)
+	}
 }
 
 // problems says how much there is to do about findings that stop no commit.

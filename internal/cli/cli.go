@@ -38,6 +38,7 @@ type Console struct {
 	Out, Err io.Writer
 	Term     *os.File // for prompts and live progress, nil when there is no terminal
 	NoColor  bool
+	Keychain Keychain            // nil for none
 	Getenv   func(string) string // the environment, nil for an empty one
 	Work     agekey.WorkFactor   // of the passphrases of new identities; for tests, which make many
 }

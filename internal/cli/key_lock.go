@@ -7,18 +7,33 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/app"
 	"salvor/internal/fleet"
 	"salvor/internal/keyagent"
 	"salvor/internal/terminal"
 )
 
 func newKeyLock(g *globals) *cobra.Command {
-	return &cobra.Command{
+	keychain := false
+	cmd := &cobra.Command{
 		Use:   "lock",
 		Short: "Close every key that salvor key unlock keeps open",
 		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runKeyLock(cmd.Context(), g) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if keychain {
+				return errors.Join(runKeyLock(cmd.Context(), g), g.with(cmd.Context(), func(a *app.App) error {
+					f, err := a.Identity.File()
+					if err != nil {
+						return err
+					}
+					return forget(cmd.Context(), g, f.Path())
+				}))
+			}
+			return runKeyLock(cmd.Context(), g)
+		},
 	}
+	cmd.Flags().BoolVar(&keychain, "keychain", false, "also remove your passphrase from the system's keychain")
+	return cmd
 }
 
 func runKeyLock(ctx context.Context, g *globals) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -79,6 +80,9 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 		}
 		if r.Old != "" {
 			g.note(lockFile(ctx, r.Old))
+			if _, err := os.Stat(inKeychain(r.Path)); err == nil {
+				g.note(forget(ctx, g, r.Path)) // it has the old key's
+			}
 		}
 		return g.printRotatedKey(r, chosen, o)
 	})

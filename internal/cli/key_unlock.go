@@ -23,8 +23,13 @@ import (
 // keyUnlock is the command as the operators' journal has it.
 const keyUnlock = "key unlock"
 
+type keyUnlockOptions struct {
+	lasts    time.Duration
+	keychain bool
+}
+
 func newKeyUnlock(g *globals) *cobra.Command {
-	lasts := time.Hour
+	var o keyUnlockOptions
 	cmd := &cobra.Command{
 		Use:   "unlock",
 		Short: "Keep your key open for an hour, so that no command asks for its passphrase",
@@ -32,15 +37,16 @@ func newKeyUnlock(g *globals) *cobra.Command {
 			"until salvor key lock, or until you log out. Commands have it open one file after the other; it gives the key to\n" +
 			"no one. Run unlock again to extend the time; after a day the passphrase is needed again.",
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runKeyUnlock(cmd.Context(), g, lasts) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runKeyUnlock(cmd.Context(), g, o) },
 	}
-	cmd.Flags().DurationVar(&lasts, "for", time.Hour, "keep it open for this `TIME`, at most 24h")
+	cmd.Flags().DurationVar(&o.lasts, "for", time.Hour, "keep it open for this `TIME`, at most 24h")
+	cmd.Flags().BoolVar(&o.keychain, "keychain", false, "also keep the passphrase in the system's keychain, so that you never type it while you are logged in")
 	return cmd
 }
 
-func runKeyUnlock(ctx context.Context, g *globals, lasts time.Duration) error {
-	if lasts <= 0 || lasts > keyagent.Longest {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("--for %s: a key can be open for up to 24h", lasts), "salvor key unlock --for 8h"), fault.Usage)
+func runKeyUnlock(ctx context.Context, g *globals, o keyUnlockOptions) error {
+	if o.lasts <= 0 || o.lasts > keyagent.Longest {
+		return fault.WithCode(fault.WithHint(fmt.Errorf("--for %s: a key can be open for up to 24h", o.lasts), "salvor key unlock --for 8h"), fault.Usage)
 	}
 	agents, err := keyagent.UsualFolder()
 	if err != nil {
@@ -55,7 +61,12 @@ func runKeyUnlock(ctx context.Context, g *globals, lasts time.Duration) error {
 			terminal.Printf(g.Err, "%s has no passphrase, so it is always open\n", f.Path())
 			return nil
 		}
-		held, err := unlocked(ctx, agents, f, a.Fleet().Recipients.Recovery, lasts)
+		if o.keychain {
+			if f, err = intoKeychain(ctx, g, f.Path()); err != nil {
+				return err
+			}
+		}
+		held, err := unlocked(ctx, agents, f, a.Fleet().Recipients.Recovery, o.lasts)
 		if err != nil {
 			return err
 		}

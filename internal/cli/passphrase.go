@@ -29,6 +29,8 @@ func (g *prompts) noPassphraseFlag(cmd *cobra.Command) {
 // tries is how often a person may type a passphrase.
 const tries = 3
 
+var errNoTerminal = errors.New("no terminal to ask for the passphrase")
+
 // unlock returns the passphrase to try on the operator's identity file. A person has
 // three tries; a file or a program has one.
 func unlock(g *globals, path string, wrong int) (secret.Value, error) {
@@ -36,12 +38,37 @@ func unlock(g *globals, path string, wrong int) (secret.Value, error) {
 	switch {
 	case wrong > 0 && !g.typesPassphrase(), wrong >= tries:
 		return secret.Value{}, agekey.ErrNoOther
+	case g.Term == nil && g.typesPassphrase():
+		return secret.Value{}, fault.WithCode(fault.WithHint(errNoTerminal, "salvor key unlock at a terminal, or --passphrase-file FILE"), fault.SecretsShut)
 	case wrong > 0:
 		prompt = fmt.Sprintf("That is not it. Passphrase of %s (try %d of %d): ", path, wrong+1, tries)
 	case g.command == keyUnlock:
 		prompt = fmt.Sprintf("Passphrase of %s: ", path)
 	}
 	return g.passphrase(prompt)
+}
+
+// unlockSSH returns the passphrase to try on an SSH key: first the identity's where that
+// is given, since people use one for both, then those that a person types.
+func unlockSSH(g *globals, file string, wrong int) (secret.Value, error) {
+	given := 0
+	if !g.typesPassphrase() {
+		given = 1
+	}
+	try := wrong - given + 1
+	switch {
+	case try < 1:
+		return g.passphrase("")
+	case try > tries, wrong > 0 && g.Term == nil:
+		return secret.Value{}, fmt.Errorf("%s: wrong passphrase", file)
+	}
+	g.progress() // the one that the copy shows its questions next to
+	person := g.prompts
+	person.passphraseFile, person.passphraseCommand = "", ""
+	if wrong == 0 {
+		return person.passphrase(fmt.Sprintf("Passphrase of %s: ", file))
+	}
+	return person.passphrase(fmt.Sprintf("That is not it. Passphrase of %s (try %d of %d): ", file, try, tries))
 }
 
 // typesPassphrase reports whether a person types passphrases.
@@ -57,7 +84,7 @@ func (g *prompts) passphrase(prompt string) (secret.Value, error) {
 	case g.passphraseCommand != "":
 		return g.printedPassphrase()
 	case g.Term == nil:
-		return secret.Value{}, fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the passphrase"), "--passphrase-file FILE"), fault.SecretsShut)
+		return secret.Value{}, fault.WithCode(fault.WithHint(errNoTerminal, "--passphrase-file FILE"), fault.SecretsShut)
 	}
 	value, err := g.hidden(prompt, g.Term)
 	if errors.Is(err, errNothingTyped) {
@@ -79,15 +106,8 @@ func (g *prompts) printedPassphrase() (value secret.Value, err error) {
 		return value, fault.WithCode(fault.WithHint(errors.New(flag+": not the words of one command: no shell reads it, so pipes and the like need a script"),
 			flag+" 'pass show salvor'"), fault.Usage)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := g.untilInterrupted()
 	defer cancel()
-	go func() {
-		select {
-		case <-g.interrupted:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	g.progress().Suspend(func() {
 		value, err = command.Program{Argv: argv, Timeout: passphraseTime}.Print(ctx, local.Machine{Inherit: true, Terminal: g.Term}, g.programPrompts(), "")
 	})
@@ -98,6 +118,19 @@ func (g *prompts) printedPassphrase() (value secret.Value, err error) {
 		err = fault.WithHint(fmt.Errorf("%s: %w", flag, err), "run the command yourself: it must print the passphrase and nothing else")
 	}
 	return value, fault.WithCode(err, fault.SecretsShut)
+}
+
+// untilInterrupted returns a context that Ctrl-C ends.
+func (g *prompts) untilInterrupted() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-g.interrupted:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // programPrompts gets what programs write to standard error: a terminal as well, since

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/ack"
 	"salvor/internal/app"
 	"salvor/internal/apply"
 	"salvor/internal/deploy"
@@ -17,31 +18,47 @@ import (
 
 type planOptions struct {
 	check bool
+	hosts []string
+	diff  bool
 }
 
 func newPlan(g *globals) *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
-		Use:   "plan",
+		Use:   "plan [STACK…]",
 		Short: "Show what apply would change on every host, and why; change nothing",
-		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), g, o) },
+		Long: "Plan asks every host what it is like and shows what an apply of the newest commit would do there.\nWith stacks, or " +
+			"--host, it is about those alone, and about the stacks that they need.",
+		Example: "  salvor plan\n  salvor plan notes --diff\n  salvor plan --host alpha",
+		RunE:    func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), g, args, o) },
 	}
 	cmd.Flags().BoolVar(&o.check, "check", false, "exit with 20 when changes are pending")
+	cmd.Flags().BoolVar(&o.diff, "diff", false, "show, line by line, how the Compose files, the files and the names of secrets of stacks change")
+	scopeFlags(cmd, &o.hosts)
 	return cmd
 }
 
-func runPlan(ctx context.Context, g *globals, o planOptions) error {
+func runPlan(ctx context.Context, g *globals, stacks []string, o planOptions) error {
 	bar := g.progress()
 	return g.with(ctx, func(a *app.App) error {
-		p, err := apply.Plan(ctx, a.ForApply(), bar)
+		about, err := scope(a, stacks, o.hosts)
+		if err != nil {
+			return err
+		}
+		p, err := apply.Plan(ctx, a.ForApply(), about, bar)
 		if err != nil {
 			return err
 		}
 		bar.Close()
-		if err := g.printPlan(&p); err != nil {
+		if o.diff && !g.json {
+			if err := printDiffs(ctx, g.page(), a, &p); err != nil {
+				return err
+			}
+		}
+		if err := printPlan(g, alreadyKnown(ctx, g, a), &p); err != nil {
 			return err
 		}
+		printNext(g, &p, about)
 		return planError(&p, o.check)
 	})
 }
@@ -59,15 +76,28 @@ func planError(p *deploy.Plan, check bool) error {
 	return nil
 }
 
-func (g *globals) printPlan(p *deploy.Plan) error {
+// printPlan prints what was found, then the plan, so that a question stands below it.
+func printPlan(g *globals, known ack.Known, p *deploy.Plan) error {
 	if g.json {
 		return g.printJSON(p)
 	}
-	if p.Empty() && len(p.Unreachable()) == 0 {
-		if _, err := terminal.Printf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit); err != nil {
-			return err
-		}
-		return p.RenderRest(g.Out)
+	page := g.page()
+	printNews(page, known, p.Findings)
+	if len(p.Findings) > 0 {
+		page.Printf("\n")
 	}
-	return p.Render(g.Out)
+	p.Render(page)
+	return page.Err()
+}
+
+// printNext prints the command that carries a plan out.
+func printNext(g *globals, p *deploy.Plan, about apply.Scope) {
+	if g.json || p.Empty() || finding.AnyFatal(p.Findings) {
+		return
+	}
+	next := inScope("salvor apply", about)
+	if p.Complete() != nil {
+		next += " --partial"
+	}
+	g.page().Printf("Next: %s\n", terminal.Paint(terminal.Strong, next))
 }

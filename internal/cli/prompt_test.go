@@ -207,6 +207,35 @@ func TestAPersonHasThreeTries(t *testing.T) {
 	}
 }
 
+// TestAnSSHKeyIsTriedWithWhatIsGiven first, and then with what a person types.
+func TestAnSSHKeyIsTriedWithWhatIsGiven(t *testing.T) {
+	t.Parallel()
+	g, screen, _ := onTerminal(t)
+	g.passphraseCommand = "printf given"
+	if v, err := unlockSSH(g, "id", 0); err != nil || string(v.Reveal()) != "given" {
+		t.Errorf("%q, %v", v.Reveal(), err)
+	}
+	for wrong, shows := range []string{"(try 1 of 3): ", "(try 2 of 3): ", "(try 3 of 3): "} {
+		got := make(chan secret.Value, 1)
+		go func() {
+			v, _ := unlockSSH(g, "id", wrong+1)
+			got <- v
+		}()
+		screen.await(t, shows)
+		screen.send(t, "typed\n")
+		if v := <-got; string(v.Reveal()) != "typed" {
+			t.Errorf("%q", v.Reveal())
+		}
+	}
+	if _, err := unlockSSH(g, "id", 4); err == nil || err.Error() != "id: wrong passphrase" {
+		t.Error(err)
+	}
+	g.Term = nil
+	if _, err := unlockSSH(g, "id", 1); err == nil || err.Error() != "id: wrong passphrase" {
+		t.Error(err)
+	}
+}
+
 // TestWhatIsTypedAheadAnswersTheNextQuestion: a question takes its own line and no more.
 func TestWhatIsTypedAheadAnswersTheNextQuestion(t *testing.T) {
 	t.Parallel()

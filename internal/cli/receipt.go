@@ -2,10 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -19,52 +17,67 @@ const worthALine = 500 * time.Millisecond
 
 // printReceipt writes what a run did: time per phase, what became of each
 // stack and how old the data is that came back, and what a human must still do.
-func printReceipt(w io.Writer, r *deploy.Receipt) error {
-	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	terminal.Printf(tab, "\nReceipt: %s of %s at %.7s\n\n", r.Kind, r.Fleet, r.Commit)
+func printReceipt(page *terminal.Page, r *deploy.Receipt) error {
+	page.Printf("\nReceipt: %s of %s at %.7s\n\n", r.Kind, terminal.Paint(terminal.Strong, r.Fleet), r.Commit)
+	var rows []terminal.Row
 	for _, p := range phases(r) {
-		terminal.Printf(tab, "  %s\t%s\tfrom %s on\n", p.Name, terminal.Duration(p.Ended.Sub(p.Began)), terminal.Duration(p.Began.Sub(r.Began)))
+		rows = append(rows, terminal.Row{p.Name, terminal.Duration(p.Ended.Sub(p.Began)), "from " + terminal.Duration(p.Began.Sub(r.Began)) + " on"})
 	}
-	terminal.Printf(tab, "  total\t%s\n", terminal.Duration(r.Ended.Sub(r.Began)))
-	printStacks(tab, r)
+	page.Table("  ", append(rows, terminal.Row{"total", terminal.Duration(r.Ended.Sub(r.Began))})...)
+	printStacks(page, r)
 	found := r.Findings
 	for _, h := range r.Hosts {
 		found = slices.Concat(found, h.Findings)
 	}
-	for _, f := range found {
-		terminal.Printf(tab, "\n  %s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+	if len(found) > 0 {
+		page.Printf("\n")
+		printFindings(page, found)
 	}
 	for i, pending := range r.Pending {
 		if i == 0 {
-			terminal.Printf(tab, "\n  Still to do by hand:\n")
+			page.Printf("\n  Still to do by hand:\n")
 		}
-		terminal.Printf(tab, "  - %s\n", pending)
+		page.Printf("  - %s\n", pending)
 	}
-	return tab.Flush()
+	return page.Err()
 }
 
 // printStacks writes a line for each stack; how old its data is only where some
 // came back.
-func printStacks(tab io.Writer, r *deploy.Receipt) {
+func printStacks(page *terminal.Page, r *deploy.Receipt) {
 	stacks := r.Stacks()
 	if len(stacks) == 0 {
 		return
 	}
 	restored := slices.ContainsFunc(slices.Collect(maps.Values(stacks)), func(s agentapi.StackReceipt) bool { return s.Restored != nil })
-	terminal.Printf(tab, "\n  STACK\tOUTCOME\tHEALTHY AFTER")
+	rows := []terminal.Row{{"STACK", "OUTCOME", "UP AFTER"}}
 	if restored {
-		terminal.Printf(tab, "\tDATA BROUGHT BACK")
+		rows[0] = append(rows[0], "DATA BROUGHT BACK")
 	}
-	terminal.Printf(tab, "\n")
 	for _, name := range slices.Sorted(maps.Keys(stacks)) {
 		s := stacks[name]
-		terminal.Printf(tab, "  %s\t%s\t%s", name, s.Outcome, healthyAfter(r, s))
+		row := terminal.Row{name, terminal.Paint(styleOfOutcome(s), s.Outcome), upAfter(r, s)}
 		if restored {
-			terminal.Printf(tab, "\t%s", brought(s, r.Began))
+			row = append(row, brought(s, r.Began))
 		}
-		terminal.Printf(tab, "\n")
+		rows = append(rows, row)
 	}
+	page.Printf("\n")
+	page.Table("  ", rows...)
 }
+
+func styleOfOutcome(s agentapi.StackReceipt) terminal.Style {
+	switch {
+	case s.Error != nil:
+		return terminal.Bad
+	case s.Outcome == untouched:
+		return terminal.Plain
+	}
+	return terminal.Good
+}
+
+// untouched is the outcome of a stack of which nothing was started.
+const untouched = "untouched"
 
 // phases joins the operator's phases with those of the hosts, by start.
 func phases(r *deploy.Receipt) []agentapi.Phase {
@@ -81,9 +94,9 @@ func phases(r *deploy.Receipt) []agentapi.Phase {
 	return slices.DeleteFunc(all, func(p agentapi.Phase) bool { return p.Ended.Sub(p.Began) < worthALine })
 }
 
-func healthyAfter(r *deploy.Receipt, s agentapi.StackReceipt) string {
-	if s.Healthy.IsZero() {
-		return "-"
+func upAfter(r *deploy.Receipt, s agentapi.StackReceipt) string {
+	if s.Healthy.IsZero() || s.Outcome == untouched {
+		return "-" // nothing was started
 	}
 	return terminal.Duration(s.Healthy.Sub(r.Began))
 }

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/terminal"
 )
 
 func TestReport(t *testing.T) {
@@ -50,7 +51,7 @@ func TestReceiptIsGolden(t *testing.T) {
 		Pending: []string{"let gamma read the repository"},
 	}
 	var out bytes.Buffer
-	if err := printReceipt(&out, r); err != nil {
+	if err := printReceipt(terminal.NewPage(&out, false), r); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/receipt.golden", out.Bytes())

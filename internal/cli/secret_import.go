@@ -91,10 +91,12 @@ func printImport(g *globals, r envimport.Receipt) error {
 			terminal.Printf(g.Out, "already in %s with the same value: %s\n", i.Stack, strings.Join(i.Kept, ", "))
 		}
 	}
+	page := g.page()
 	for _, c := range r.Changes {
-		if err := render.Diff(g.Out, c.Path, c.Before, c.After); err != nil {
-			return err
-		}
+		render.Diff(page, c.Path, c.Before, c.After)
+	}
+	if err := page.Err(); err != nil {
+		return err
 	}
 	for _, file := range r.Removed {
 		terminal.Printf(g.Out, "%s: removed\n", file)

@@ -38,12 +38,12 @@ func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 		if g.json {
 			return g.printJSON(list)
 		}
+		printFindings(g.page(), list.Findings)
 		return printSnapshots(g.Out, list)
 	})
 }
 
 func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
-	printFindings(w, list.Findings)
 	if len(list.Snapshots) == 0 {
 		_, err := terminal.Printf(w, "%s has no snapshot yet.\n", list.Stack)
 		return err

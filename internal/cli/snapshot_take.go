@@ -63,6 +63,6 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
 	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, terminal.Bytes(r.Snapshot.Bytes), terminal.Count(r.Snapshot.Files, "file"), paused, cmp.Or(r.Verified, r.Why))
-	printFindings(g.Out, r.Findings)
+	printFindings(g.page(), r.Findings)
 	return nil
 }

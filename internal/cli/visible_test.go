@@ -33,14 +33,17 @@ func TestS11NothingFromElsewhereReachesTheTerminalRaw(t *testing.T) {
 	stacks := []agentapi.StackState{{Name: evil, Verdict: evil, SnapshotUnknown: evil, Volumes: []agentapi.VolumeRow{{}}}}
 	prints := map[string]func(w io.Writer) error{
 		"receipt": func(w io.Writer) error {
-			return printReceipt(w, &deploy.Receipt{Kind: evil, Fleet: evil, Commit: "abc", Pending: []string{evil}, Began: at, Ended: at.Add(time.Hour),
+			return printReceipt(terminal.NewPage(w, true), &deploy.Receipt{Kind: evil, Fleet: evil, Commit: "abc", Pending: []string{evil}, Began: at, Ended: at.Add(time.Hour),
 				Hosts: []agentapi.HostReceipt{{Host: "alpha", Findings: found, Phases: []agentapi.Phase{{Name: evil, Began: at, Ended: at.Add(time.Hour)}},
 					Stacks: []agentapi.StackReceipt{{Name: evil, Outcome: evil}}}}})
 		},
 		"plan": func(w io.Writer) error {
 			p := deploy.Plan{Fleet: "home", Findings: found, Left: []string{evil}, Hosts: []deploy.HostPlan{{Host: "alpha", Unreachable: evil},
 				{Host: "beta", Changes: []agentapi.Change{{Stack: evil, ID: evil, Action: evil, Cause: evil, Destroys: evil}}}}}
-			return p.Render(w)
+			page := terminal.NewPage(w, true)
+			printFindings(page, found)
+			p.Render(page)
+			return page.Err()
 		},
 		"status": func(w io.Writer) error {
 			return printStatus(w, []deploy.HostStatus{{Host: "alpha", Error: evil, Hint: evil, State: agentapi.HostState{Stacks: stacks, Findings: found}}}, func(s string) string { return s })
@@ -60,7 +63,11 @@ func TestS11NothingFromElsewhereReachesTheTerminalRaw(t *testing.T) {
 			g.report(errors.Join(fault.WithHint(errors.New(evil), evil), errors.New(evil)), 1)
 			return nil
 		},
-		"diff": func(w io.Writer) error { return render.Diff(w, evil, []byte("a"), []byte(evil)) },
+		"diff": func(w io.Writer) error {
+			page := terminal.NewPage(w, true)
+			render.Diff(page, evil, []byte("a"), []byte(evil))
+			return page.Err()
+		},
 		"progress": func(w io.Writer) error {
 			p := render.NewProgress(w, render.Plain, nil, false)
 			for _, s := range []progress.State{progress.Done, progress.Failed, progress.Note} {

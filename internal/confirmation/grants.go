@@ -43,7 +43,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
 		case renamedGrant(c.checkout.Repository, book, g), c.ownSecret(book, g):
-		case isSecret && c.sealedAlready(ctx, stack, next):
+		case isSecret && (c.leftAlone(stack) || c.sealedAlready(ctx, stack, next)):
 		case isSecret:
 			st, _ := c.checkout.Fleet.Stack(stack)
 			missing = append(missing, grant.Secret(stack, c.needs.HostOf(st), g.Value(), c.whoseSecret(g.Value(), stack)))
@@ -199,6 +199,12 @@ func (c *Confirmed) ownSecret(book grant.Ledger, g grant.Grant) bool {
 	return !slices.ContainsFunc(c.needs.Uses(g.Value()), func(u needs.Use) bool {
 		return u.Stack != stack || u.Fleet != "" && u.Fleet != kind+" "+to
 	})
+}
+
+// leftAlone reports whether a stack stays as it runs, so that it is given nothing.
+func (c *Confirmed) leftAlone(stack string) bool {
+	st, declared := c.checkout.Fleet.Stack(stack)
+	return declared && st.Broken
 }
 
 // sealedAlready reports whether a command that puts a lock in force makes no new seal

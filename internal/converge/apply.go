@@ -134,7 +134,7 @@ func (s step) check(now *Change) error {
 	switch {
 	case now == nil:
 		return nil // something else did just that in the meantime, as a starting stack makes its folder
-	case settled && now.Cause != s.change.Cause:
+	case settled && (now.Cause != s.change.Cause || now.Seen != s.change.Seen):
 		return fmt.Errorf("%w: %s; planned for: %s", ErrMoved, now.Cause, s.change.Cause)
 	case now.Destroys != "" && now.Destroys != s.change.Destroys:
 		return fmt.Errorf("%w: it would now destroy %s", ErrMoved, now.Destroys)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/terminal"
 )
 
 // The builds of two operators, who speak one protocol.
@@ -53,9 +54,7 @@ func TestAPlanSaysWhatBuildsRun(t *testing.T) {
 		t.Error("a newer salvord is something to do")
 	}
 	var got bytes.Buffer
-	if err := p.Render(&got); err != nil {
-		t.Fatal(err)
-	}
+	p.Render(terminal.NewPage(&got, false))
 	if want := "alpha runs a newer salvord (" + newerBuild + "): left as it is."; !strings.Contains(got.String(), want) {
 		t.Errorf("%s\nlacks %s", got.String(), want)
 	}
@@ -64,9 +63,7 @@ func TestAPlanSaysWhatBuildsRun(t *testing.T) {
 		t.Error("an older salvord is nothing to do")
 	}
 	got.Reset()
-	if err := p.Render(&got); err != nil {
-		t.Fatal(err)
-	}
+	p.Render(terminal.NewPage(&got, false))
 	if want := "  ~ salvord   " + olderBuild + " -> " + newerBuild; !strings.Contains(got.String(), want) || strings.Contains(got.String(), "not installed") {
 		t.Errorf("%s\nlacks %s", got.String(), want)
 	}

@@ -32,6 +32,24 @@ func (s *Session) Hold(found []finding.Finding) bool {
 	return more
 }
 
+// Leave leaves out of this run all stacks but these: they stay as they run, whatever the
+// commit says about them, and what is wrong with them is not looked at.
+func (s *Session) Leave(but []string) {
+	s.left = map[string]bool{}
+	for i := range s.Fleet.Stacks {
+		if st := &s.Fleet.Stacks[i]; !slices.Contains(but, st.Name) {
+			st.Broken, s.left[st.Name] = true, true
+		}
+	}
+	for name := range s.Lock.Stacks {
+		s.left[name] = s.left[name] || !slices.Contains(but, name)
+	}
+	if s.held == nil {
+		s.held = map[string]bool{}
+	}
+	maps.Copy(s.held, s.left)
+}
+
 // TakenOver returns a finding for each stack that another host has claimed at the
 // epoch of its placement or a later one: it was placed there by a commit that is not
 // here. Claims that can't be read are not findings; Apply asks again.
@@ -46,7 +64,7 @@ func (s *Session) TakenOver(ctx context.Context, next fleet.Lock) []finding.Find
 	var found []finding.Finding
 	for _, name := range slices.Sorted(maps.Keys(next.Stacks)) {
 		p, owner := next.Stacks[name], owners[name]
-		if !s.outrun(p, owner) {
+		if s.left[name] || !s.outrun(p, owner) {
 			continue
 		}
 		by := owner.Host

@@ -18,7 +18,7 @@ import (
 // they lack: before anything is stopped, since it takes seconds, and may ask or fail.
 func (r *Run) Seal(ctx context.Context) error {
 	maps.Copy(r.files, r.Extra)
-	stale, err := r.Sealer.Stale(ctx, r.Next)
+	stale, err := r.Sealer.Stale(ctx, placement.Only(r.Next, func(name string, _ fleet.Placement) bool { return !r.held[name] }))
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (r *Run) Place(ctx context.Context) error {
 	}
 	var err error
 	if r.due.unpublished {
-		err = r.push(ctx)
+		err = r.push(ctx, "push")
 	}
 	was, before := r.Lock, r.Commit
 	if err == nil {
@@ -155,7 +155,7 @@ func (r *Run) commitLock(ctx context.Context, files map[string][]byte, lock flee
 		return err
 	})
 	if err == nil {
-		err = r.push(ctx)
+		err = r.push(ctx, "push")
 	}
 	if err == nil {
 		r.Lock, r.Commit, r.Unrecorded = lock, commit, false
@@ -165,12 +165,13 @@ func (r *Run) commitLock(ctx context.Context, files map[string][]byte, lock flee
 
 const pushLater = "the Git host does not answer; when it is back: git push"
 
-// push publishes the commit; where the Git host may be away, it is left to do.
-func (r *Run) push(ctx context.Context) error {
+// push publishes the commit, in a phase of this name; where the Git host may be away, it
+// is left to do.
+func (r *Run) push(ctx context.Context, name string) error {
 	if slices.Contains(r.receipt.Pending, pushLater) {
 		return nil
 	}
-	return r.phase(ctx, "push", func() error {
+	return r.phase(ctx, name, func() error {
 		err := r.Repo.Push(ctx)
 		if errors.Is(err, git.ErrGitAway) && r.GitMayBeAway {
 			r.Leave(pushLater)

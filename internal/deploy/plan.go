@@ -31,7 +31,10 @@ type Plan struct {
 	Commit      string            `json:"commit"`
 	Grants      []grant.Grant     `json:"grants,omitempty"` // that the operator has not confirmed
 	Hosts       []HostPlan        `json:"hosts"`
-	Left        []string          `json:"left,omitempty"` // stacks that have a problem, and that keep running as they are
+	Left        []string          `json:"left,omitempty"`      // stacks that have a problem, and that keep running as they are
+	About       []string          `json:"about,omitempty"`     // the stacks that it is about; none: all of them
+	Others      int               `json:"others,omitempty"`    // changes that are to do for other stacks, as far as is known
+	NotAsked    []string          `json:"not_asked,omitempty"` // hosts that were not asked, since it is not about them
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 }
@@ -40,6 +43,7 @@ type Plan struct {
 type HostPlan struct {
 	Host        string            `json:"host"`
 	Changes     []agentapi.Change `json:"changes,omitempty"`
+	Deployed    map[string]string `json:"deployed,omitempty"`    // by stack, the commit that it was deployed from
 	Unreachable string            `json:"unreachable,omitempty"` // why; such a host is left alone
 	New         bool              `json:"new,omitempty"`         // it has no salvord that answers this salvor: what it lacks is seen when it has
 	Updates     bool              `json:"updates,omitempty"`     // its salvord is older than this salvor's, and is replaced
@@ -88,6 +92,14 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 		hp.Changes = append(hp.Changes, placementChange(host, m)...)
 	}
 	hp.Changes = append(hp.Changes, o.State.Changes...)
+	for _, st := range o.State.Stacks {
+		if st.Commit != "" {
+			if hp.Deployed == nil {
+				hp.Deployed = map[string]string{}
+			}
+			hp.Deployed[st.Name] = st.Commit
+		}
+	}
 	slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 	return hp
 }
@@ -160,9 +172,9 @@ func placementChange(host string, m placement.Move) []agentapi.Change {
 	change := agentapi.Change{Stack: m.Stack, ID: string(agentapi.ChangePlacement), Action: "~"}
 	switch {
 	case m.To == host && m.From == "":
-		change.Action, change.Cause = "+", fmt.Sprintf("placed here for the first time, epoch %d", m.Epoch)
+		change.Action, change.Cause = "+", "placed here for the first time"
 	case m.To == host:
-		change.Action, change.Cause = "+", fmt.Sprintf("moves here from %s, epoch %d", m.From, m.Epoch)
+		change.Action, change.Cause = "+", "moves here from "+m.From
 	case m.From == host && m.To == "":
 		change.Action, change.Cause = "-", "no longer declared: final snapshot, stopped, data kept here"
 	case m.From == host:
@@ -188,6 +200,19 @@ func fingerprint(hosts []HostPlan) string {
 // count: nothing can be done there.
 func (p *Plan) Empty() bool {
 	return !slices.ContainsFunc(p.Hosts, func(h HostPlan) bool { return h.New || len(h.Changes) > 0 })
+}
+
+// ChangesOf counts the changes of stacks.
+func (p *Plan) ChangesOf(which func(stack string) bool) int {
+	n := 0
+	for _, h := range p.Hosts {
+		for _, c := range h.Changes {
+			if c.Stack != "" && which(c.Stack) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Unreachable returns the hosts that did not answer.

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/project"
+	"salvor/internal/terminal"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -45,9 +46,7 @@ var twoMoves = []placement.Move{{Stack: "blog", From: "alpha", To: "beta", Epoch
 func TestPlanIsGolden(t *testing.T) {
 	p := MakePlan(threeHosts(), "1a2b3c4d5e", twoMoves, seen())
 	var got bytes.Buffer
-	if err := p.Render(&got); err != nil {
-		t.Fatal(err)
-	}
+	p.Render(terminal.NewPage(&got, false))
 	const path = "testdata/plan.golden"
 	if *update {
 		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -58,7 +57,7 @@ func (s *Session) unborn(stack string, p fleet.Placement) []project.Volume {
 func (s *Session) RenameFindings() []finding.Finding {
 	var found []finding.Finding
 	for _, st := range s.Fleet.Stacks {
-		if s.Consent[st.Name] != "" {
+		if s.Consent[st.Name] != "" || s.left[st.Name] {
 			continue
 		}
 		p, placed := s.Lock.Placement(st.Name)
@@ -76,8 +75,8 @@ func (s *Session) RenameFindings() []finding.Finding {
 		}
 		f := finding.Finding{Code: finding.VolumeRenamed, Severity: finding.Fatal, Subject: st.Name + "/" + fresh[0].Name}
 		if gone := s.gone(st.Name, p); placed && len(gone) > 0 {
-			f.Text = fmt.Sprintf("the volume would start empty, and the stack no longer mounts %s, which had data", asWritten(gone[0]))
-			f.Fix = fmt.Sprintf("if it was renamed: x-salvor: {volumes: {%s: {formerly: %s}}}; if not: salvor apply --empty %s", fresh[0].Source, asWritten(gone[0]), st.Name)
+			f.Text = fmt.Sprintf("the volume would start empty, and the stack no longer mounts %s, which had data", project.AsWritten(gone[0]))
+			f.Fix = fmt.Sprintf("if it was renamed: x-salvor: {volumes: {%s: {formerly: %s}}}; if not: salvor apply --empty %s", fresh[0].Source, project.AsWritten(gone[0]), st.Name)
 			found = append(found, f)
 		} else if was := s.formerStack(fresh); !placed && was != "" {
 			f.Text = fmt.Sprintf("the stack would start empty, and stack %s, which had data, is no longer declared", was)
@@ -86,18 +85,6 @@ func (s *Session) RenameFindings() []finding.Finding {
 		}
 	}
 	return found
-}
-
-// asWritten is a volume's name as a Compose file has it: binds by their source.
-func asWritten(name string) string {
-	rest, bind := strings.CutPrefix(name, "@")
-	switch rest = strings.ReplaceAll(rest, "@", "/"); {
-	case !bind:
-		return name
-	case strings.HasPrefix(rest, "/"):
-		return rest
-	}
-	return "./" + rest
 }
 
 // formerStack returns the stack that is no longer declared and whose data a new

@@ -50,7 +50,8 @@ type Session struct {
 	Hosts  Dialer
 	Sink   progress.Sink // of the session's steps, and of those that hosts report
 
-	held   map[string]bool // stacks that are left as they run, see Hold
+	held   map[string]bool // stacks that are left as they run, see Hold and Leave
+	left   map[string]bool // those of them that the run is not about, see Leave
 	asking sync.Mutex      // held while the operator is asked in the midst of an apply
 }
 
@@ -139,7 +140,7 @@ func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentap
 func (s *Session) New(ctx context.Context) (map[string]int, error) {
 	past := map[string]int{}
 	for _, st := range s.Fleet.Stacks {
-		if _, placed := s.Lock.Placement(st.Name); placed || st.Host == "" {
+		if _, placed := s.Lock.Placement(st.Name); placed || st.Host == "" || s.left[st.Name] {
 			continue
 		}
 		if err := s.refuseUsed(ctx, st.Name, s.Consent[st.Name]); err != nil {

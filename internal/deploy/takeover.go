@@ -66,7 +66,11 @@ func (r *Run) TakeOver(ctx context.Context) error {
 		r.due.unpublished = true
 		return r.Repo.Behind(ctx)
 	}
-	return r.push(ctx)
+	name := "push"
+	if published {
+		name = "ask Git" // nothing is published: a push of nothing finds out whether someone else was faster
+	}
+	return r.push(ctx, name)
 }
 
 func (r *Run) weigh(ctx context.Context) error {

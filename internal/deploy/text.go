@@ -2,106 +2,153 @@ package deploy
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/finding"
 	"salvor/internal/grant"
+	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
 
-// Render writes the plan as a person reads it; tests compare this text.
-func (p *Plan) Render(w io.Writer) error {
-	out := &textWriter{w: w}
-	out.linef("Plan for %s at %.7s", p.Fleet, p.Commit)
-	out.grants(p.Grants)
+// Render lays the plan out as a person reads it, a line for each change, with the sum of
+// them at its end; tests compare this text. Findings are not part of it.
+func (p *Plan) Render(page *terminal.Page) {
+	if p.Empty() && len(p.Unreachable()) == 0 {
+		p.renderEmpty(page)
+		return
+	}
+	page.Printf("Plan for %s at %.7s\n", terminal.Paint(terminal.Strong, p.Fleet), p.Commit)
+	renderGrants(page, p.Grants)
 	var right []string
 	for _, h := range p.Hosts {
 		switch {
 		case h.Unreachable != "":
-			out.linef("\n%s\n  unreachable: %s", h.Host, terminal.Text(h.Unreachable))
+			renderUnreachable(page, h)
 		case !h.New && len(h.Changes) == 0:
 			right = append(right, h.Host)
 		default:
-			out.host(h)
+			renderHost(page, h)
 		}
 	}
 	if len(right) > 0 {
-		out.linef("\nAlready right: %s.", strings.Join(right, ", "))
+		page.Printf("\nAlready right: %s.\n", strings.Join(right, ", "))
 	}
-	for _, h := range p.Hosts {
-		if h.Newer != "" {
-			out.linef("\n%s runs a newer salvord (%s): left as it is.", h.Host, terminal.Line(h.Newer))
-		}
-	}
-	if len(p.Left) > 0 {
-		out.linef("\nLeft running as they are, for the reasons below: %s.", strings.Join(p.Left, ", "))
-	}
-	out.findings(p.Findings)
-	return out.err
+	p.renderNewer(page)
+	p.renderLeft(page)
+	page.Printf("\n%s\n", p.Sum())
+	p.renderOthers(page)
 }
 
-// grants writes what the commit lets others do, each line with the name by which it
-// is confirmed.
-func (t *textWriter) grants(all []grant.Grant) {
+// renderEmpty says that there is nothing to do.
+func (p *Plan) renderEmpty(page *terminal.Page) {
+	renderGrants(page, p.Grants)
+	what := "everything is"
+	if len(p.About) == 1 {
+		what = p.About[0] + " is"
+	} else if len(p.About) > 1 {
+		what = strings.Join(p.About, ", ") + " are"
+	}
+	page.Printf("%s at %.7s: %s as declared.\n", p.Fleet, p.Commit, what)
+	p.renderNewer(page)
+	p.renderLeft(page)
+	p.renderOthers(page)
+}
+
+// renderOthers says what is left by a plan that is not about everything.
+func (p *Plan) renderOthers(page *terminal.Page) {
+	if p.Others > 0 {
+		page.Printf("%s left: salvor apply\n", map[bool]string{true: "1 other change is", false: fmt.Sprintf("%d other changes are", p.Others)}[p.Others == 1])
+	}
+	if len(p.NotAsked) > 0 {
+		page.Printf("%s\n", terminal.Paint(terminal.Faint, "Not asked: "+strings.Join(p.NotAsked, ", ")+"."))
+	}
+}
+
+// renderNewer names the hosts that another operator has updated.
+func (p *Plan) renderNewer(page *terminal.Page) {
+	for _, h := range p.Hosts {
+		if h.Newer != "" {
+			page.Printf("\n%s runs a newer salvord (%s): left as it is.\n", h.Host, h.Newer)
+		}
+	}
+}
+
+func (p *Plan) renderLeft(page *terminal.Page) {
+	if len(p.Left) > 0 {
+		page.Printf("\nLeft running as they are, for the reasons above: %s.\n", strings.Join(p.Left, ", "))
+	}
+}
+
+// renderGrants writes what the commit lets others do, each line with the name by which
+// it is confirmed.
+func renderGrants(page *terminal.Page, all []grant.Grant) {
 	if len(all) == 0 {
 		return
 	}
-	t.linef("\nGrants, each to be confirmed by its name")
+	page.Printf("\nGrants, each to be confirmed by its name\n")
 	for _, g := range all {
-		t.linef("  ! %s\n      %s", g.Name, g.Text)
+		page.Printf("  %s\n      %s\n", terminal.Paint(terminal.Notice, "! "+g.Name), g.Text)
 	}
 }
 
-// RenderRest writes the plan's grants and findings alone, each finding with its fix.
-func (p *Plan) RenderRest(w io.Writer) error {
-	out := &textWriter{w: w}
-	out.grants(p.Grants)
-	out.findings(p.Findings)
-	return out.err
+func renderUnreachable(page *terminal.Page, h HostPlan) {
+	page.Printf("\n%s\n  %s: %s\n", terminal.Paint(terminal.Strong, h.Host), terminal.Paint(terminal.Bad, "unreachable"), terminal.Text(h.Unreachable))
+	page.Printf("  if it is lost permanently: salvor recover %s --to HOST\n", h.Host)
 }
 
-func (t *textWriter) findings(all []finding.Finding) {
-	for _, f := range all {
-		t.linef("\n%s: %s", f.Severity, f)
-		if f.Fix != "" {
-			t.linef("  fix: %s", f.Fix)
-		}
-	}
-}
-
-type textWriter struct {
-	w   io.Writer
-	err error
-}
-
-func (t *textWriter) linef(format string, args ...any) {
-	if t.err == nil {
-		_, t.err = terminal.Printf(t.w, format+"\n", args...)
-	}
-}
-
-func (t *textWriter) host(h HostPlan) {
-	t.linef("\n%s", h.Host)
-	if h.New && !slices.ContainsFunc(h.Changes, isSalvord) {
-		t.linef("  + prepare    salvord is not installed yet; other missing parts are listed after it is")
-	}
-	if t.err != nil {
-		return
-	}
-	tab := tabwriter.NewWriter(t.w, 0, 0, 3, ' ', 0)
+func renderHost(page *terminal.Page, h HostPlan) {
+	page.Printf("\n%s\n", terminal.Paint(terminal.Strong, h.Host))
+	var rows []terminal.Row
 	stack := ""
-	for _, c := range gathered(h.Changes) {
+	for _, c := range h.lines() {
+		indent := ""
+		if c.Stack != "" {
+			indent = "  "
+		}
 		if c.Stack != stack {
 			stack = c.Stack
-			terminal.Printf(tab, "  %s\n", stack)
+			rows = append(rows, terminal.Row{terminal.Paint(terminal.Strong, stack)})
 		}
-		writeChange(tab, c)
+		rows = append(rows, terminal.Row{terminal.Paint(styleOf(c.Action), indent+c.Action+" "+title(c)), c.Cause})
+		if c.Destroys != "" {
+			rows = append(rows, terminal.Row{"", terminal.Paint(terminal.Bad, "may lose: "+c.Destroys)})
+		}
 	}
-	t.err = tab.Flush()
+	page.Table("  ", rows...)
+}
+
+func styleOf(action string) terminal.Style {
+	switch action {
+	case "+":
+		return terminal.Good
+	case "-":
+		return terminal.Bad
+	}
+	return terminal.Notice
+}
+
+// title is what a change is about, for people: a volume by its source, as in the
+// Compose file.
+func title(c agentapi.Change) string {
+	kind, name, _ := strings.Cut(c.ID, " ")
+	switch agentapi.ChangeKind(kind) {
+	case agentapi.ChangeVolume:
+		return kind + " " + project.AsWritten(name)
+	case agentapi.ChangePackages:
+		return kind // a host has one list of them
+	}
+	return c.ID
+}
+
+// lines are a host's changes as they are printed, one for each.
+func (hp HostPlan) lines() []agentapi.Change {
+	all := gathered(hp.Changes)
+	if hp.New && !slices.ContainsFunc(hp.Changes, isSalvord) {
+		salvord := agentapi.Change{ID: salvordID, Action: "+", Cause: "installed in this version, then what else the host lacks, such as Docker"}
+		all = slices.Insert(all, 0, salvord)
+	}
+	return all
 }
 
 // gathered joins the folders that a host lacks into one change: a clean host
@@ -128,13 +175,26 @@ func gathered(all []agentapi.Change) []agentapi.Change {
 	return kept
 }
 
-func writeChange(w io.Writer, c agentapi.Change) {
-	indent := "  "
-	if c.Stack != "" {
-		indent = "    "
+// Sum is the plan in one line: how much it adds, changes and removes, and the data that
+// it may lose.
+func (p *Plan) Sum() string {
+	count := map[string]int{}
+	for _, h := range p.Hosts {
+		for _, c := range h.lines() {
+			count[c.Action]++
+		}
 	}
-	terminal.Printf(w, "%s%s %s\t%s\n", indent, c.Action, c.ID, c.Cause)
-	if c.Destroys != "" {
-		terminal.Printf(w, "%s  \tmay lose: %s\n", indent, c.Destroys)
+	var parts []string
+	for _, kind := range []struct{ action, what string }{{"+", "to add"}, {"~", "to change"}, {"-", "to remove"}} {
+		if n := count[kind.action]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, kind.what))
+		}
 	}
+	if len(parts) == 0 {
+		return "Nothing to do."
+	}
+	if lost := p.Destroys(); len(lost) > 0 {
+		return strings.Join(parts, ", ") + "; this may lose data: " + strings.Join(lost, ", ") + "."
+	}
+	return strings.Join(parts, ", ") + ", nothing is lost."
 }

@@ -55,6 +55,8 @@ const (
 	StackTakenOver     Code = "stack-taken-over"
 	StackBroken        Code = "stack-broken"
 	NotInGit           Code = "not-in-git"
+	NotCommitted       Code = "not-committed"
+	CloneBehind        Code = "clone-behind"
 	DataInGit          Code = "data-in-git"
 	HostFileUnused     Code = "host-file-unused"
 	SealMissing        Code = "seal-missing"
@@ -197,6 +199,8 @@ func Table() []Row {
 		{StackBroken, "A stack's files have errors, so Salvor does not know what to deploy. The stack is left as it is; the others are applied.", "correct " +
 			"the line that is shown, then run salvor check"},
 		{NotInGit, "A stack uses a file that is not in Git, because it is ignored or was not added: hosts do not get it.", "salvor secret import FILE for an env file, git add -f FILE for any other"},
+		{NotCommitted, "A stack or another file of the fleet is different in the working tree from the newest commit. Only what is committed is deployed.", "git add FILE, then git commit; git stash sets it aside"},
+		{CloneBehind, "The branch at the Git host has commits that this clone does not have, so the plan is made without them and an apply would be refused.", "git pull --rebase"},
 		{DataInGit, "A folder that a service writes to was committed with its data: the copy from Git would overwrite newer data.", "git rm -r --cached FOLDER, and name it in .gitignore"},
 		{HostFileUnused, "A host's public key is in hosts/, but fleet.yaml does not declare that host.", "declare the host, or remove the file"},
 		{SecretInClear, "A file in the repository contains an unencrypted secret, which every reader of the repository can use.", "salvor secret set " +

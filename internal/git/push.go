@@ -103,6 +103,29 @@ func (g *Repository) Fetch(ctx context.Context) (Commit, error) {
 	return tip, nil
 }
 
+// Behind asks the remote whether its branch has commits that HEAD does not have. Nothing
+// is fetched; without a remote, or a branch there, it has none.
+func (g *Repository) Behind(ctx context.Context) (bool, error) {
+	u, err := g.Upstream(ctx)
+	if errors.Is(err, ErrNoRemote) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	tip, err := g.remoteTip(ctx, u)
+	if errors.Is(err, ErrUnborn) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	head, err := g.Head(ctx)
+	if err != nil || !g.has(ctx, tip) {
+		return err == nil, err
+	}
+	has, err := g.IsAncestor(ctx, tip, head)
+	return !has && err == nil, err
+}
+
 // remoteTip asks the remote for its branch's commit.
 func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) {
 	cmd := g.command("ls-remote", "--exit-code", u.Remote, "refs/heads/"+u.Branch)

@@ -135,7 +135,7 @@ func authorizedKeys(f Facts, l SSH) ([]converge.Resource, error) {
 	folder := path.Join(account.Home, ".ssh")
 	return []converge.Resource{
 		resource.Directory{Path: folder, Mode: 0o700, Owner: l.User, Group: account.Group},
-		resource.Block{Path: path.Join(folder, "authorized_keys"), Name: "salvor", Lines: l.Keys, Mode: 0o600, Owner: l.User, Group: account.Group},
+		resource.Block{Path: path.Join(folder, "authorized_keys"), Name: "salvor", Cause: "accept the fleet's keys", Lines: l.Keys, Mode: 0o600, Owner: l.User, Group: account.Group},
 	}, nil
 }
 

@@ -65,7 +65,7 @@ func (c Commit) docker(h fleet.Host) fleet.Docker {
 }
 
 func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi.Stack, error) {
-	declared, _ := c.Fleet.Stack(name)
+	declared, known := c.Fleet.Stack(name)
 	rendered := c.Stacks[name]
 	sealed, err := c.Seal(host, name)
 	if err != nil {
@@ -75,7 +75,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Restore: p.Wish(), Proven: p.Proven,
 		Sealed: sealed.File, Signature: sealed.Signature,
 	}
-	if declared.Broken {
+	if !known || declared.Broken {
 		st.Kept = true
 		return st, nil
 	}

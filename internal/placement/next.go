@@ -85,3 +85,17 @@ func Recover(lock fleet.Lock, o Takeover) (fleet.Lock, []Move) {
 
 // do carries the move out. A restore was asked for at the placement before.
 func (m Move) do(p *fleet.Placement) { p.Host, p.Epoch, p.Restore = m.To, m.Epoch, nil }
+
+// Some returns next for some stacks alone: every other one stays as it is in lock. The
+// moves are theirs.
+func Some(lock, next fleet.Lock, moves []Move, stacks []string) (fleet.Lock, []Move) {
+	some := lock.Copy()
+	for _, name := range stacks {
+		if p, placed := next.Placement(name); placed {
+			some.Stacks[name] = p
+		} else {
+			delete(some.Stacks, name)
+		}
+	}
+	return some, slices.DeleteFunc(slices.Clone(moves), func(m Move) bool { return !slices.Contains(stacks, m.Stack) })
+}

@@ -109,3 +109,15 @@ type Network struct {
 	External bool   // it is there before the stack, which does not make it
 	Position string // where the Compose file has it, for messages
 }
+
+// AsWritten is a volume's Name as a Compose file has it: a bind by its source.
+func AsWritten(volume string) string {
+	rest, bind := strings.CutPrefix(volume, "@")
+	switch rest = strings.ReplaceAll(rest, "@", "/"); {
+	case !bind:
+		return volume
+	case strings.HasPrefix(rest, "/"):
+		return rest
+	}
+	return "./" + rest
+}

@@ -31,8 +31,8 @@ import (
 
 // Options say with what hosts are reached.
 type Options struct {
-	SSHKey     string // private key, "" for the agent and the usual files
-	Passphrase func(prompt string) (secret.Value, error)
+	SSHKey     string                                                     // private key, "" for the agent and the usual files
+	Passphrase func(file string, wrong int) (secret.Value, error)         // of an SSH key, see ssh.Auth
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	Kept       func(context.Context) (secret.Value, error)                // opens the fleet's own SSH key, and the previous one behind it
 	Sink       progress.Sink
@@ -159,7 +159,7 @@ func (d *Dialer) sshAuth(host string) (ssh.Auth, error) {
 	if d.opts.SSHKey != "" {
 		auth, err = ssh.Auth{Files: []string{d.opts.SSHKey}}, nil
 	}
-	auth.Passphrase = func(file string) (secret.Value, error) { return d.opts.Passphrase("Passphrase of " + file + ": ") }
+	auth.Passphrase = d.opts.Passphrase
 	return auth, err
 }
 

@@ -138,7 +138,7 @@ func TestWhoseKeysAreTried(t *testing.T) {
 	asked := ""
 	o := Options{
 		Kept:       func(context.Context) (secret.Value, error) { opens++; return secret.NewString("kept"), nil },
-		Passphrase: func(prompt string) (secret.Value, error) { asked = prompt; return secret.NewString("pass"), nil },
+		Passphrase: func(file string, _ int) (secret.Value, error) { asked = file; return secret.NewString("pass"), nil },
 	}
 	auth, err := New(c, o).sshAuth("192.0.2.10")
 	if err != nil || len(auth.Kept) != 2 || auth.Kept[0].Public != ssh.PublicKey(c.LetIn[2]) || auth.Kept[1].Public != ssh.PublicKey(c.LetIn[1]) || opens != 0 {
@@ -152,7 +152,7 @@ func TestWhoseKeysAreTried(t *testing.T) {
 	if err != nil || !slices.Equal(auth.Files, []string{"/keys/mine"}) || auth.Agent != "" || len(auth.Kept) != 0 {
 		t.Errorf("a key that was named: %+v, %v", auth, err)
 	}
-	if _, err := auth.Passphrase("/keys/mine"); err != nil || asked != "Passphrase of /keys/mine: " {
+	if _, err := auth.Passphrase("/keys/mine", 0); err != nil || asked != "/keys/mine" {
 		t.Errorf("asked %q, %v", asked, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 type Block struct {
 	Path  string
 	Name  string // "salvor": is in the two comment lines
+	Cause string // why the block is written, for people: "accept the fleet's keys"
 	Lines []string
 	Mode  fs.FileMode // of a file that is not there yet
 	Owner string      // as Mode
@@ -57,9 +58,9 @@ func (b Block) Diff(ctx context.Context, h *observe.Host) (*converge.Change, err
 	}
 	write := quietly(func(ctx context.Context) error { return b.write(ctx, h, is, want) })
 	if !is.Exists {
-		return &converge.Change{Action: converge.Makes, Cause: "is not there", Apply: write}, nil
+		return &converge.Change{Action: converge.Makes, Cause: b.Cause, Apply: write}, nil
 	}
-	return because([]string{fmt.Sprintf("block %s: %s", b.Name, contentCause(content, want))}, write), nil
+	return &converge.Change{Action: converge.Changes, Cause: b.Cause, Seen: contents(content, want), Apply: write}, nil
 }
 
 // within returns the file's content with the block as it is to be.

@@ -69,13 +69,14 @@ func (f File) Diff(ctx context.Context, h *observe.Host) (*converge.Change, erro
 		return nil, err
 	}
 	if !bytes.Equal(content, f.Content) {
-		return because(append([]string{contentCause(content, f.Content)}, causes...), write), nil
+		change := because(append([]string{contentCause(content, f.Content)}, causes...), write)
+		change.Seen = contents(content, f.Content)
+		return change, nil
 	}
 	return because(causes, quietly(func(ctx context.Context) error { return f.attributes().set(ctx, h, f.Path) })), nil
 }
 
-// contentCause names contents by hash, so that a plan's fingerprint holds them,
-// and the first line that differs, so that a person finds it.
+// contentCause names the first line that differs, so that a person finds it.
 func contentCause(is, want []byte) string {
 	line := 1
 	for i := range min(len(is), len(want)) {
@@ -86,8 +87,11 @@ func contentCause(is, want []byte) string {
 			line++
 		}
 	}
-	return fmt.Sprintf("content is %s, want %s (from line %d)", short(is), short(want), line)
+	return fmt.Sprintf("its content differs from line %d on", line)
 }
+
+// contents names contents by digest, so that a plan's fingerprint holds them.
+func contents(is, want []byte) string { return short(is) + " " + short(want) }
 
 func short(content []byte) string {
 	sum := sha256.Sum256(content)

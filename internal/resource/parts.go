@@ -2,6 +2,7 @@ package resource
 
 import (
 	"context"
+	"strings"
 
 	"salvor/internal/converge"
 	"salvor/internal/machine/observe"
@@ -10,17 +11,17 @@ import (
 // diffParts compares a resource that is made of others, in order. Apply asks
 // each part again after the one before it, as a plan does.
 func diffParts(ctx context.Context, h *observe.Host, parts ...converge.Resource) (*converge.Change, error) {
-	var causes []string
+	var causes, seen []string
 	for _, p := range parts {
 		change, err := p.Diff(ctx, h)
 		if err != nil {
 			return nil, err
 		}
 		if change != nil {
-			causes = append(causes, p.ID()+": "+change.Cause)
+			causes, seen = append(causes, p.ID()+": "+change.Cause), append(seen, change.Seen)
 		}
 	}
-	return because(causes, func(ctx context.Context, say func(string)) error {
+	change := because(causes, func(ctx context.Context, say func(string)) error {
 		for _, p := range parts {
 			change, err := p.Diff(ctx, observe.New(h.Machine, p.Links().Looks))
 			if err == nil && change != nil {
@@ -31,7 +32,11 @@ func diffParts(ctx context.Context, h *observe.Host, parts ...converge.Resource)
 			}
 		}
 		return nil
-	}), nil
+	})
+	if change != nil {
+		change.Seen = strings.TrimSpace(strings.Join(seen, " "))
+	}
+	return change, nil
 }
 
 func looksOf(parts ...converge.Resource) observe.Query {

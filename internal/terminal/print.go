@@ -32,6 +32,8 @@ func argument(arg any) any {
 	switch v := arg.(type) {
 	case nil:
 		return nil
+	case inked:
+		return string(v)
 	case Text:
 		return Paragraph(string(v))
 	case error:

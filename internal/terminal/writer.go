@@ -61,6 +61,18 @@ func (t *Writer) Flush() {
 	t.part = nil
 }
 
+// pass writes to w what is visible already, and may be coloured.
+func pass(w io.Writer, text string) error {
+	if t, is := w.(*Writer); is {
+		t.Flush()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		w = t.under
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
 // Under returns what w writes to: w itself for one that is not a Writer. It is for
 // what draws with sequences of its own, and for programs that the operator runs.
 func Under(w io.Writer) io.Writer {

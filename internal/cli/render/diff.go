@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"salvor/internal/terminal"
@@ -11,6 +10,9 @@ import (
 // around is how many equal lines a diff shows around each change.
 const around = 3
 
+// styles are those of the lines of a diff.
+var styles = map[byte]terminal.Style{'+': terminal.Good, '-': terminal.Bad}
+
 // A line of a diff: kept (' '), gone ('-') or new ('+').
 type diffLine struct {
 	sign byte
@@ -18,9 +20,9 @@ type diffLine struct {
 }
 
 // Diff prints how a file changes, as diff -u does. A nil side means no file.
-func Diff(w io.Writer, path string, before, after []byte) error {
+func Diff(page *terminal.Page, path string, before, after []byte) {
 	if string(before) == string(after) {
-		return nil
+		return
 	}
 	from, to := path, path
 	if before == nil {
@@ -29,19 +31,16 @@ func Diff(w io.Writer, path string, before, after []byte) error {
 	if after == nil {
 		to = "/dev/null"
 	}
-	var out strings.Builder
-	terminal.Printf(&out, "--- %s\n+++ %s\n", from, to)
+	page.Printf("%s\n%s\n", terminal.Paint(terminal.Strong, "--- "+from), terminal.Paint(terminal.Strong, "+++ "+to))
 	lines := compare(split(before), split(after))
 	for at := 0; at < len(lines); {
 		begin, end := hunk(lines, at)
 		if begin == end {
 			break
 		}
-		printHunk(&out, lines, begin, end)
+		printHunk(page, lines, begin, end)
 		at = end
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
 }
 
 func split(content []byte) []string {
@@ -135,7 +134,7 @@ func hunk(lines []diffLine, from int) (begin, end int) {
 	return max(from, first-around), min(len(lines), last+1+around)
 }
 
-func printHunk(out *strings.Builder, lines []diffLine, begin, end int) {
+func printHunk(page *terminal.Page, lines []diffLine, begin, end int) {
 	position := func(other byte, upTo int) (count int) {
 		for _, l := range lines[:upTo] {
 			if l.sign != other {
@@ -145,12 +144,13 @@ func printHunk(out *strings.Builder, lines []diffLine, begin, end int) {
 		return count
 	}
 	old, fresh := position('+', begin), position('-', begin)
-	terminal.Printf(out, "@@ -%s +%s @@\n", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
+	place := fmt.Sprintf("@@ -%s +%s @@", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
+	page.Printf("%s\n", terminal.Paint(terminal.Busy, place))
 	for _, l := range lines[begin:end] {
-		out.WriteByte(l.sign)
-		out.WriteString(l.text)
-		if !strings.HasSuffix(l.text, "\n") {
-			out.WriteString("\n\\ No newline at end of file\n")
+		text, whole := strings.CutSuffix(l.text, "\n")
+		page.Printf("%s\n", terminal.Paint(styles[l.sign], string(l.sign)+text))
+		if !whole {
+			page.Printf("\\ No newline at end of file\n")
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/terminal"
 )
 
 func TestDiff(t *testing.T) {
@@ -28,9 +30,7 @@ func TestDiff(t *testing.T) {
 				}
 				return []byte(s)
 			}
-			if err := Diff(&out, "f", bytes(test.before), bytes(test.after)); err != nil {
-				t.Fatal(err)
-			}
+			Diff(terminal.NewPage(&out, false), "f", bytes(test.before), bytes(test.after))
 			if diff := cmp.Diff(test.want, out.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -45,9 +45,7 @@ func TestS30ALargeDiffIsBounded(t *testing.T) {
 		fmt.Fprintf(&after, "B%d=x\n", i)
 	}
 	var out strings.Builder
-	if err := Diff(&out, ".env", []byte("same\n"+before.String()+"end\n"), []byte("same\n"+after.String()+"end\n")); err != nil {
-		t.Fatal(err)
-	}
+	Diff(terminal.NewPage(&out, false), ".env", []byte("same\n"+before.String()+"end\n"), []byte("same\n"+after.String()+"end\n"))
 	if got := strings.Count(out.String(), "\n-A") + strings.Count(out.String(), "\n+B"); got != 120_000 || !strings.Contains(out.String(), "\n same\n") {
 		t.Errorf("%d lines changed", got)
 	}

@@ -115,11 +115,10 @@ func (l *live) finished(e progress.Event) string {
 	if silent(e, began) {
 		return ""
 	}
-	mark, tint := "✔", "32"
 	switch e.State {
 	case progress.Failed:
 		// what went wrong is never cut
-		return l.paint("31", "✘") + " " + strings.Join(nonEmpty(keyOf(e).subject(), e.Step, e.Text), ": ")
+		return l.paint(terminal.Bad, "✘") + " " + strings.Join(nonEmpty(keyOf(e).subject(), e.Step, e.Text), ": ")
 	case progress.Note:
 		return "  " + strings.Join(nonEmpty(keyOf(e).subject(), e.Text), ": ")
 	}
@@ -128,7 +127,7 @@ func (l *live) finished(e progress.Event) string {
 		took = terminal.Duration(e.Time.Sub(began))
 	}
 	width, _ := l.size()
-	return l.paint(tint, mark) + " " + columns(keyOf(e), e.Text, took, width-3)
+	return l.paint(terminal.Good, "✔") + " " + columns(keyOf(e), e.Text, took, width-3)
 }
 
 // Suspend implements Progress.
@@ -184,7 +183,7 @@ func (l *live) draw(stays string) {
 func (l *live) area(b *strings.Builder) int {
 	width, height := l.size()
 	spinner := []rune(frames)
-	mark := l.paint("36", string(spinner[l.frame%len(spinner)]))
+	mark := l.paint(terminal.Busy, string(spinner[l.frame%len(spinner)]))
 	shown := l.running
 	if room := max(height-2, 1); len(shown) > room {
 		shown = shown[:room-1]
@@ -196,7 +195,7 @@ func (l *live) area(b *strings.Builder) int {
 	if hidden == 0 {
 		return len(shown)
 	}
-	b.WriteString(mark + " " + pad(fmt.Sprintf("and %d more", hidden), width-3) + "\n")
+	b.WriteString(mark + " " + terminal.Fit(fmt.Sprintf("and %d more", hidden), width-3) + "\n")
 	return len(shown) + 1
 }
 
@@ -211,11 +210,11 @@ func (s *step) state() string {
 	}
 }
 
-func (l *live) paint(code, text string) string {
+func (l *live) paint(style terminal.Style, mark string) string {
 	if !l.color {
-		return text
+		return mark
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return terminal.Paint(style, mark).Colored()
 }
 
 // Close implements Progress.
@@ -240,16 +239,5 @@ func columns(k key, text, took string, width int) string {
 	if width < 60 {
 		line = strings.Join(nonEmpty(k.subject(), k.step), " ")
 	}
-	return pad(line, max(width-len(took)-1, 0)) + " " + took
-}
-
-func pad(text string, room int) string {
-	runes := []rune(strings.ReplaceAll(text, "\n", " "))
-	if len(runes) > room {
-		if room < 2 {
-			return ""
-		}
-		return string(runes[:room-1]) + "…"
-	}
-	return string(runes) + strings.Repeat(" ", room-len(runes))
+	return terminal.Fit(line, max(width-len(took)-1, 0)) + " " + took
 }

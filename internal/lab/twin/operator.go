@@ -21,6 +21,7 @@ import (
 	"salvor/internal/recovery"
 	"salvor/internal/restore"
 	"salvor/internal/sign"
+	"salvor/internal/terminal"
 )
 
 // This file is the only one that knows how salvor's commands run their workflows.
@@ -146,9 +147,7 @@ func (c *command) settled(ctx context.Context) (bool, string, error) {
 		return false, "", err
 	}
 	var text strings.Builder
-	if err := p.Render(&text); err != nil {
-		return false, "", err
-	}
+	p.Render(terminal.NewPage(&text, false))
 	done, err := c.s.Settled(ctx)
 	return p.Empty() && len(moves) == 0 && done && p.Complete() == nil, text.String(), err
 }

@@ -3,6 +3,7 @@ package ssh
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -21,10 +22,10 @@ import (
 // Auth is how the operator proves who they are: key files, then whatever else
 // an SSH agent holds. A key that is in both is taken from the agent.
 type Auth struct {
-	Agent      string                                  // socket, usually $SSH_AUTH_SOCK
-	Files      []string                                // private keys; those that do not exist are skipped
-	Kept       []KeptKey                               // tried after all others
-	Passphrase func(file string) (secret.Value, error) // asked only for a key that the host takes
+	Agent      string                                             // socket, usually $SSH_AUTH_SOCK
+	Files      []string                                           // private keys; those that do not exist are skipped
+	Kept       []KeptKey                                          // tried after all others
+	Passphrase func(file string, wrong int) (secret.Value, error) // asked only for a key that the host takes, again after wrong ones, until an error
 }
 
 // UserAuth returns what OpenSSH would use for a host: $SSH_AUTH_SOCK, the
@@ -71,7 +72,7 @@ func identityFiles(config io.Reader, home, host string) []string {
 	return files
 }
 
-type ask func(file string) (secret.Value, error)
+type ask func(file string, wrong int) (secret.Value, error)
 
 // method returns one public-key method that tries every key, and what ends the
 // agent's connection. typing is called before a person may be asked for a passphrase,
@@ -87,9 +88,9 @@ func (a Auth) method(ctx context.Context, typing func() (done func())) (ssh.Auth
 	}
 	var ask ask
 	if a.Passphrase != nil {
-		ask = func(file string) (secret.Value, error) {
+		ask = func(file string, wrong int) (secret.Value, error) {
 			defer typing()()
-			return a.Passphrase(file)
+			return a.Passphrase(file, wrong)
 		}
 	}
 	var kept []keptSigner
@@ -189,16 +190,29 @@ func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 
 // SignWithAlgorithm implements ssh.AlgorithmSigner.
 func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	passphrase, err := k.ask(k.file)
+	signer, err := k.unlock()
 	if err != nil {
 		return nil, err
-	}
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(k.content, passphrase.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.file, err)
 	}
 	if as, ok := signer.(ssh.AlgorithmSigner); ok {
 		return as.SignWithAlgorithm(rand, data, algorithm)
 	}
 	return signer.Sign(rand, data)
+}
+
+// unlock asks for the passphrase until one opens the key.
+func (k *lockedKey) unlock() (ssh.Signer, error) {
+	for wrong := 0; ; wrong++ {
+		passphrase, err := k.ask(k.file, wrong)
+		if err != nil {
+			return nil, err
+		}
+		signer, err := ssh.ParsePrivateKeyWithPassphrase(k.content, passphrase.Reveal())
+		if err == nil {
+			return signer, nil
+		}
+		if !errors.Is(err, x509.IncorrectPasswordError) {
+			return nil, fmt.Errorf("%s: %w", k.file, err)
+		}
+	}
 }

@@ -24,7 +24,7 @@ func TestPassphraseIsAskedOnlyForAKeyThatIsTaken(t *testing.T) {
 	o := options(server)
 	o.Handshake = time.Second
 	asked := 0
-	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(file string) (secret.Value, error) {
+	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(file string, _ int) (secret.Value, error) {
 		asked++
 		<-time.After(1200 * time.Millisecond) // a person types longer than the handshake may take
 		return secret.NewString("open sesame"), nil
@@ -35,10 +35,19 @@ func TestPassphraseIsAskedOnlyForAKeyThatIsTaken(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
 	}
-	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(string) (secret.Value, error) { return secret.NewString("wrong"), nil }}
-	if _, err := Dial(t.Context(), o); !errors.Is(err, machine.ErrDenied) || !strings.Contains(err.Error(), server.LockedKey) {
+	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(file string, wrong int) (secret.Value, error) {
+		if wrong == 2 {
+			return secret.Value{}, errors.New(file + ": no more tries")
+		}
+		return secret.NewString("wrong"), nil
+	}}
+	if _, err := Dial(t.Context(), o); !errors.Is(err, machine.ErrDenied) || !strings.Contains(err.Error(), server.LockedKey+": no more tries") {
 		t.Errorf("wrong passphrase: %v", err)
 	}
+	o.Auth.Passphrase = func(_ string, wrong int) (secret.Value, error) {
+		return secret.NewString([]string{"wrong", "open sesame"}[wrong]), nil
+	}
+	dial(t, o) // at the second try
 }
 
 func TestTheKeptKeyIsOpenedOnlyForAHostThatTakesNoOther(t *testing.T) {
@@ -91,7 +100,7 @@ func TestKeysOfAnAgent(t *testing.T) {
 func TestAKeyInTheAgentNeedsNoPassphrase(t *testing.T) {
 	server := sshtest.Start(t)
 	o := options(server)
-	o.Auth = Auth{Agent: startAgent(t, server.LockedKey), Files: []string{server.LockedKey}, Passphrase: func(string) (secret.Value, error) {
+	o.Auth = Auth{Agent: startAgent(t, server.LockedKey), Files: []string{server.LockedKey}, Passphrase: func(string, int) (secret.Value, error) {
 		return secret.Value{}, errors.New("asked")
 	}}
 	dial(t, o)

@@ -191,6 +191,8 @@ func (f *File) plain() (secret.Value, error) {
 		switch {
 		case errors.Is(err, ErrNoOther):
 			return secret.Value{}, f.notOpenedBy(last)
+		case errors.Is(err, secret.ErrLocked):
+			return secret.Value{}, fmt.Errorf("%s: %w", f.path, err)
 		case err != nil:
 			return secret.Value{}, fmt.Errorf("%s: %w: %w", f.path, secret.ErrLocked, err)
 		}

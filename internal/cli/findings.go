@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"salvor/internal/ack"
+	"salvor/internal/app"
+	"salvor/internal/finding"
+	"salvor/internal/terminal"
+)
+
+// page is where a command lays out its result.
+func (g *output) page() *terminal.Page { return terminal.NewPage(g.Out, !g.NoColor) }
+
+// alreadyKnown are the findings that are shown no more.
+func alreadyKnown(ctx context.Context, g *globals, a *app.App) ack.Known {
+	known, err := a.Acks.Known(ctx)
+	g.note(err)
+	return known
+}
+
+// printNews prints the findings that are news, each with its fix below it, and how many
+// are known. It returns the news.
+func printNews(page *terminal.Page, known ack.Known, found []finding.Finding) []finding.Finding {
+	news, old := known.News(found, time.Now())
+	printFindings(page, news)
+	if old > 0 {
+		page.Printf("%s: salvor check --all\n", terminal.Count(old, "known finding"))
+	}
+	return news
+}
+
+// printFindings writes findings, each with its fix below it.
+func printFindings(page *terminal.Page, found []finding.Finding) {
+	for _, f := range found {
+		page.Printf("%s: %s\n", severity(f.Severity), f)
+		if f.Fix != "" {
+			page.Printf("  fix: %s\n", f.Fix)
+		}
+	}
+}
+
+// severity is the word for how bad a finding is, in its style.
+func severity(s finding.Severity) terminal.Painted {
+	switch s {
+	case finding.Fatal:
+		return terminal.Paint(terminal.Bad, string(s))
+	case finding.Warning:
+		return terminal.Paint(terminal.Notice, string(s))
+	}
+	return terminal.Paint(terminal.Plain, string(s))
+}
