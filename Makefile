@@ -31,12 +31,12 @@ $(EMBED)/salvord-linux-%.zst: FORCE
 	@go run ./internal/embedded/pack build/$*/salvord $@
 
 install: ## put salvor, its completions and its manual below PREFIX (/usr/local), in DESTDIR
-	@test -x bin/salvor || $(MAKE) build
+	@test -x bin/salvor -a -n "$$SUDO_USER" || $(MAKE) build man # not as root, whose Go has to compile it all again
 	@scripts/install '$(DESTDIR)$(PREFIX)'
 	@echo "$(DESTDIR)$(PREFIX)/bin/salvor"
 	@test -n '$(DESTDIR)' || case ":$$PATH:" in *':$(PREFIX)/bin:'*) ;; *) echo '$(PREFIX)/bin is not in PATH: docs/install.md' >&2 ;; esac
 
-release: build ## archives for Linux and macOS, .deb, SBOMs and SHA256SUMS in build/release; SIGN_KEY=FILE signs
+release: build man ## archives for Linux and macOS, .deb, SBOMs and SHA256SUMS in build/release; SIGN_KEY=FILE signs
 	@LDFLAGS='$(LDFLAGS)' scripts/release
 
 test: setup build ## every test, or with BUDGET=50m those that fit into the time
@@ -54,7 +54,8 @@ lint: ## gofmt, go vet, golangci-lint as pinned in tools/, known vulnerabilities
 generate: ## CLI reference, JSON schemas, tables of findings and exit codes
 	@go generate ./...
 
-man: ## the manual pages, build/man/salvor*.1
+man: # the manual pages, build/man/salvor*.1, for install and release
+	@rm -rf build/man
 	@go run ./internal/cli/man build/man
 
 fuzz: ## each fuzz target for FUZZFOR (60s)

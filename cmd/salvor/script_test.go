@@ -165,13 +165,27 @@ func refused(ts *testscript.TestScript, _ bool, args []string) {
 		if code != want {
 			ts.Fatalf("%s: %s ends with %d, want %d", name, command[0], code, want)
 		}
-		if err := oneLine(ts.ReadFile("stderr"), pattern); err != nil {
+		said := ts.ReadFile("stderr")
+		if found := firstFatal(ts.ReadFile("stdout")); found != "" { // check prints each finding once
+			said = found
+		}
+		if err := oneLine(said, pattern); err != nil {
 			ts.Fatalf("%s: %s: %v", name, command[0], err)
 		}
 	}
 	if state(ts, dir) != before {
 		ts.Fatalf("%s: something changed", name)
 	}
+}
+
+// firstFatal is the first fatal finding that a command printed, and its fix, as an error
+// has them; "" for none.
+func firstFatal(stdout string) string {
+	m := regexp.MustCompile(`(?m)^fatal: (.*?)(?: \[stack-broken\])?\n(?:  fix: (.*)\n)?`).FindStringSubmatch(stdout)
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSuffix("salvor: "+m[1]+"\nhint: "+m[2], "\nhint: ") + "\n"
 }
 
 // shut CODE PATTERN ARG… runs `salvor --quiet -C fleet ARG…`, which must end with
@@ -184,6 +198,9 @@ func shut(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("SALVOR_ARGS", strings.Join(args[2:], " "))
 	code := run(ts, []string{"sh", "-c", "salvor --quiet --yes -C fleet $SALVOR_ARGS <value"})
 	said := ts.ReadFile("stderr")
+	if found := firstFatal(ts.ReadFile("stdout")); found != "" {
+		said = found
+	}
 	if err := oneLine(said, args[1]); err != nil || code != want || !strings.Contains(said, "\nhint: ") {
 		ts.Fatalf("%s: code %d, want %d and a hint: %v\n%s", args[2:], code, want, err, said)
 	}

@@ -47,7 +47,7 @@ func (a *App) load(ctx context.Context) error {
 		return err
 	}
 	a.wire(stacks)
-	a.findings = slices.Concat(a.findings, a.counting(check.Findings(c.Repository, a.Identity.Store, stacks)))
+	a.findings = a.counting(slices.Concat(a.findings, check.Findings(c.Repository, a.Identity.Store, stacks)))
 	return a.noticeKeys(ctx, time.Now())
 }
 

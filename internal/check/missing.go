@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -15,15 +16,40 @@ import (
 var onlyDeployed = []finding.Code{finding.TargetMissing, finding.RecordMissing, finding.NetworkMissing}
 
 // BeforeCommit are findings as they count for files that are not committed yet: what only
-// a deploy needs is a warning there. It stops the plan of the commit.
+// a deploy needs is a warning there, and what many stacks lack is said once. It stops the
+// plan of the commit.
 func BeforeCommit(found []finding.Finding) []finding.Finding {
-	found = slices.Clone(found)
-	for i, f := range found {
+	var all, targets []finding.Finding
+	for _, f := range found {
 		if slices.Contains(onlyDeployed, f.Code) && f.Severity == finding.Fatal {
-			found[i].Severity, found[i].Stack = finding.Warning, ""
+			f.Severity, f.Stack = finding.Warning, ""
+		}
+		if f.Code == finding.TargetMissing {
+			targets = append(targets, f)
+		} else {
+			all = append(all, f)
 		}
 	}
-	return found
+	if len(targets) > 1 {
+		targets = []finding.Finding{unprotected(targets)}
+	}
+	return append(all, targets...)
+}
+
+// unprotected is the finding about all stacks whose data would get no snapshots.
+func unprotected(each []finding.Finding) finding.Finding {
+	const shown = 3
+	var stacks []string
+	for _, f := range each {
+		stacks = append(stacks, path.Base(path.Dir(f.Subject)))
+	}
+	names := strings.Join(stacks[:min(len(stacks), shown)], ", ")
+	if len(stacks) > shown {
+		names += fmt.Sprintf(" and %d more", len(stacks)-shown)
+	}
+	f := each[0]
+	f.Subject, f.Text = fleet.File, fmt.Sprintf("there is no snapshot target, but data of %d stacks needs snapshots: %s", len(stacks), names)
+	return f
 }
 
 // Unprotected is the finding about a stack to deploy whose data would get no

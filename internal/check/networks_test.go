@@ -1,6 +1,7 @@
 package check
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -98,5 +99,22 @@ func TestContainerNamesClash(t *testing.T) {
 	want := []string{"warning container-taken alpha/b: a/cache and b/db both have container_name: redis on alpha (remove the container_name of one of them)"}
 	if diff := cmp.Diff(want, got[:1]); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestOneTargetForManyStacks: before a commit the fleet's lack is said once.
+func TestOneTargetForManyStacks(t *testing.T) {
+	t.Parallel()
+	var found []finding.Finding
+	for _, stack := range []string{"a", "b", "c", "d"} {
+		st := fleet.Stack{Name: stack, Dir: "stacks/" + stack, File: "compose.yaml", Host: "alpha"}
+		found = append(found, Unprotected(&fleet.Fleet{}, st, []project.Volume{{Source: "data", Protect: fleet.Snapshot}})...)
+	}
+	want := "warning target-missing fleet.yaml: there is no snapshot target, but data of 4 stacks needs snapshots: a, b, c and 1 more ("
+	if got := lines(BeforeCommit(found)); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Errorf("%q", got)
+	}
+	if got := BeforeCommit(found[:1]); len(got) != 1 || got[0].Subject != "stacks/a/compose.yaml" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -83,7 +83,7 @@ func printCheck(ctx context.Context, g *globals, a *app.App, found []finding.Fin
 	} else {
 		found = printNews(page, known, found)
 	}
-	if err := errors.Join(page.Err(), deploy.Blocked(found)); err != nil {
+	if err := errors.Join(page.Err(), deploy.Reported(found)); err != nil {
 		return err
 	}
 	if names := grant.Names(grants); len(names) > 0 {

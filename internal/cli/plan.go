@@ -67,7 +67,7 @@ func runPlan(ctx context.Context, g *globals, stacks []string, o planOptions) er
 func planError(p *deploy.Plan, check bool) error {
 	switch {
 	case finding.AnyFatal(p.Findings):
-		return deploy.Blocked(p.Findings)
+		return deploy.Reported(p.Findings)
 	case p.Complete() != nil:
 		return fault.WithCode(fmt.Errorf("%w: %d of %d", deploy.ErrUnreachableHosts, len(p.Unreachable()), len(p.Hosts)), fault.Unreachable)
 	case check && (!p.Empty() || len(p.Grants) > 0):

@@ -2,7 +2,6 @@ package controlrepo
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -16,6 +15,17 @@ func SetVariable(content []byte, service, variable, value string) ([]byte, error
 	env, err := ownNode(content, at)
 	if err != nil {
 		return nil, err
+	}
+	if env == nil {
+		shared, err := findPart(content, service, "environment")
+		if err != nil {
+			return nil, err
+		}
+		if shared.node != nil && yamldoc.IsMapping(shared.node) {
+			return inEitherForm(value, func(v string) ([]byte, error) {
+				return yamldoc.SetShared(content, shared.at.To(variable), shared.mergedAt(variable), v)
+			})
+		}
 	}
 	if env == nil || !yamldoc.IsList(env) {
 		return inEitherForm(value, func(v string) ([]byte, error) { return yamldoc.Set(content, at.To(variable), v) })
@@ -56,24 +66,21 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 }
 
 // DropEnvFile returns a Compose file in which a service does not list some env files,
-// identified by their paths as written.
+// identified by their paths as written. Where several services have the list from one
+// anchor, all of them lose the files. It is unchanged if the service lists none of them.
 func DropEnvFile(content []byte, service string, drop func(written string) bool) ([]byte, error) {
-	at := yamldoc.Path{"services", service, "env_file"}
-	n, err := ownNode(content, at)
-	if err != nil {
-		return nil, err
+	list, err := findPart(content, service, "env_file")
+	if err != nil || list.node == nil {
+		return content, err
 	}
-	if n == nil {
-		return nil, fmt.Errorf("%s %w", at, yamldoc.ErrByHand)
-	}
-	if !yamldoc.IsList(n) {
-		if !drop(n.Value) {
-			return nil, fmt.Errorf("%s %w", at, yamldoc.ErrByHand)
+	if !yamldoc.IsList(list.node) {
+		if !drop(list.node.Value) {
+			return content, nil
 		}
-		return yamldoc.Remove(content, at)
+		return list.remove(content)
 	}
 	var gone []int
-	for i, item := range n.Content {
+	for i, item := range list.node.Content {
 		item = yamldoc.Resolve(item)
 		if _, p := yamldoc.Lookup(item, "path"); p != nil {
 			item = p
@@ -82,18 +89,91 @@ func DropEnvFile(content []byte, service string, drop func(written string) bool)
 			gone = append([]int{i}, gone...) // from the end, so that the others keep their numbers
 		}
 	}
-	switch len(gone) {
-	case 0:
-		return nil, fmt.Errorf("%s %w", at, yamldoc.ErrByHand)
-	case len(n.Content):
-		return yamldoc.Remove(content, at)
+	if len(gone) == len(list.node.Content) {
+		return list.remove(content)
 	}
 	for _, i := range gone {
-		if content, err = yamldoc.Remove(content, at.To(strconv.Itoa(i))); err != nil {
+		if content, err = list.remove(content, strconv.Itoa(i)); err != nil {
 			return nil, err
 		}
 	}
 	return content, nil
+}
+
+// A part of a service is the value of one of its keys, where it is written.
+type part struct {
+	node   *yamldoc.Node // nil for none
+	at     yamldoc.Path
+	merged []yamldoc.Path // the same in services that have it by a merge
+}
+
+// mergedAt are the places below, in the services that have the part by a merge.
+func (p part) mergedAt(below ...string) []yamldoc.Path {
+	var all []yamldoc.Path
+	for _, m := range p.merged {
+		all = append(all, append(m[:len(m):len(m)], below...))
+	}
+	return all
+}
+
+func (p part) remove(content []byte, item ...string) ([]byte, error) {
+	return yamldoc.RemoveShared(content, append(p.at[:len(p.at):len(p.at)], item...), p.mergedAt(item...))
+}
+
+// findPart finds a part in the service, or in what is merged into it.
+func findPart(content []byte, service, key string) (part, error) {
+	at := yamldoc.Path{"services", service, key}
+	root, err := yamldoc.Parse(at.String(), content)
+	if err != nil {
+		return part{}, err
+	}
+	if own := yamldoc.Find(root, at...); own != nil {
+		return part{node: own, at: at}, nil
+	}
+	found := part{node: mergedInto(yamldoc.Find(root, "services", service), key)}
+	if found.node == nil {
+		return found, nil
+	}
+	found.at = pathOf(root, found.node, nil)
+	for name, s := range yamldoc.Entries(yamldoc.Find(root, "services")) {
+		if yamldoc.Find(s, key) == nil && mergedInto(s, key) == found.node {
+			found.merged = append(found.merged, yamldoc.Path{"services", name, key})
+		}
+	}
+	return found, nil
+}
+
+// mergedInto returns the value that a mapping has of a key by a merge (<<), nil for none.
+func mergedInto(mapping *yamldoc.Node, key string) *yamldoc.Node {
+	from := yamldoc.Find(mapping, "<<")
+	for _, m := range append([]*yamldoc.Node{from}, yamldoc.Items(from)...) {
+		if m = yamldoc.Resolve(m); m == nil || !yamldoc.IsMapping(m) {
+			continue
+		}
+		if _, v := yamldoc.Lookup(m, key); v != nil {
+			return v
+		}
+		if v := mergedInto(m, key); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// pathOf returns where a node is written below another.
+func pathOf(n, wanted *yamldoc.Node, at yamldoc.Path) yamldoc.Path {
+	if n == wanted {
+		return at
+	}
+	if !yamldoc.IsMapping(n) {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if found := pathOf(n.Content[i+1], wanted, at.To(n.Content[i].Value)); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // ReadFromFile returns a Compose file in which a service gets the stack's secret

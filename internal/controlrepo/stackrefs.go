@@ -80,7 +80,7 @@ func checkOneName(stacks []stackFile) {
 			continue
 		}
 		if other := owner[s.project]; other != nil {
-			s.r.Add(s.named, "two stacks have the same name: %s and %[3]s both have name: %[2]s", s.r.File, s.project, other.r.File)
+			s.r.Advise(s.named, "remove name: from one of them, whose folder names it", "two stacks have the same name: %s and %[3]s both have name: %[2]s", s.r.File, s.project, other.r.File)
 			continue
 		}
 		owner[s.project] = s

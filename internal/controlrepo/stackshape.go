@@ -30,7 +30,7 @@ func stackShape() yamldoc.Shape[fleet.Stack] {
 		yamldoc.Key("rpo", "How much work may be lost at most; status and drills compare with it.", yamldoc.Duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
 		yamldoc.Key("dir", "The project directory of an adopted stack on its host.", yamldoc.Text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
 		yamldoc.Key("needs", "Stacks that must run before this one.", yamldoc.List(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
-		yamldoc.Key("volumes", "How each volume's data survives the loss of its host: a named volume by its name, a bind mount by its path.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
+		yamldoc.Key("volumes", "How each volume's data survives the loss of its host: a named volume by its name, a bind mount by its path or by a folder of the host around it.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
 		yamldoc.Key("on_change", "How a running service is notified when one of its secrets changes, by service: none "+
 			"(default), signal[:NAME], restart or recreate.", yamldoc.Named(serviceNames(), yamldoc.Matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
 		yamldoc.Key("on_rotate", "A command to run in a service when one of its secrets changed, by service: for "+

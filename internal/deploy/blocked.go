@@ -23,6 +23,24 @@ func Blocked(all []finding.Finding) error {
 	return fault.WithHint(err, fatal[0].Fix)
 }
 
+// Reported is Blocked for findings that were printed: how many are in the way, and
+// nothing of them again.
+func Reported(all []finding.Finding) error {
+	fatal := 0
+	for _, f := range all {
+		if f.Severity == finding.Fatal {
+			fatal++
+		}
+	}
+	switch fatal {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("the problem above is in the way")
+	}
+	return fmt.Errorf("the %d problems above are in the way", fatal)
+}
+
 // InFull is a finding as an error. That a stack is broken says its code alone, so
 // the place and the reason are the whole of it.
 func InFull(f finding.Finding) string {

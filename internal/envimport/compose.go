@@ -128,7 +128,11 @@ func (c *composing) settle(d compose.Difference, dropped map[string]bool) error 
 	case d.Extra && c.dropped[d.Service]:
 		return nil
 	case d.Extra:
-		return c.drop(d.Service, c.dotenvPath(), c.stack.Dir+"/stack.env")
+		before := string(c.content)
+		if err := c.drop(d.Service, c.dotenvPath(), c.stack.Dir+"/stack.env"); err != nil || string(c.content) != before {
+			return err
+		}
+		return c.byHand(d.Service, fmt.Errorf("services.%s.env_file %w", d.Service, yamldoc.ErrByHand))
 	}
 	edited, err := controlrepo.SetVariable(c.content, d.Service, d.Variable, "${"+from+"}")
 	if err != nil {

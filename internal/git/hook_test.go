@@ -32,7 +32,7 @@ func TestTheHookFindsItsSalvor(t *testing.T) {
 		"nowhere":     {"/bin:/usr/bin", filepath.Join(dir, "gone", "salvor"), "salvor is not in PATH, nor " + filepath.Join(dir, "gone", "salvor") + " there, so this commit cannot be checked (git commit --no-verify skips this)\n", true},
 	}
 	for name, c := range cases {
-		hook := exec.Command("/bin/sh", "-c", preCommitHook(c.wrote))
+		hook := exec.CommandContext(t.Context(), "/bin/sh", "-c", preCommitHook(c.wrote))
 		hook.Env = []string{"PATH=" + c.path}
 		out, err := hook.CombinedOutput()
 		if string(out) != c.want || (err != nil) != c.fails {

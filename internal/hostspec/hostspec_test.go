@@ -78,3 +78,16 @@ func TestASealThatCannotBeReadIsAnError(t *testing.T) {
 		t.Error("it is left out silently")
 	}
 }
+
+// TestAStackThatIsNotDeclaredIsKept: it is in the lock until an apply removes it, which may
+// be about other stacks first. The host is not asked to run nothing in its place.
+func TestAStackThatIsNotDeclaredIsKept(t *testing.T) {
+	at := fleet.Placement{Host: "alpha", Epoch: 2}
+	spec, err := commit(fleet.Stack{Name: "notes"}).Host(fleet.Host{Name: "alpha"}, lock(map[string]fleet.Placement{"gone": at, "notes": at}), Said{})
+	if err != nil || len(spec.Stacks) != 2 {
+		t.Fatalf("%+v, %v", spec.Stacks, err)
+	}
+	if gone, notes := spec.Stacks[0], spec.Stacks[1]; !gone.Kept || gone.Epoch != 2 || notes.Kept {
+		t.Errorf("%+v\n%+v", gone, notes)
+	}
+}

@@ -243,6 +243,7 @@ func TestVariable(t *testing.T) {
 		"LDAP_BIND_PW":      "k8sJq2mVb7Xc4T",
 		"BINDPW":            "k8sJq2mVb7Xc4T",
 		"COOKIE_SIGNING":    "k8sJq2mVb7Xc4T",
+		"TRAEFIK_USERS":     "ann:$apr1$abc$def",
 		"HASHIDS_SALT":      "k8sJq2mVb7Xc4T",
 		"TLS":               "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----",
 	}

@@ -8,6 +8,9 @@ import "strings"
 // true ones: here the hash of a password is as good as the password, and any KEY
 // that has a value is a secret.
 func (s *Scanner) Variable(name, value string) bool {
+	if user, hash, found := strings.Cut(value, ":"); found && !strings.ContainsAny(user, " /") && s.values.hash.MatchString(hash) {
+		return true // a line of htpasswd
+	}
 	value = strings.ReplaceAll(value, "$", "S")
 	if _, _, found := s.values.in(value, s.keys.meaning(name, true), false); found {
 		return true

@@ -52,6 +52,27 @@ func Set(content []byte, at Path, value string) ([]byte, error) {
 		func(root *yaml.Node) [][]byte { return candidates(content, root, at, value) })
 }
 
+// SetShared is Set for a key of a mapping that is merged into other places, too: each
+// gets it.
+func SetShared(content []byte, at Path, merged []Path, value string) ([]byte, error) {
+	want, err := flattenAt(at, value)
+	if err != nil {
+		return nil, err
+	}
+	goal := func(before Flat) Flat {
+		before = before.with(at, want)
+		for _, p := range merged {
+			again, err := flattenAt(p, value)
+			if err != nil {
+				return nil // it was flattened before
+			}
+			before = before.with(p, again)
+		}
+		return before
+	}
+	return edit(content, at, goal, func(root *yaml.Node) [][]byte { return candidates(content, root, at, value) })
+}
+
 // edit returns the first of some texts that says what content does, with what
 // goal changes and nothing else: the text edit may guess, the result may not.
 // Where goal changes nothing it is content itself.

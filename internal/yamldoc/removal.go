@@ -15,6 +15,18 @@ func Remove(content []byte, at Path) ([]byte, error) {
 		func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })
 }
 
+// RemoveShared is Remove for a key, or an item of a list, that is merged into other places,
+// too: each loses it.
+func RemoveShared(content []byte, at Path, merged []Path) ([]byte, error) {
+	goal := func(before Flat) Flat {
+		for _, p := range append([]Path{at}, merged...) {
+			before = before.without(p)
+		}
+		return before
+	}
+	return edit(content, at, goal, func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })
+}
+
 // removals returns the texts that may be the removal wanted, the nicest first.
 func (s *source) removals(root *yaml.Node, at Path) [][]byte {
 	last := len(at) - 1
@@ -52,6 +64,11 @@ func (s *source) removeBlock(holder, parent, key *yaml.Node) [][]byte {
 		return nil
 	}
 	empty := newSource(s.replace(from, end, ""))
+	if anchor := "&" + parent.Anchor; parent.Anchor != "" {
+		if i := bytes.Index(empty.text[colon:], []byte(anchor)); i >= 0 {
+			colon += i + len(anchor)
+		}
+	}
 	return [][]byte{empty.replace(colon, colon, " {}")}
 }
 

@@ -31,7 +31,7 @@ func Background(ctx context.Context, program string, argv []string, stdin io.Rea
 		return "", err
 	}
 	defer out.Close()
-	cmd := exec.Command(program) // not ended with ctx: it goes on
+	cmd := exec.Command(program) //nolint:noctx // it continues when ctx ends
 	cmd.Args, cmd.Dir, cmd.Env = argv, "/", []string{"PATH=" + machine.Path, "HOME=" + home()}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, theirs, theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

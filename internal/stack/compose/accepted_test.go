@@ -125,3 +125,43 @@ func TestSecretWhereAValueIsNeeded(t *testing.T) {
 		t.Errorf("%v, hint %s", err, fault.Hint(err))
 	}
 }
+
+// TestNeedsWhatDoesNotStart: Compose refuses a service that needs one whose profile is not
+// active, and the host would have been the first to say so.
+func TestNeedsWhatDoesNotStart(t *testing.T) {
+	const tika = "  tika: {image: tika, profiles: [office]}\n"
+	for service, place := range map[string]string{
+		"{image: nginx, depends_on: [tika]}": "2:23", "{image: nginx, network_mode: \"service:tika\"}": "2:23", "{image: nginx, pid: \"service:tika\"}": "2:23",
+		"{image: nginx, depends_on: {tika: {condition: service_started, required: false}}}": "", "{image: nginx, depends_on: [tika], profiles: [other]}": "",
+	} {
+		opts := stackOf(t, map[string]string{"compose.yaml": "services:\n  app: " + service + "\n" + tika + "  x: {image: nginx}\n"})
+		_, found, _ := running(t, opts)
+		if finding.AnyFatal(found) != (place != "") || place != "" && (found[0].Subject != "stacks/app/compose.yaml:"+place || !strings.HasPrefix(found[0].Fix, "write COMPOSE_PROFILES=office into stacks/app/stack.env")) {
+			t.Errorf("%s: %+v", service, found)
+		}
+		opts = stackOf(t, map[string]string{"compose.yaml": "services:\n  app: " + service + "\n" + tika, "stack.env": "COMPOSE_PROFILES=office\n"})
+		if _, found, _ := running(t, opts); finding.AnyFatal(found) {
+			t.Errorf("%s, with the profile: %+v", service, found)
+		}
+	}
+}
+
+// TestWhatAnIgnoredFileDecides: only Compose's own settings in it do, and a secret that it
+// has is imported with the others.
+func TestWhatAnIgnoredFileDecides(t *testing.T) {
+	opts := stackOf(t, map[string]string{"compose.yaml": "services: {app: {image: nginx, secrets: [s]}}\nsecrets: {s: {environment: COMPOSE_PORT}}\n"})
+	opts.WorkTree = t.TempDir()
+	writeStack(t, opts.WorkTree, map[string]string{".env": "COMPOSE_PORT=80\n"})
+	if _, _, err := Load(t.Context(), opts); fault.Hint(err) != "salvor secret import stacks/app/.env" {
+		t.Errorf("%v, hint %s", err, fault.Hint(err))
+	}
+	opts.SecretKeys = []string{"COMPOSE_PORT"}
+	if _, found, _ := running(t, opts); finding.AnyFatal(found) {
+		t.Errorf("%v", found)
+	}
+	missing := stackOf(t, map[string]string{"compose.yaml": "services: {app: {image: nginx, env_file: [a.env]}}\n"})
+	missing.WorkTree = t.TempDir()
+	if _, _, err := Load(t.Context(), missing); !strings.HasPrefix(fault.Hint(err), "write the file") {
+		t.Errorf("%v, hint %s", err, fault.Hint(err))
+	}
+}

@@ -59,7 +59,11 @@ func (q *question) text() string {
 			others = append(others, m.entry.Source)
 		}
 	}
-	if len(others) > 0 {
+	switch len(others) {
+	case 0:
+	case 1:
+		text += ", as is " + others[0]
+	default:
 		text += ", as are " + some(others)
 	}
 	if first.home {

@@ -22,7 +22,7 @@ type hostPath struct {
 // and what a container is given to see of the host. Folders where people put data
 // (/srv, /mnt, /opt, /home, /usr/local) are not here.
 var hostPaths = []hostPath{
-	{path: "/", readOnly: true},
+	{path: "/"},
 	{path: "/dev", below: true}, {path: "/proc", below: true}, {path: "/sys", below: true}, {path: "/cgroup", below: true},
 	{path: "/run", below: true}, {path: "/tmp", below: true}, {path: "/var/tmp", below: true}, {path: "/var/lock", below: true},
 	{path: "/bin", below: true}, {path: "/sbin", below: true}, {path: "/lib", below: true}, {path: "/lib32", below: true}, {path: "/lib64", below: true},

@@ -71,7 +71,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 			}
 			continue
 		} else if !exists && bool(f.Required) {
-			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), importing(repoPath))
+			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), variables{l}.fileMissing(repoPath))
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
@@ -84,6 +84,15 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 	}
 	s.EnvFiles = files
 	return generated, nil
+}
+
+// fileMissing says what to do about an env file that Git does not have, and where that
+// can be looked at, that is nowhere.
+func (v variables) fileMissing(repoPath string) string {
+	if v.load.WorkTree == "" || v.load.aside(repoPath) {
+		return importing(repoPath)
+	}
+	return "write the file, or {path: …, required: false} in its place"
 }
 
 // readEnvFile reads an env file of the repository, or one that counts besides.

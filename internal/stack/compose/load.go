@@ -69,6 +69,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 		return nil, nil, l.because(err)
 	}
 	started{l}.nothing()
+	started{l}.needsIdle()
 	mounts, err := classifier{l}.classify()
 	if err != nil {
 		return nil, nil, err

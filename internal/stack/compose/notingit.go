@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/dotenv"
 
 	"salvor/internal/finding"
@@ -80,10 +81,13 @@ func (l *load) lacking(file string) []string {
 	return missing
 }
 
+// composeSettings are the variables of a `.env` that decide what Compose runs.
+var composeSettings = []string{consts.ComposeFilePath, consts.ComposePathSeparator, consts.ComposeProfiles, "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE"}
+
 // ignoredSettings reports files that Compose always reads and Git ignores.
 func (l *load) ignoredSettings() {
 	for _, name := range l.lacking(l.Stack.Dir + "/.env") {
-		if strings.HasPrefix(name, "COMPOSE_") && name != "COMPOSE_PROJECT_NAME" {
+		if slices.Contains(composeSettings, name) {
 			l.notInGit(finding.Fatal, l.Stack.Dir+"/.env", name+" is set in a file that Git ignores: hosts do not get it", importing(l.Stack.Dir+"/.env"))
 		}
 	}

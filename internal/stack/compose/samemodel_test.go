@@ -118,7 +118,7 @@ func model(t *testing.T, dir string, env map[string]string) map[string]any {
 		o.Environment["PWD"] = "/project"
 		maps.Copy(o.Environment, env)
 		return nil
-	}, cli.WithEnvFiles(), cli.WithDotEnv, cli.WithConfigFileEnv, cli.WithDefaultConfigPath, cli.WithDefaultProfiles(), cli.WithName("app"))
+	}, cli.WithEnvFiles(), cli.WithDotEnv, filesBelow(dir), cli.WithConfigFileEnv, cli.WithDefaultConfigPath, cli.WithDefaultProfiles(), cli.WithName("app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +133,20 @@ func model(t *testing.T, dir string, env map[string]string) map[string]any {
 	return all
 }
 
+// filesBelow has COMPOSE_FILE name files of a folder, whatever folder the test runs in.
+func filesBelow(dir string) cli.ProjectOptionsFn {
+	return func(o *cli.ProjectOptions) error {
+		if listed := o.Environment["COMPOSE_FILE"]; listed != "" {
+			o.Environment["COMPOSE_FILE"] = dir + "/" + strings.ReplaceAll(listed, ":", ":"+dir+"/")
+		}
+		return nil
+	}
+}
+
 // stripped takes out of a service what Salvor renders otherwise on purpose.
 func stripped(t *testing.T, p *types.Project, s types.ServiceConfig) types.ServiceConfig {
 	t.Helper()
-	s.EnvFiles, s.Secrets, s.Profiles, s.Develop = nil, nil, nil, nil
+	s.EnvFiles, s.LabelFiles, s.Secrets, s.Profiles, s.Develop = nil, nil, nil, nil, nil
 	delete(s.Labels, stack.FilesLabel)
 	if len(s.Labels) == 0 {
 		s.Labels = nil

@@ -156,7 +156,7 @@ func (r renderer) keyOf(name string) (string, error) {
 		if near != "" {
 			near = ", did you mean " + near + "?"
 		}
-		return "", fault.WithHint(r.load.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, r.load.Stack.Name, key, near), fmt.Sprintf("salvor secret set %s/%s", r.load.Stack.Name, key))
+		return "", fault.WithHint(r.load.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, r.load.Stack.Name, key, near), r.setting(key))
 	}
 	return key, nil
 }
@@ -169,6 +169,14 @@ func (r renderer) encrypting(name, file string) string {
 	}
 	own := r.load.Stack.Name + "_" + name
 	return fmt.Sprintf("salvor secret set %s <%s, then write %s: {external: true, name: %s} here and delete the file", own, file, name, own)
+}
+
+// setting is how a variable becomes a secret: with the others of an ignored .env that has it.
+func (r renderer) setting(key string) string {
+	if file := r.load.Stack.Dir + "/.env"; slices.Contains(r.load.lacking(file), key) {
+		return importing(file)
+	}
+	return fmt.Sprintf("salvor secret set %s/%s", r.load.Stack.Name, key)
 }
 
 // fleetSecret returns the file of the secret that `salvor secret set` keeps

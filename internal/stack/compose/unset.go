@@ -160,8 +160,10 @@ func (v variables) setting(name string) string {
 	if name == "HOME" {
 		return "write the full path; Compose takes HOME from the shell that it is typed in, which no host has"
 	}
-	if file := v.load.Stack.Dir + "/.env"; slices.Contains(v.load.lacking(file), name) {
-		return importing(file)
+	for _, file := range v.besides() {
+		if file.lacking[name] {
+			return importing(file.name)
+		}
 	}
 	return fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name)
 }
