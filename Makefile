@@ -22,7 +22,7 @@ help: ## list the targets
 setup: ## install what building, testing and the lab need, and start the Docker engine
 	@scripts/setup
 
-build: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) ## bin/salvor with salvord for each architecture inside, bin/salvorlab
+build: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) man ## bin/salvor with salvord for each architecture inside, bin/salvorlab
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor ./cmd/salvorlab
 
 # compiled every time, so that the build hash is the sources'; Go's cache makes it quick

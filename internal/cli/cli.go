@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -366,11 +367,15 @@ func (g *output) printOne(name, text string) error {
 
 // ran shows a program that was run, see --verbose.
 func (g *output) ran(r machine.Ran) {
-	text := fmt.Sprintf("ran %s (%s)", strings.Join(r.Argv, " "), terminal.Duration(r.Took))
-	if r.Err != nil {
-		text += ": " + r.Err.Error()
+	took := r.Took.Round(time.Millisecond).String()
+	var exit *machine.ExitError
+	switch {
+	case errors.As(r.Err, &exit):
+		took += fmt.Sprintf(", exit %d", exit.Code) // which may be an answer
+	case r.Err != nil:
+		took += ", " + r.Err.Error()
 	}
-	progress.Scope{Sink: g.progress(), Host: cmp.Or(r.Host, "here")}.Note(text)
+	progress.Scope{Sink: g.progress(), Host: cmp.Or(r.Host, "here")}.Note(strings.Join(r.Command(), " ") + " (" + took + ")")
 }
 
 // size is the terminal's; a terminal that can't say counts as the usual one.

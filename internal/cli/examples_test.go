@@ -83,6 +83,9 @@ func TestThePageOfCommandsIsComplete(t *testing.T) {
 // TestHelpFitsATerminal of 80 columns, with flags in line.
 func TestHelpFitsATerminal(t *testing.T) {
 	for path, cmd := range runnable(newRoot(&globals{})) {
+		if usage := cmd.UsageString(); !strings.Contains(usage, "such as --json") || strings.Contains(usage, "Global Flags") {
+			t.Errorf("salvor %s --help lists the flags of every command:\n%s", path, usage)
+		}
 		for line := range strings.Lines(cmd.UsageString() + "\n" + cmd.Long) {
 			if width := len([]rune(strings.TrimRight(line, "\n"))); width > 110 {
 				t.Errorf("salvor %s --help: %d columns: %s", path, width, line)

@@ -10,10 +10,15 @@ import (
 // helpWidth is how wide a help is: that of a small terminal.
 const helpWidth = 80
 
+// globalFlags stands in the help of a command for the flags that all commands have.
+const globalFlags = `Flags of every command, such as --json, --quiet and --verbose: {{.Root.CommandPath}} --help`
+
 // present gives every command the help that people see: its examples, and texts and
 // flags that fit a terminal.
 func present(root *cobra.Command) {
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", "Flags.FlagUsagesWrapped 80 |"))
+	usage := strings.ReplaceAll(root.UsageTemplate(), "LocalFlags.FlagUsages |", "LocalFlags.FlagUsagesWrapped 80 |")
+	usage = strings.Replace(usage, "Global Flags:\n{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}", globalFlags, 1)
+	root.SetUsageTemplate(usage)
 	presentAll(root)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -145,7 +146,7 @@ func printTriedText(g *globals, name string, tried []remotes.Tried) error {
 		}
 		var steps []string
 		for _, step := range t.Steps {
-			steps = append(steps, step.Step+" "+terminal.Duration(step.For))
+			steps = append(steps, step.Step+" "+step.For.Round(time.Millisecond).String())
 		}
 		if _, err := terminal.Printf(g.Out, "✔ %s: %s works: %s\n", name, where, strings.Join(steps, ", ")); err != nil {
 			return err

@@ -13,6 +13,21 @@ type Ran struct {
 	Err  error
 }
 
+// Command is what was run, without the settings that every call of git gets.
+func (r Ran) Command() []string {
+	if len(r.Argv) == 0 || r.Argv[0] != "git" {
+		return r.Argv
+	}
+	rest := r.Argv[1:]
+	for len(rest) > 1 && (rest[0] == "-c" || rest[0] == "--no-replace-objects") {
+		if rest[0] == "-c" {
+			rest = rest[1:]
+		}
+		rest = rest[1:]
+	}
+	return append([]string{"git"}, rest...)
+}
+
 type traceKey struct{}
 
 // WithTrace has every program that is run with the context, or one made of it, reported

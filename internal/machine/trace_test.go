@@ -21,3 +21,16 @@ func TestTraceReportsEachProgram(t *testing.T) {
 		t.Errorf("%+v", ran)
 	}
 }
+
+// TestCommand leaves out what says nothing about the call.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ argv, want []string }{
+		{[]string{"git", "--no-replace-objects", "-c", "core.quotePath=false", "-c", "a=b", "rev-parse", "-c"}, []string{"git", "rev-parse", "-c"}},
+		{[]string{"git"}, []string{"git"}}, {[]string{"sh", "-c", "x"}, []string{"sh", "-c", "x"}}, {nil, nil},
+	} {
+		if got := (machine.Ran{Argv: c.argv}).Command(); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q", c.argv, got)
+		}
+	}
+}

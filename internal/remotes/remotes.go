@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
@@ -114,15 +113,6 @@ type Tried struct {
 	Left       string // the probe that could not be deleted, "" for none
 	AppendOnly bool   // fleet.yaml says that hosts delete nothing there
 	Err        error  // why it can't be used, with a hint
-}
-
-// Took is how long the steps took that succeeded.
-func (t Tried) Took() time.Duration {
-	var all time.Duration
-	for _, step := range t.Steps {
-		all += step.For
-	}
-	return all
 }
 
 // Test tries each folder that the fleet uses on a remote, one after the other: it
