@@ -21,7 +21,7 @@ import (
 const quickWork = 10
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork) }, "age-plugin-" + pluginName: agePlugin})
+	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork, folderHosts()) }, "age-plugin-" + pluginName: agePlugin})
 }
 
 // TestScripts is the specification of the command line: each archive under

@@ -240,6 +240,26 @@ func TestCtrlCAtEveryQuestion(t *testing.T) {
 	}
 }
 
+// TestCtrlCAtAProgramsQuestion: --passphrase-command has the terminal to itself, and Ctrl-C
+// ends it alone; that is an interruption as well.
+func TestCtrlCAtAProgramsQuestion(t *testing.T) {
+	t.Parallel()
+	o := newOperator(t)
+	o.env = append(o.env, `SALVOR_PASSPHRASE_COMMAND=sh -c 'printf "PIN: " >&2; read pin; echo "$pin"'`)
+	for keys, want := range map[string]int{phrase + "\n": 0, "\x03": 130} {
+		s := o.types("secret", "get", "token")
+		s.await(`PIN: `)
+		s.send(keys)
+		if code := s.code(); code != want {
+			t.Errorf("ended with %d, want %d: %q", code, want, s.screen())
+		}
+		<-s.ended
+		if want == 130 && !strings.HasSuffix(s.screen(), "salvor: interrupted\r\n") {
+			t.Errorf("the screen is %q", s.screen())
+		}
+	}
+}
+
 // TestOnePassphraseAnHour: it is typed once, at the third try here; then commands ask no
 // more, until the key is locked. Neither passphrase nor key is in the arguments or the
 // environment of any process.

@@ -183,9 +183,9 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return append(changes, startChanges(seen)...), nil, nil // an apply leaves it as it is, see the finding
 	}
-	cause := servicesCause(seen, d, local)
+	cause := servicesCause(seen, d, local, h.base().ByHand(s.Name).Services())
 	if cause == projectDiffers {
-		if cause, err = h.differences(ctx, d); err != nil {
+		if cause, err = projectDifferences(ctx, h.Stacks, d); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -247,14 +247,14 @@ func secretsCause(p hostpath.Layout, st agentapi.Stack, local here.Local) string
 	return ""
 }
 
-func servicesCause(seen stack.State, d stack.Deployment, local here.Local) string {
+func servicesCause(seen stack.State, d stack.Deployment, local here.Local, byHand []string) string {
 	switch {
 	case !seen.Deployed:
 		return "not deployed here yet"
 	case local.Epoch != d.Epoch:
 		return "deployed here at an earlier placement"
 	case len(seen.Missing) > 0:
-		return "not running: " + strings.Join(seen.Missing, ", ")
+		return missingCause(seen.Missing, byHand)
 	case len(seen.Drifted) > 0:
 		return "changed by something other than Salvor: " + strings.Join(seen.Drifted, ", ")
 	case !seen.Untouched(d):
@@ -265,13 +265,33 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local) strin
 
 const projectDiffers = "the project differs from what is deployed"
 
-// differences says in which parts a project differs from what is deployed.
-func (h *Host) differences(ctx context.Context, d stack.Deployment) (string, error) {
-	said, err := stack.Differences(ctx, h.Stacks, d)
+// projectDifferences says in which parts a project differs from what is deployed.
+func projectDifferences(ctx context.Context, stacks *stack.Host, d stack.Deployment) (string, error) {
+	said, err := stack.Differences(ctx, stacks, d)
 	if err != nil || len(said) == 0 {
 		return projectDiffers, err
 	}
 	return strings.Join(said, "; "), nil
+}
+
+// missingCause names the services that do not run, those apart that someone stopped.
+func missingCause(missing, byHand []string) string {
+	var failed, stopped []string
+	for _, name := range missing {
+		if slices.Contains(byHand, name) {
+			stopped = append(stopped, name)
+		} else {
+			failed = append(failed, name)
+		}
+	}
+	var causes []string
+	if len(failed) > 0 {
+		causes = append(causes, "not running: "+strings.Join(failed, ", "))
+	}
+	if len(stopped) > 0 {
+		causes = append(causes, "stopped by hand: "+strings.Join(stopped, ", "))
+	}
+	return strings.Join(causes, "; ")
 }
 
 // world is what a plan was made from, as far as this host knows: not what was

@@ -99,7 +99,7 @@ func (h *Host) stopWithFinalSnapshot(ctx context.Context, s *here.Stack, local h
 	receipt.Stopped = stopped
 	if err != nil && !local.Lost {
 		back := context.WithoutCancel(ctx)
-		err = errors.Join(fmt.Errorf("%s stays on %s: %w", s.Name, s.Spec.Name, err), h.Stacks.OpenGate(back, s.Name), h.Stacks.Start(back, s.Name, sink))
+		err = errors.Join(fmt.Errorf("%s stays on %s: %w", s.Name, s.Spec.Name, err), h.Stacks.OpenGate(back, s.Name), h.base().ByHand(s.Name).StartOthers(back, sink))
 	}
 	return receipt, err
 }

@@ -44,6 +44,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		st := spec.Stacks[at]
 		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
+		s.Schedule = keeper.ScheduleOf(k, spec, st)
 		local := h.base().Local(st.Name)
 		data := k.Condition(st.Name)
 		state.Findings = append(state.Findings, ownershipFindings(spec.Name, st, local, verdicts[st.Name])...)
@@ -95,9 +96,11 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	if err != nil {
 		return nil, err
 	}
-	if row.Services, err = h.Stacks.Rows(ctx, seen[0]); err != nil {
+	if row.Services, err = h.rows(ctx, seen[0]); err != nil {
 		return nil, err
 	}
+	row.Failed = failedDeploy(s, seen[0])
+	found := h.serviceFindings(ctx, s, row.Services)
 	for _, v := range s.Protected() {
 		m := h.Snapshots.Marker(s.Name, v.Name)
 		found, err := snapshot.Look(v, m, s.Identity(v.Name))
@@ -108,7 +111,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	}
 	s, err = s.Open()
 	if err != nil {
-		return nil, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
+		return found, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
 	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
 	defer cancel()
@@ -120,13 +123,13 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	case len(s.Protected()) > 0 && len(s.Targets) > 0 && !onlyNone(err):
 		row.SnapshotUnknown = err.Error()
 	}
-	if h.base().Local(s.Name).Lost {
+	switch {
+	case h.base().Local(s.Name).Lost:
 		return nil, nil
+	case len(listed) == 0:
+		return append(found, h.keeper().HistoryNoted(s)...), nil
 	}
-	if len(listed) == 0 {
-		return h.keeper().HistoryNoted(s), nil
-	}
-	return keeper.ArchiveOf(s).History(listed), nil
+	return append(found, keeper.ArchiveOf(s).History(listed)...), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that

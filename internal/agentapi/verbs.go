@@ -24,6 +24,9 @@ const (
 	VerbFence      = "fence"
 	VerbStandBy    = "stand-by"
 	VerbKeys       = "keys"
+	VerbServices   = "services"
+	VerbControl    = "control"
+	VerbNewest     = "newest"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -44,7 +47,7 @@ type HostState struct {
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
-	Fingerprint string            `json:"fingerprint"` // over what was seen, so that apply notices when the world moved
+	Fingerprint string            `json:"fingerprint,omitempty"` // over what was seen, so that apply notices when the world moved
 }
 
 // A Change is one thing apply would do on a host, and why.
@@ -93,6 +96,24 @@ type StackState struct {
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
 
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
+
+	Schedule *Schedule     `json:"schedule,omitempty"` // of its snapshots, nil for a stack that none is taken of
+	Failed   *FailedDeploy `json:"failed,omitempty"`   // the last deploy, where it did not become healthy
+}
+
+// Schedule is when snapshots of a stack are taken.
+type Schedule struct {
+	Every   time.Duration `json:"every"`
+	Next    time.Time     `json:"next"`              // when it is due, in the past for one that is late
+	Pausing []string      `json:"pausing,omitempty"` // the volumes that the stack is paused for, where Every is longer than asked for because of them
+	Owed    bool          `json:"owed,omitempty"`    // a restore waits for it
+}
+
+// FailedDeploy is a deploy that did not become healthy.
+type FailedDeploy struct {
+	Commit string    `json:"commit"`
+	At     time.Time `json:"at"`
+	Why    string    `json:"why"`
 }
 
 // Wish is the state of a stack's fleet.Restore on its host.
@@ -123,15 +144,21 @@ const (
 	VerdictUnknown Verdict = "unknown" // neither Git nor the record remote answered
 )
 
-// ServiceRow is one service's containers.
+// ServiceRow is one of a service's containers.
 type ServiceRow struct {
-	Name   string    `json:"name"`
-	Image  string    `json:"image"`
-	State  string    `json:"state"`  // running, exited, paused, missing …
-	Health string    `json:"health"` // healthy, unhealthy, starting, "" where there is no check
-	Since  time.Time `json:"since,omitzero"`
-	Gated  bool      `json:"gated"`
-	Done   bool      `json:"done,omitempty"` // it ran once, to a good end
+	Name      string    `json:"name"`
+	Container string    `json:"container,omitempty"`
+	Image     string    `json:"image"`
+	State     string    `json:"state"`            // running, exited, paused, missing …
+	Health    string    `json:"health,omitempty"` // healthy, unhealthy, starting, "" where there is no check
+	Since     time.Time `json:"since,omitzero"`   // it started or, where it ended, since then
+	Exit      int       `json:"exit,omitempty"`   // code with which it ended last
+	Restarts  int       `json:"restarts,omitempty"`
+	Ports     []string  `json:"ports,omitempty"` // "8080->80", "127.0.0.1:5353->53/udp"
+	Error     string    `json:"error,omitempty"` // why the engine could not start it
+	Gated     bool      `json:"gated"`
+	Done      bool      `json:"done,omitempty"`    // it ran once, to a good end
+	ByHand    bool      `json:"by_hand,omitempty"` // salvor stop: it stays so until salvor start, restart or apply
 }
 
 // VolumeRow is one protected volume.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -136,6 +137,17 @@ func (a *App) Lock() fleet.Lock { return a.Checkout.Lock }
 // Named returns the name by which a stack goes, for that name or what it is called
 // since it was renamed.
 func (a *App) Named(stack string) string { return a.Checkout.Named(stack) }
+
+// Services returns the services of a stack that this commit declares or salvor.lock knows,
+// sorted; none where neither can be read.
+func (a *App) Services(stack string) []string {
+	names := slices.Collect(maps.Keys(a.Checkout.Lock.Stacks[stack].Images))
+	for _, s := range a.Needs.Rendered()[stack].Project.Services {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Commit returns the commit that was loaded.
 func (a *App) Commit() string { return string(a.Checkout.Commit) }

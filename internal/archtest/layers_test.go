@@ -56,6 +56,7 @@ var layers = []struct {
 		"docker",
 		"loop",
 		"lockfile",
+		"archive",
 	}},
 	{"domains", []string{
 		"controlrepo",

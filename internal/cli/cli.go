@@ -31,6 +31,9 @@ import (
 	"salvor/internal/terminal"
 )
 
+// Connect reaches a host.
+type Connect func(context.Context, fleet.Host) (machine.Machine, error)
+
 // A Console is where a command reads and prints.
 type Console struct {
 	In       *os.File
@@ -40,6 +43,7 @@ type Console struct {
 	Keychain Keychain            // nil for none
 	Getenv   func(string) string // the environment, nil for an empty one
 	Work     agekey.WorkFactor   // of the passphrases of new identities; for tests, which make many
+	Connect  Connect             // reaches hosts, nil for SSH; for tests
 }
 
 // visible is the console with whatever is printed made visible.
@@ -254,7 +258,7 @@ func leastArgs(names ...string) cobra.PositionalArgs {
 func exitCode(ctx context.Context, err error) int {
 	code, set := fault.Code(err)
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, errInterrupted):
 		return fault.Interrupted
 	case set:
 		return code
@@ -287,6 +291,9 @@ func (g *output) report(err error, code int) {
 		return
 	}
 	for _, each := range apart(err) {
+		if errors.As(each, new(endedError)) {
+			continue
+		}
 		terminal.Printf(g.Err, "salvor: %s\n", terminal.Text(each.Error()))
 		if hint := fault.Hint(each); hint != "" {
 			terminal.Printf(g.Err, "hint: %s\n", hint)

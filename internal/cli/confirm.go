@@ -98,7 +98,7 @@ func (g *prompts) confirmGrants(all []grant.Grant) error {
 var (
 	errNotConfirmed = errors.New("not confirmed, nothing was changed")
 	errNothingTyped = fmt.Errorf("nothing was typed: %w", errNotConfirmed)
-	errInterrupted  = errors.New("interrupted")
+	errInterrupted  = fault.ErrInterrupted
 )
 
 // ask puts a question to the terminal and returns the line that is typed, errNothingTyped

@@ -24,11 +24,12 @@ func newExec(g *globals) *cobra.Command {
 func newExecWith(run func(ctx context.Context, args []string, tty bool) error) *cobra.Command {
 	var tty bool
 	cmd := &cobra.Command{
-		Use:   "exec STACK SERVICE [--] COMMAND…",
-		Short: "Run a command in a service's container",
-		Args:  leastArgs("STACK", "SERVICE", "COMMAND"),
+		Use:   "exec STACK SERVICE [--] [COMMAND…]",
+		Short: "Run a command in a service's container, or a shell",
+		Long:  "Without a COMMAND, exec starts bash or, where the image has none, sh; on a terminal the shell has it.",
+		Args:  leastArgs("STACK", "SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 3 && args[2] == "--" {
+			if len(args) > 2 && args[2] == "--" {
 				args = slices.Delete(args, 2, 3)
 			}
 			return run(cmd.Context(), args, tty)
@@ -39,8 +40,15 @@ func newExecWith(run func(ctx context.Context, args []string, tty bool) error) *
 	return prints("what the command prints", annotated(cmd, firstOnly, "what is run"))
 }
 
+// anyShell starts the shell that people prefer of those that an image has.
+const anyShell = "if command -v bash >/dev/null 2>&1; then exec bash; fi; exec sh"
+
 func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []string, tty bool) error {
-	session := stack.Session{Service: args[0], Argv: args[1:], Stdin: g.In, Stdout: terminal.Raw(g.Out)}
+	if len(args) == 1 {
+		args = append(args, "sh", "-c", anyShell)
+		tty = tty || g.Term != nil && term.IsTerminal(int(g.In.Fd())) && terminal.Is(g.Out)
+	}
+	session := stack.Session{Service: args[0], Argv: args[1:], Stdin: g.In, Stdout: terminal.Raw(g.Out), Stderr: g.Err}
 	if tty {
 		fd := int(g.In.Fd())
 		if !term.IsTerminal(fd) || g.Term == nil {
@@ -60,9 +68,5 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 	}
 	var err error
 	g.progress().Suspend(func() { err = h.Exec(ctx, name, session) })
-	var exit *machine.ExitError
-	if errors.As(err, &exit) && exit.Code > 0 && exit.Code <= 255 {
-		return fault.WithCode(err, exit.Code)
-	}
-	return err
+	return ended(err)
 }

@@ -31,6 +31,20 @@ func printNews(page *terminal.Page, known ack.Known, found []finding.Finding) []
 	return news
 }
 
+// printUncommitted prints what of the fleet is not committed in this clone, above what
+// hosts say.
+func printUncommitted(ctx context.Context, g *globals, a *app.App) error {
+	found, err := a.Checkout.Uncommitted(ctx)
+	if err != nil || len(found) == 0 || g.json {
+		return err
+	}
+	g.progress().Close()
+	page := g.page()
+	printFindings(page, found)
+	page.Printf("\n")
+	return page.Err()
+}
+
 // printFindings writes findings, each with its fix below it.
 func printFindings(page *terminal.Page, found []finding.Finding) {
 	for _, f := range found {

@@ -1,25 +1,182 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
 	"github.com/spf13/cobra"
 
+	"salvor/internal/app"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/stack"
+	nearest "salvor/internal/suggest"
 	"salvor/internal/terminal"
 )
 
+type logsOptions struct {
+	stack.LogOptions
+	raw bool
+}
+
 func newLogs(g *globals) *cobra.Command {
-	var o stack.LogOptions
+	var o logsOptions
 	cmd := &cobra.Command{
-		Use:   "logs STACK [SERVICE…]",
-		Short: "Print a stack's logs",
-		Args:  leastArgs("STACK"),
+		Use:   "logs [STACK [SERVICE…] | STACK/SERVICE…]",
+		Short: "Print the logs of stacks, or of some of their services",
+		Long: "Logs prints what services wrote, each line behind its service's name. Several stacks are named one after the other; with none,\n" +
+			"all stacks are meant. A word behind a stack is one of its services, or else another stack; STACK/SERVICE is always a service.\n" +
+			"On a terminal, control characters are escaped unless --raw is given; a pipe gets the lines as they are.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Services = args[1:]
-			return g.onHost(cmd.Context(), args[0], func(h *stack.Host, name string) error { return h.Logs(cmd.Context(), name, terminal.Raw(g.Out), o) })
+			return g.with(cmd.Context(), func(a *app.App) error { return runLogs(cmd.Context(), g, a, args, o) })
 		},
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "keep printing until interrupted")
 	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
+	cmd.Flags().StringVar(&o.Since, "since", "", "only what was written since this `TIME`: a duration like 10m or 2h30m, or a time like 2026-11-23T08:00:00Z")
 	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
+	cmd.Flags().BoolVar(&o.raw, "raw", false, "on a terminal, do not escape control characters: show the colours that services print themselves")
 	return prints("what the services print", annotated(cmd, firstOnly, "services"))
+}
+
+// followed is how many stacks of one host can be followed at once: each takes one of the
+// commands that an SSH server allows.
+const followed = 7
+
+func runLogs(ctx context.Context, g *globals, a *app.App, args []string, o logsOptions) error {
+	if err := validSince(o.Since); err != nil {
+		return err
+	}
+	asked, err := logsOf(a, args)
+	if err != nil {
+		return err
+	}
+	byHost := map[string]int{}
+	for _, one := range asked {
+		if byHost[one.host]++; o.Follow && byHost[one.host] > followed {
+			return fault.WithCode(fault.WithHint(fmt.Errorf("more than %d stacks of %s can't be followed at once", followed, one.host), "salvor logs --follow STACK…"), fault.Usage)
+		}
+	}
+	g.progress().Close()
+	lines := terminal.NewLines(g.Out, !g.NoColor, o.raw)
+	errs := make([]error, len(asked))
+	var all sync.WaitGroup
+	for i, one := range asked {
+		print := func() { errs[i] = printLogs(ctx, a, one, len(asked) > 1, lines, o) }
+		if o.Follow {
+			all.Go(print)
+		} else {
+			print()
+		}
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// printLogs prints the logs of one stack. With several, names have their stack.
+func printLogs(ctx context.Context, a *app.App, one logsAsked, several bool, lines *terminal.Lines, o logsOptions) error {
+	m, err := a.Reach.Machine(ctx, one.host)
+	if err != nil {
+		return err
+	}
+	h := stack.New(m)
+	defer h.Close()
+	to := lines.From(func(line string) (name, text string) {
+		name, text, found := strings.Cut(line, "|")
+		if !found {
+			return "", line
+		}
+		if name = strings.TrimSpace(name); several {
+			name = one.stack + "/" + name
+		}
+		return name, strings.TrimPrefix(text, " ")
+	})
+	o.Services = one.services
+	return errors.Join(h.Logs(ctx, one.stack, to, o.LogOptions), to.Close())
+}
+
+// logsAsked are the logs of one stack, of some of its services or, with none, of all.
+type logsAsked struct {
+	stack, host string
+	services    []string
+}
+
+// logsOf reads what is asked for.
+func logsOf(a *app.App, args []string) ([]logsAsked, error) {
+	lock := a.Lock()
+	if len(args) == 0 {
+		args = slices.Sorted(maps.Keys(lock.Stacks))
+	}
+	var asked []logsAsked
+	for _, arg := range args {
+		name, service, exact := strings.Cut(arg, "/")
+		if last := len(asked) - 1; last >= 0 && !exact {
+			its, err := isService(a, asked[last].stack, arg)
+			if err != nil {
+				return nil, err
+			}
+			if its {
+				asked[last].services = append(asked[last].services, arg)
+				continue
+			}
+		}
+		name = a.Named(name)
+		at, err := placement.Of(lock, name)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(asked, func(one logsAsked) bool { return one.stack == name })
+		if i < 0 {
+			i, asked = len(asked), append(asked, logsAsked{stack: name, host: at.Host})
+		}
+		if exact {
+			asked[i].services = append(asked[i].services, service)
+		}
+	}
+	return asked, nil
+}
+
+// isService reports whether a word behind a stack is one of its services. One that is
+// neither that nor a stack is an error, unless it is not known which services there are.
+func isService(a *app.App, stack, word string) (bool, error) {
+	services := a.Services(stack)
+	switch {
+	case slices.Contains(services, word):
+		return true, nil
+	case known(a.Fleet(), a.Lock(), word):
+		return false, nil
+	case len(services) == 0:
+		return true, nil
+	}
+	err := fmt.Errorf("%s is not a service of %s, nor a stack%s", word, stack, nearest.DidYouMean(word, services))
+	return false, fault.WithHint(err, "salvor ps "+stack)
+}
+
+func known(f *fleet.Fleet, lock fleet.Lock, name string) bool {
+	_, declared := f.Stack(name)
+	_, placed := lock.Placement(name)
+	return declared || placed || slices.ContainsFunc(f.Stacks, func(st fleet.Stack) bool { return st.Called == name })
+}
+
+// validSince reports what is wrong with a point in time.
+func validSince(text string) error {
+	if text == "" {
+		return nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
+		if _, err := time.Parse(layout, text); err == nil {
+			return nil
+		}
+	}
+	return fault.WithCode(fault.WithHint(fmt.Errorf("--since %s is neither a duration nor a time", text), "for instance --since 10m, or --since 2026-11-23T08:00:00Z"), fault.Usage)
 }

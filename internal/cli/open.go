@@ -19,7 +19,8 @@ import (
 func commands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newInit(g), newHost(g), newSecret(g), newKey(g), newClone(g), newScan(g), newCheck(g), newAck(g), newPlan(g), newApply(g), newStatus(g),
-		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRemote(g), newRecord(g), newClaim(g), newUp(g), newDown(g), newLogs(g), newExec(g),
+		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRemote(g), newRecord(g), newClaim(g), newUp(g), newDown(g),
+		newPs(g), newRestart(g), newStart(g), newStop(g), newLogs(g), newExec(g), newCp(g), newSSH(g),
 		newDoctor(g), newSchema(g), newVersion(g),
 	}
 }
@@ -75,7 +76,7 @@ func (g *output) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Unlock: unlocker(g), Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
 	if g.Term != nil {
 		o.Trust = g.askYes
 	}

@@ -111,7 +111,7 @@ func (g *prompts) printedPassphrase() (value secret.Value, err error) {
 	g.progress().Suspend(func() {
 		value, err = command.Program{Argv: argv, Timeout: passphraseTime}.Print(ctx, local.Machine{Inherit: true, Terminal: g.Term}, g.programPrompts(), "")
 	})
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, errInterrupted) {
 		return value, errInterrupted
 	}
 	if err != nil {

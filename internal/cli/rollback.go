@@ -3,20 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
-	"salvor/internal/project"
 	"salvor/internal/rollback"
-	"salvor/internal/terminal"
 )
 
 type rollbackOptions struct {
@@ -62,7 +54,7 @@ func runRollback(ctx context.Context, g *globals, stack string, o rollbackOption
 			if err != nil {
 				return err
 			}
-			return g.printDeploys(now, earlier)
+			return g.printDeploys(deployRows(now, earlier, running(ctx, g, a, stack)))
 		}
 		p, err := rollback.Prepare(ctx, f, stack, rollback.Options{To: o.to, WithData: o.withData, KeepData: o.keepData})
 		if err != nil {
@@ -70,44 +62,4 @@ func runRollback(ctx context.Context, g *globals, stack string, o rollbackOption
 		}
 		return g.carryOut(ctx, p)
 	})
-}
-
-// printDeploys lists what a stack is and was, newest first.
-func (g *globals) printDeploys(now rollback.Deploy, earlier []rollback.Deploy) error {
-	type row struct {
-		Commit string            `json:"commit"`
-		At     time.Time         `json:"at"`
-		Now    bool              `json:"now,omitempty"`
-		Images map[string]string `json:"images,omitempty"`
-	}
-	rows := []row{{string(now.Commit), now.At, true, now.Images}}
-	for _, d := range earlier {
-		rows = append(rows, row{string(d.Commit), d.At, false, d.Images})
-	}
-	if g.json {
-		return g.printJSON(struct {
-			Schema  int   `json:"schema"`
-			Deploys []row `json:"deploys"`
-		}{1, rows})
-	}
-	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	terminal.Printf(tab, "COMMIT\tTIME\tIMAGES\n")
-	for _, r := range rows {
-		at := r.At.Format(time.DateTime)
-		if r.Now {
-			at += " (now)"
-		}
-		terminal.Printf(tab, "%.7s\t%s\t%s\n", r.Commit, at, strings.Join(shortImages(r.Images), ", "))
-	}
-	return tab.Flush()
-}
-
-// shortImages is "service repository:tag@digest", with the digest's beginning.
-func shortImages(images map[string]string) []string {
-	var all []string
-	for _, service := range slices.Sorted(maps.Keys(images)) {
-		digest := strings.TrimPrefix(project.Digest(images[service]), "sha256:")
-		all = append(all, fmt.Sprintf("%s %s@%.8s", service, project.Tagged(images[service]), digest))
-	}
-	return all
 }

@@ -127,13 +127,13 @@ func aPlan() *deploy.Plan {
 	return &p
 }
 
-func known() ack.Known {
+func acknowledged() ack.Known {
 	return ack.Known{Acks: ack.Acks{{Code: finding.KeyUnproven, Subject: "recovery"}}}
 }
 
 func showsPlan(g *globals) error {
 	p := aPlan()
-	err := printPlan(g, known(), p)
+	err := printPlan(g, acknowledged(), p)
 	printNext(g, p, apply.Scope{})
 	return err
 }
@@ -141,7 +141,7 @@ func showsPlan(g *globals) error {
 func showsNothing(g *globals) error {
 	p := deploy.MakePlan(aFleet(), "1a2b3c4d5e", nil, map[string]deploy.Observation{"alpha": {}})
 	p.About, p.Others, p.NotAsked = []string{"notes"}, 3, []string{"beta", "gamma"}
-	return printPlan(g, known(), &p)
+	return printPlan(g, acknowledged(), &p)
 }
 
 var midnight = time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
@@ -162,7 +162,7 @@ func showsApply(g *globals) error {
 		{Stack: "shop", ID: "volume cache", Action: "+", Cause: "starts empty"},
 	}}}})
 	p.Findings = aPlan().Findings
-	if err := printPlan(g, known(), &p); err != nil {
+	if err := printPlan(g, acknowledged(), &p); err != nil {
 		return err
 	}
 	made := proposal.New("apply to home", func(_ context.Context, sink progress.Sink) (deploy.Receipt, error) {

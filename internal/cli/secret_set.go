@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"salvor/internal/app"
+	"salvor/internal/checkout"
 	"salvor/internal/rotation"
 	"salvor/internal/secret"
 	"salvor/internal/terminal"
@@ -31,25 +32,40 @@ func newSecretSet(g *globals) *cobra.Command {
 	return cmd
 }
 
+// runSecretSet looks at the working tree, where a stack's secrets may not be committed yet.
 func runSecretSet(ctx context.Context, g *globals, name string, o generateOptions) error {
-	return g.with(ctx, func(a *app.App) error {
-		if err := a.Secrets.MaySet(ctx, name, o.generate); err != nil {
-			return err
-		}
-		value, err := newValue(g, name, o)
-		if err != nil {
-			return err
-		}
-		p, err := a.Secrets.PrepareSet(ctx, name, value)
-		if err != nil {
-			return err
-		}
-		if _, err := accepted(ctx, g, p); err != nil {
-			return err
-		}
+	bar := g.progress()
+	defer bar.Close()
+	options := g.options(bar)
+	if strings.Contains(name, "/") {
+		options.Files = checkout.WorkTree
+	}
+	a, err := app.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer g.close(ctx, a)
+	if err := a.Secrets.MaySet(ctx, name, o.generate); err != nil {
+		return err
+	}
+	value, err := newValue(g, name, o)
+	if err != nil {
+		return err
+	}
+	p, err := a.Secrets.PrepareSet(ctx, name, value)
+	if err != nil {
+		return err
+	}
+	done, err := accepted(ctx, g, p)
+	switch {
+	case err != nil:
+		return err
+	case done.Staged:
+		terminal.Printf(g.Err, "%s is set, to be committed with the stack\n", name)
+	default:
 		terminal.Printf(g.Err, "%s is set (committed); salvor apply delivers it\n", name)
-		return nil
-	})
+	}
+	return nil
 }
 
 // generateOptions are how a new value comes about.

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,58 +14,84 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
 
+type statusOptions struct{ exitCode bool }
+
 func newStatus(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var o statusOptions
+	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show every host and stack: what runs, which host owns it, and the age of its newest snapshot",
-		Long:  "Status ends with exit code 13 if a host does not answer, and with 3 if a service that should run does not.",
-		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g) },
+		Short: "Show every host and stack: what runs, what does not and why, and when the next snapshot is due",
+		Long: "Status asks every host, and the remotes for the newest snapshots. It ends with exit code 13 if a host does not answer, and\n" +
+			"with 3 if a service that should run does not. With --exit-code it also ends with 3 if anything else needs a person: a\n" +
+			"warning, or a service that was stopped by hand. So 0 means that all is well.",
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g, o) },
 	}
+	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "end with 0 only if nothing needs a person; for a timer or a script")
+	return cmd
 }
 
-func runStatus(ctx context.Context, g *globals) error {
+func runStatus(ctx context.Context, g *globals, o statusOptions) error {
 	return g.with(ctx, func(a *app.App) error {
 		s, err := a.Session(ctx, g.progress())
 		if err != nil {
 			return err
 		}
+		if err := printUncommitted(ctx, g, a); err != nil {
+			return err
+		}
 		all := s.Status(ctx)
+		g.progress().Close()
 		if g.json {
 			err = g.printJSON(struct {
 				Schema int                 `json:"schema"`
 				Hosts  []deploy.HostStatus `json:"hosts"`
 			}{1, all})
 		} else {
-			g.progress().Close()
-			err = printStatus(g.Out, all, called(a.Fleet()))
+			page := g.page()
+			printStatus(page, all, called(a.Fleet()), time.Now())
+			err = page.Err()
 		}
-		return errors.Join(err, unwell(all))
+		return errors.Join(err, unwell(all, o.exitCode))
 	})
 }
 
-// unwell is the error of a fleet in which something that ought to run does not.
-func unwell(all []deploy.HostStatus) error {
-	var silent, down []string
+// unwell is the error of a fleet in which something that ought to run does not or,
+// where that is asked for, in which something else needs a person.
+func unwell(all []deploy.HostStatus, strict bool) error {
+	var silent, down, open []string
 	for _, h := range all {
 		if h.Error != "" {
 			silent = append(silent, h.Host)
 		}
 		for _, s := range h.State.Stacks {
-			if up, done, of := services(s); s.Verdict != agentapi.VerdictLost && !s.Stopped && up+done < of {
+			switch n := count(s); {
+			case s.Verdict == agentapi.VerdictLost || s.Stopped:
+			case n.down > 0:
 				down = append(down, h.Host+"/"+s.Name)
+			case n.byHand > 0:
+				open = append(open, h.Host+"/"+s.Name)
+			}
+		}
+		for _, f := range h.State.Findings {
+			if f.Severity != finding.Info {
+				open = append(open, f.Subject)
 			}
 		}
 	}
 	switch {
 	case len(silent) > 0:
-		return fault.WithCode(fmt.Errorf("%s does not answer: %s", terminal.Count(len(silent), "host"), strings.Join(silent, ", ")), fault.Unreachable)
+		return unanswered(silent)
 	case len(down) > 0:
 		return fault.WithCode(fmt.Errorf("not everything is up: %s", strings.Join(down, ", ")), fault.Partial)
+	case strict && len(open) > 0:
+		slices.Sort(open)
+		return fault.WithCode(fmt.Errorf("something needs a person: %s", strings.Join(slices.Compact(open), ", ")), fault.Partial)
 	}
 	return nil
 }
@@ -81,84 +106,159 @@ func called(f *fleet.Fleet) func(stack string) string {
 	}
 }
 
-func printStatus(w io.Writer, all []deploy.HostStatus, called func(stack string) string) error {
-	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	terminal.Printf(tab, "HOST\tSTACK\tCLAIM\tSERVICES\tNEWEST SNAPSHOT\n")
-	for _, h := range all {
-		for _, name := range h.Placed {
-			terminal.Printf(tab, "%s\t%s\t\tunknown\tunknown\n", h.Host, called(name))
+// printStatus writes a table of stacks for each host, with what is wrong below it.
+func printStatus(p *terminal.Page, all []deploy.HostStatus, called func(stack string) string, now time.Time) {
+	for i, h := range all {
+		if i > 0 {
+			p.Printf("\n")
 		}
-		if len(h.State.Stacks) == 0 && len(h.Placed) == 0 {
-			terminal.Printf(tab, "%s\t-\t\t\t\n", h.Host)
-		}
-		for _, s := range h.State.Stacks {
-			terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\n", h.Host, called(s.Name), s.Verdict, servicesUp(s), newest(s))
-		}
-	}
-	if err := tab.Flush(); err != nil {
-		return err
-	}
-	return printTroubles(w, all)
-}
-
-// printTroubles writes what follows the table: why a host does not answer, and the
-// findings.
-func printTroubles(w io.Writer, all []deploy.HostStatus) error {
-	var out strings.Builder
-	for _, h := range all {
 		if h.Error != "" {
-			terminal.Printf(&out, "\n%s\n", terminal.Text(h.Error))
+			printSilent(p, h, called, now)
+			continue
 		}
-		if h.Hint != "" {
-			terminal.Printf(&out, "  fix: %s\n", h.Hint)
-		}
-		for _, f := range h.State.Findings {
-			terminal.Printf(&out, "\n%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		p.Printf("%s\n", terminal.Paint(terminal.Strong, h.Host))
+		if len(h.State.Stacks) == 0 {
+			p.Printf("  no stacks\n")
+		} else {
+			rows := []terminal.Row{heading("STACK", "SERVICES", "NEWEST SNAPSHOT", "NEXT")}
+			for _, s := range h.State.Stacks {
+				rows = append(rows, terminal.Row{called(s.Name), servicesUp(s), newest(s, now), nextSnapshot(s, now)})
+			}
+			p.Table("  ", rows...)
 		}
 		for _, s := range h.State.Stacks {
-			if s.SnapshotUnknown != "" {
-				terminal.Printf(&out, "\nthe newest snapshot of %s is not known: %s\n", s.Name, s.SnapshotUnknown)
-			}
+			printRemarks(p, s)
 		}
+		printFindings(p, h.State.Findings)
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
 }
 
-// services counts those that run, those that ran once to a good end, and all of
-// them. A snapshot may hold one still for a moment.
-func services(s agentapi.StackState) (up, done, of int) {
+// printRemarks writes what a stack's row has no room for.
+func printRemarks(p *terminal.Page, s agentapi.StackState) {
+	for _, row := range s.Services {
+		if row.ByHand {
+			p.Printf("  %s: %s is stopped by hand: salvor start %s %s\n", s.Name, row.Name, s.Name, row.Name)
+		}
+	}
+	if s.SnapshotUnknown != "" {
+		p.Printf("  %s: its newest snapshot is not known: %s\n", s.Name, s.SnapshotUnknown)
+	}
+}
+
+// printSilent writes what is known of a host that does not answer, and what to do.
+func printSilent(p *terminal.Page, h deploy.HostStatus, called func(string) string, now time.Time) {
+	p.Printf("%s %s\n", terminal.Paint(terminal.Strong, h.Host), terminal.Paint(terminal.Bad, "does not answer"))
+	p.Table("  ", terminal.Row{h.Error})
+	rows := []terminal.Row{heading("STACK", "SERVICES", "NEWEST SNAPSHOT")}
+	for _, name := range h.Placed {
+		rows = append(rows, terminal.Row{called(name), "unknown", lastKnown(h.Newest[name], now)})
+	}
+	if len(rows) > 1 {
+		p.Table("  ", rows...)
+	}
+	if h.Hint != "" {
+		p.Printf("  fix: %s\n", h.Hint)
+	}
+}
+
+func heading(names ...string) terminal.Row {
+	var row terminal.Row
+	for _, name := range names {
+		row = append(row, terminal.Paint(terminal.Faint, name))
+	}
+	return row
+}
+
+func lastKnown(s deploy.LastSnapshot, now time.Time) string {
+	switch {
+	case s.At.IsZero():
+		return "unknown"
+	case s.From == "":
+		return age(now.Sub(s.At)) + " old or newer, by salvor.lock"
+	}
+	return age(now.Sub(s.At)) + " old"
+}
+
+// A tally counts a stack's services: those that run, those that ran once to a good end,
+// those that someone stopped, and those that ought to run and don't.
+type tally struct{ up, done, byHand, down int }
+
+// count counts the services of a stack. A snapshot may hold one still for a moment.
+func count(s agentapi.StackState) (n tally) {
 	for _, row := range s.Services {
 		switch {
 		case row.Done:
-			done++
+			n.done++
+		case row.ByHand:
+			n.byHand++
 		case (row.State == "running" || row.State == "paused") && row.Health != "unhealthy":
-			up++
+			n.up++
+		default:
+			n.down++
 		}
 	}
-	return up, done, len(s.Services)
+	return n
 }
 
-func servicesUp(s agentapi.StackState) string {
-	up, done, of := services(s)
+func servicesUp(s agentapi.StackState) terminal.Painted {
+	n := count(s)
 	switch {
+	case s.Verdict == agentapi.VerdictLost:
+		return terminal.Paint(terminal.Faint, "another host has it")
 	case s.Stopped:
-		return "stopped"
-	case done == 0:
-		return fmt.Sprintf("%d of %d up", up, of)
+		return terminal.Paint(terminal.Faint, "stopped")
+	case len(s.Services) == 0:
+		return terminal.Paint(terminal.Bad, "nothing runs")
 	}
-	return fmt.Sprintf("%d of %d up, %d done", up, of-done, done)
+	text, style := fmt.Sprintf("%d of %d up", n.up, n.up+n.down+n.byHand), terminal.Good
+	if n.done > 0 {
+		text += fmt.Sprintf(", %d done", n.done)
+	}
+	if n.byHand > 0 {
+		style = terminal.Notice
+	}
+	if n.down > 0 {
+		style = terminal.Bad
+	}
+	return terminal.Paint(style, text)
 }
 
 // newest says how old the stack's newest snapshot on the remote is.
-func newest(s agentapi.StackState) string {
+func newest(s agentapi.StackState, now time.Time) string {
 	switch {
 	case s.Snapshot != nil:
-		return terminal.Duration(time.Since(s.Snapshot.Began)) + " old"
+		return age(now.Sub(s.Snapshot.Began)) + " old"
 	case len(s.Volumes) == 0:
 		return "no data to keep"
 	case s.SnapshotUnknown != "":
 		return "unknown"
 	}
 	return "none"
+}
+
+// nextSnapshot says when a stack's next snapshot is due, and why so rarely where that is
+// not what fleet.yaml asks for.
+func nextSnapshot(s agentapi.StackState, now time.Time) string {
+	if s.Schedule == nil {
+		return "-"
+	}
+	text := "now"
+	if left := s.Schedule.Next.Sub(now); left > 0 {
+		text = "in " + age(left)
+	}
+	switch volumes := s.Schedule.Pausing; {
+	case s.Schedule.Owed:
+		text += ", since a restore waits for it"
+	case len(volumes) > 0:
+		text += fmt.Sprintf(", every %s: it is paused for %s", terminal.Rough(s.Schedule.Every), strings.Join(volumes, ", "))
+	}
+	return text
+}
+
+// age is a duration in minutes, hours and days, or in seconds below a minute.
+func age(d time.Duration) string {
+	if d >= time.Minute && d < time.Hour {
+		return terminal.Rough(d.Truncate(time.Minute))
+	}
+	return terminal.Duration(d)
 }

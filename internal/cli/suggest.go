@@ -12,14 +12,14 @@ import (
 )
 
 // habits are words that other tools have for what salvor calls otherwise.
-var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
+var habits = map[string]string{"ls": "status", "list": "status", "top": "ps", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
 
 // otherNames are words that other tools have for a command below a group. They mean the
 // same, so they are taken.
 var otherNames = map[string][]string{"ls": {"list"}, "remove": {"rm", "delete"}, "rm": {"remove", "delete"}, "secret": {"secrets"}, "host": {"hosts"}, "snapshot": {"snapshots"}}
 
 // harmless are the commands that change nothing, by their path.
-var harmless = []string{"check", "plan", "status", "logs", "scan", "host ls", "claim ls", "secret ls", "secret audit", "snapshot ls"}
+var harmless = []string{"check", "plan", "status", "ps", "logs", "scan", "host ls", "claim ls", "secret ls", "secret audit", "snapshot ls"}
 
 // nameOtherwise gives every command of a tree its other names, unless another one has
 // them.

@@ -12,9 +12,9 @@ import (
 func TestSuggestionsDoNoHarm(t *testing.T) {
 	root := newRoot(&globals{})
 	for word, want := range map[string]string{
-		"restart": "", "docs": "logs", "dwon": "down", "stop": "", "rm": "", "up2": "", "restor": "restore", "aply": "apply",
+		"docs": "logs", "dwon": "down", "rm": "", "up2": "", "restor": "restore", "aply": "apply",
 		"restoer": "restore", "mvoe": "move", "roll": "", "resto": "", "stat": "status", "sta": "", "cat": "", "log": "logs", "cover": "", "kay": "", "plan2": "plan",
-		"ps": "status", "ls": "status", "plna": "plan", "statsu": "status", "chekc": "check", "backup": "snapshot take",
+		"top": "ps", "ls": "status", "plna": "plan", "statsu": "status", "chekc": "check", "backup": "snapshot take",
 	} {
 		if got := suggest(root, word); got != want {
 			t.Errorf("%s is answered with %q, want %q", word, got, want)

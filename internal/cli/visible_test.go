@@ -46,7 +46,15 @@ func TestS11NothingFromElsewhereReachesTheTerminalRaw(t *testing.T) {
 			return page.Err()
 		},
 		"status": func(w io.Writer) error {
-			return printStatus(w, []deploy.HostStatus{{Host: "alpha", Error: evil, Hint: evil, State: agentapi.HostState{Stacks: stacks, Findings: found}}}, func(s string) string { return s })
+			page := terminal.NewPage(w, true)
+			silent := deploy.HostStatus{Host: "beta", Error: evil, Hint: evil, Placed: []string{evil}}
+			printStatus(page, []deploy.HostStatus{{Host: "alpha", State: agentapi.HostState{Stacks: stacks, Findings: found}}, silent}, func(s string) string { return s }, at)
+			return page.Err()
+		},
+		"ps": func(w io.Writer) error {
+			row := agentapi.ServiceRow{Name: evil, State: evil, Image: evil, Ports: []string{evil}}
+			services := []agentapi.StackServices{{Name: evil, Services: []agentapi.ServiceRow{row}}}
+			return printPs(terminal.NewPage(w, true), []deploy.HostServices{{Host: "alpha", Stacks: services}, {Host: "beta", Error: evil, Hint: evil}}, func(s string) string { return s })
 		},
 		"snapshots": func(w io.Writer) error {
 			row := agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: evil}, Target: evil, Commit: evil}

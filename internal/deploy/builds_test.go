@@ -2,12 +2,15 @@ package deploy
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/hostlink"
 	"salvor/internal/terminal"
 )
 
@@ -66,5 +69,16 @@ func TestAPlanSaysWhatBuildsRun(t *testing.T) {
 	p.Render(terminal.NewPage(&got, false))
 	if want := "  ~ salvord   " + olderBuild + " -> " + newerBuild; !strings.Contains(got.String(), want) || strings.Contains(got.String(), "not installed") {
 		t.Errorf("%s\nlacks %s", got.String(), want)
+	}
+}
+
+// TestTooOldForAHost: the operator must upgrade; nothing was lost.
+func TestTooOldForAHost(t *testing.T) {
+	seen := Observation{Err: fault.WithHint(fmt.Errorf("alpha runs salvord 9: %w", hostlink.ErrNewer), "install salvor 9")}
+	p := MakePlan(threeHosts(), "1a2b3c4d5e", nil, map[string]Observation{"alpha": seen})
+	var got bytes.Buffer
+	p.Render(terminal.NewPage(&got, false))
+	if !strings.Contains(got.String(), "unreachable: alpha runs salvord 9: it is newer\n  install salvor 9\n") || strings.Contains(got.String(), "recover") {
+		t.Error(got.String())
 	}
 }

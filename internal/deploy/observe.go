@@ -28,19 +28,19 @@ func (s *Session) Observe(ctx context.Context, lock fleet.Lock) map[string]Obser
 func (s *Session) ObserveSome(ctx context.Context, lock fleet.Lock, names ...string) map[string]Observation {
 	seen := map[string]Observation{}
 	var mu sync.Mutex
-	var all sync.WaitGroup
+	var hosts []fleet.Host
+	var asked []string
 	for _, h := range s.Fleet.Hosts {
-		if !slices.Contains(names, h.Name) {
-			continue
+		if slices.Contains(names, h.Name) {
+			hosts, asked = append(hosts, h), append(asked, h.Name)
 		}
-		all.Go(func() {
-			o := s.observeHost(ctx, h, lock)
-			mu.Lock()
-			defer mu.Unlock()
-			seen[h.Name] = o
-		})
 	}
-	all.Wait()
+	askEach(s.Sink, asked, func(i int) {
+		o := s.observeHost(ctx, hosts[i], lock)
+		mu.Lock()
+		defer mu.Unlock()
+		seen[hosts[i].Name] = o
+	})
 	return seen
 }
 

@@ -8,15 +8,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/hostlink"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
@@ -45,6 +48,7 @@ type HostPlan struct {
 	Changes     []agentapi.Change `json:"changes,omitempty"`
 	Deployed    map[string]string `json:"deployed,omitempty"`    // by stack, the commit that it was deployed from
 	Unreachable string            `json:"unreachable,omitempty"` // why; such a host is left alone
+	Hint        string            `json:"hint,omitempty"`        // what makes it answer, where that is known
 	New         bool              `json:"new,omitempty"`         // it has no salvord that answers this salvor: what it lacks is seen when it has
 	Updates     bool              `json:"updates,omitempty"`     // its salvord is older than this salvor's, and is replaced
 	Newer       string            `json:"newer,omitempty"`       // the version of its salvord, which is newer and stays
@@ -85,6 +89,9 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 	hp := HostPlan{Host: host, New: o.New, Fingerprint: o.State.Fingerprint}
 	if o.Err != nil {
 		hp.Unreachable = strings.TrimPrefix(o.Err.Error(), host+": ") // the plan names it already
+		if errors.Is(o.Err, hostlink.ErrNewer) {
+			hp.Hint = fault.Hint(o.Err)
+		}
 		return hp
 	}
 	hp.compare(o.Own, o.State.Salvord)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func renderGrants(page *terminal.Page, all []grant.Grant) {
 
 func renderUnreachable(page *terminal.Page, h HostPlan) {
 	page.Printf("\n%s\n  %s: %s\n", terminal.Paint(terminal.Strong, h.Host), terminal.Paint(terminal.Bad, "unreachable"), terminal.Text(h.Unreachable))
-	page.Printf("  if it is lost permanently: salvor recover %s --to HOST\n", h.Host)
+	page.Printf("  %s\n", cmp.Or(h.Hint, "if it is lost permanently: salvor recover "+h.Host+" --to HOST"))
 }
 
 func renderHost(page *terminal.Page, h HostPlan) {

@@ -35,6 +35,7 @@ type Container struct {
 	Exit            int               // exit code where State is exited
 	Targets         []string          // where something is mounted
 	Volumes         map[string]string // anonymous Docker volumes by target
+	Ports           []string          // as people write them, see published
 	OneOff          bool              // made by `docker compose run`
 }
 
@@ -89,6 +90,7 @@ func parseContainers(answer []byte) ([]Container, error) {
 		State, Status  string
 		Labels         map[string]string
 		Mounts         []struct{ Type, Name, Source, Destination string }
+		Ports          []port
 	}
 	if err := json.Unmarshal(answer, &list); err != nil {
 		return nil, fmt.Errorf("read the Docker engine's list: %w", err)
@@ -101,6 +103,7 @@ func parseContainers(answer []byte) ([]Container, error) {
 			c.Name = strings.TrimPrefix(l.Names[0], "/")
 		}
 		c.Health, c.Exit = parseStatus(l.Status)
+		c.Ports = published(l.Ports)
 		for _, m := range l.Mounts {
 			c.Targets = append(c.Targets, m.Destination)
 			if m.Type == "volume" && anonymous(m.Name) {

@@ -23,10 +23,11 @@ const defaultRetries = 3 // the engine's
 type Detail struct {
 	State    string // as Container.State
 	Started  time.Time
-	Restarts int
-	Health   string // what its checks found, also where the engine doubts it; "" without a check
-	Said     string // output of the last health check
-	Error    string // why the engine could not start it
+	Finished time.Time // when it ended last, zero for one that never did
+	Restarts int       // since it was started by hand or by Compose
+	Health   string    // what its checks found, also where the engine doubts it; "" without a check
+	Said     string    // output of the last health check
+	Error    string    // why the engine could not start it
 }
 
 // Inspect asks about one container; an error wraps ErrNoSuch when it is gone.
@@ -52,17 +53,17 @@ func parseDetail(answer []byte) (Detail, error) {
 	var in struct {
 		RestartCount int
 		State        struct {
-			Status    string
-			StartedAt time.Time
-			Error     string
-			Health    checks
+			Status                string
+			StartedAt, FinishedAt time.Time
+			Error                 string
+			Health                checks
 		}
 		Config struct{ Healthcheck struct{ Retries int } }
 	}
 	if err := json.Unmarshal(answer, &in); err != nil {
 		return Detail{}, fmt.Errorf("read the Docker engine's container: %w", err)
 	}
-	d := Detail{State: in.State.Status, Started: in.State.StartedAt, Restarts: in.RestartCount, Error: in.State.Error,
+	d := Detail{State: in.State.Status, Started: in.State.StartedAt, Finished: in.State.FinishedAt, Restarts: in.RestartCount, Error: in.State.Error,
 		Health: in.State.Health.found(cmp.Or(in.Config.Healthcheck.Retries, defaultRetries))}
 	if log := in.State.Health.Log; len(log) > 0 {
 		d.Said = strings.TrimSpace(log[len(log)-1].Output)

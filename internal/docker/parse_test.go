@@ -8,6 +8,8 @@ import (
 
 func TestParseContainers(t *testing.T) {
 	answer := `[{"Id":"b","Names":["/app-web-1"],"Image":"example/web:1","ImageID":"sha256:1","State":"running","Status":"Up 2 minutes (healthy)",
+	"Ports":[{"IP":"127.0.0.1","PrivatePort":53,"PublicPort":5353,"Type":"udp"},{"PrivatePort":443,"Type":"tcp"},
+	{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}],
 	"Labels":{"com.docker.compose.project":"app","com.docker.compose.service":"web","com.docker.compose.config-hash":"h","com.docker.compose.oneoff":"False"},
 	"Mounts":[{"Type":"bind","Source":"/run/salvor/gate/app","Destination":"/.salvor-gate"},
 	{"Type":"volume","Name":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","Destination":"/anon"},{"Type":"volume","Name":"app_db","Destination":"/db"}]},
@@ -19,6 +21,7 @@ func TestParseContainers(t *testing.T) {
 	want := []Container{
 		{ID: "a", Name: "app-job-1", Project: "app", Service: "job", State: "exited", Exit: 127},
 		{ID: "b", Name: "app-web-1", Project: "app", Service: "web", Hash: "h", Image: "example/web:1", ImageID: "sha256:1", State: "running", Health: "healthy", Targets: []string{"/.salvor-gate", "/anon", "/db"},
+			Ports:   []string{"127.0.0.1:5353->53/udp", "8080->80"},
 			Volumes: map[string]string{"/anon": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -61,5 +64,6 @@ func FuzzEngine(f *testing.F) {
 		_, _ = parseContainers(answer)
 		_, _ = parseDetail(answer)
 		_, _ = parseImage(answer)
+		_, _ = parsePathStat(string(answer))
 	})
 }

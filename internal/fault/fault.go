@@ -102,6 +102,9 @@ func (k *kind) ExitCode() int { return k.code }
 // Kind returns an error to compare with (errors.Is), which ends the program with code.
 func Kind(text string, code int) error { return &kind{text, code} }
 
+// ErrInterrupted means that a person has ended a question with Ctrl-C.
+var ErrInterrupted = Kind("interrupted", Interrupted)
+
 // Code returns the exit code of err: the outermost that WithCode set, else that of
 // the first Coder in it. It is the only place that says which error ends the program
 // with which code; ok is false where none is set.

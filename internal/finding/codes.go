@@ -89,6 +89,8 @@ const (
 	GitUnpinned        Code = "git-unpinned"
 	GitUnread          Code = "git-unread"
 	AnswerRefused      Code = "answer-refused"
+	CrashLoop          Code = "crash-loop"
+	ServiceDown        Code = "service-down"
 )
 
 // Row documents one code.
@@ -154,6 +156,8 @@ func Table() []Row {
 			"the previous version runs (after an image change of a stack with data: with its previous data), or its " +
 			"deploy is still running or was interrupted.", "salvor " +
 			"rollback STACK, or correct it and run salvor apply"},
+		{CrashLoop, "A service keeps ending, and Docker restarts it after ever longer pauses.", "salvor logs STACK SERVICE says why; once it is repaired: salvor restart STACK SERVICE"},
+		{ServiceDown, "A service that should run does not, or its health check fails.", "salvor logs STACK SERVICE says why; salvor restart STACK starts it again"},
 		{HistoryLost, "The remote has none of the proven snapshots of a stack. A disk may not be mounted there, or the " +
 			"repository was emptied or deleted.", "bring " +
 			"it back; if it is lost permanently, salvor snapshot take STACK --accept-loss takes a new one of the data on " +

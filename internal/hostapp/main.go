@@ -118,6 +118,9 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbFence:      decode(h.Fence),
 		agentapi.VerbStandBy:    decode(h.StandBy),
 		agentapi.VerbKeys:       decode(h.Keys),
+		agentapi.VerbServices:   decode(h.Services),
+		agentapi.VerbControl:    decode(h.Control),
+		agentapi.VerbNewest:     decode(h.Newest),
 	}
 }
 

@@ -49,6 +49,14 @@ func check(host string, req, resp any, now time.Time) error {
 	case *agentapi.DeliveryList:
 		r.Deliveries = slices.DeleteFunc(r.Deliveries, a.oddDelivery)
 		r.Findings = a.findings(nil)
+	case *agentapi.ServiceList:
+		a.services(r)
+		r.Findings = a.findings(nil)
+	case *agentapi.Newest:
+		a.newest(r)
+		r.Findings = a.findings(nil)
+	case *agentapi.Controlled:
+		r.Services = a.rows(r.Services)
 	case *agentapi.Prepared:
 		r.Changed = a.changes(r.Changed)
 	case *agentapi.Enrolment:
@@ -77,6 +85,14 @@ func (a *answer) question(req any) {
 		a.asked[q.Stack] = agentapi.Stack{Name: q.Stack}
 	case agentapi.Snapshots:
 		a.asked[q.Stack] = agentapi.Stack{Name: q.Stack}
+	case agentapi.AskNewest:
+		for name, epoch := range q.Stacks {
+			a.asked[name] = agentapi.Stack{Name: name, Epoch: epoch}
+		}
+	case agentapi.AskServices:
+		for _, name := range q.Stacks {
+			a.asked[name] = agentapi.Stack{Name: name}
+		}
 	case agentapi.Release:
 		a.asked[q.Stack] = agentapi.Stack{Name: q.Stack, Epoch: q.Epoch}
 	}
@@ -113,6 +129,7 @@ func (a *answer) state(r *agentapi.HostState) {
 		return odd
 	})
 	for i, s := range r.Stacks {
+		a.times(&r.Stacks[i])
 		st, asked := a.asked[s.Name]
 		if !asked {
 			a.found = append(a.found, s.Name)

@@ -67,6 +67,9 @@ func (l Layout) Wish(stack string) string { return filepath.Join(l.State, "wishe
 // Unfinished is the note of a run that may stop a stack, until it has ended.
 func (l Layout) Unfinished(stack string) string { return filepath.Join(l.State, "runs", stack+".json") }
 
+// ByHand is the note of a stack's services that were stopped by hand.
+func (l Layout) ByHand(stack string) string { return filepath.Join(l.State, "byhand", stack+".json") }
+
 // Isolated is the folder of a container that works next to a stack, by its name.
 func (l Layout) Isolated(name string) string { return filepath.Join(l.State, "beside", name) }
 

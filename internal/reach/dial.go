@@ -26,6 +26,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secretnames"
+	"salvor/internal/suggest"
 	"salvor/internal/version"
 )
 
@@ -238,6 +239,24 @@ func (d *Dialer) Machine(ctx context.Context, host string) (machine.Machine, err
 		return nil, err
 	}
 	return link.Machine, nil
+}
+
+// Client readies ssh(1) for a declared host: with its pinned key, and the keys that Dial
+// tries. The caller closes it.
+func (d *Dialer) Client(ctx context.Context, host string) (*ssh.Client, error) {
+	h, declared := d.checkout.Fleet.Host(host)
+	if !declared {
+		var known []string
+		for _, h := range d.checkout.Fleet.Hosts {
+			known = append(known, h.Name)
+		}
+		return nil, fault.WithHint(fmt.Errorf("host %s is not declared%s", host, suggest.DidYouMean(host, known)), "salvor host ls")
+	}
+	auth, err := d.sshAuth(h.Address)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewClient(ctx, d.SSHOptions(h, auth))
 }
 
 // Pin trusts a key for the rest of this command.

@@ -2,9 +2,11 @@
 package secretchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"salvor/internal/checkout"
@@ -34,8 +36,12 @@ func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed 
 	return &Changes{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
-// Changed is a secret whose new value is committed.
-type Changed struct{ Name string }
+// Changed is a secret whose new value is committed, or waits with the stack's other files for
+// the operator's commit.
+type Changed struct {
+	Name   string
+	Staged bool
+}
 
 // MaySet returns why a secret can't be set, as far as that is known without the value. The
 // operator's key is asked for here if it is needed. fresh is for one that must not be there
@@ -73,8 +79,39 @@ func (c *Changes) PrepareSet(ctx context.Context, name string, value secret.Valu
 // proposed is the proposal to commit what a command made of a secret.
 func (c *Changes) proposed(command, name string, files secretstore.Changes) proposal.Proposal[Changed] {
 	return proposal.New(command+" "+name, func(ctx context.Context, _ progress.Sink) (Changed, error) {
+		seen, waits, err := c.uncommitted(ctx, files)
+		if err != nil {
+			return Changed{}, err
+		}
+		if waits {
+			return Changed{Name: name, Staged: true}, c.checkout.StageFiles(ctx, files, seen)
+		}
 		return Changed{Name: name}, c.checkout.CommitFiles(ctx, files, "secret "+command+": "+name)
 	})
+}
+
+// uncommitted reports whether files of an opened working tree are not as the newest commit
+// has them: what is made from them waits, too. It returns them.
+func (c *Changes) uncommitted(ctx context.Context, files secretstore.Changes) (seen map[string][]byte, waits bool, err error) {
+	if c.checkout.Files != checkout.WorkTree || c.checkout.Commit == "" {
+		return nil, false, nil
+	}
+	seen = map[string][]byte{}
+	for _, p := range files.Paths() {
+		committed, err := c.checkout.Git.Objects(ctx, []string{string(c.checkout.Commit) + ":" + p})
+		if err != nil {
+			return nil, false, err
+		}
+		content, err := c.checkout.File(p)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, false, err
+		}
+		if err == nil {
+			seen[p] = content
+			waits = waits || !bytes.Equal(content, committed[0].Content)
+		}
+	}
+	return seen, waits, nil
 }
 
 // Encrypt returns the files that give a secret a value, after which it is not exposed any

@@ -28,6 +28,7 @@ type Deployment struct {
 	Images     map[string]string // from the lock: service to reference with digest
 	Logins     map[string]Login  // by registry
 	NoRestore  bool              // a version that fails is left as it is: its data goes back first, see RestorePrevious
+	ByHand     []string          // services that were stopped by hand: they need not run
 	EnvChanged bool              // the .env changed: Compose must look again at what it interpolates
 	Settle     time.Duration     // how long a container without a health check must run; 3 s by default
 	Patience   time.Duration     // how long health may take; 10 min by default

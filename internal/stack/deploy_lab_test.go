@@ -212,13 +212,13 @@ func Gated(t *testing.T, l *labHost, name string) {
 	if got := l.sh(t, "docker inspect -f '{{.State.Running}}' "+name+"-web-1"); got != "false" {
 		t.Errorf("running without a gate: %s", got)
 	}
-	if err := l.Start(t.Context(), name, progress.Discard()); err == nil {
+	if err := l.Start(t.Context(), name, nil, progress.Discard()); err == nil {
 		t.Error("started without a gate")
 	}
 	if err := l.OpenGate(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Start(t.Context(), name, progress.Discard()); err != nil {
+	if err := l.Start(t.Context(), name, nil, progress.Discard()); err != nil {
 		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ func testHealthAfterPause(t *testing.T, l *labHost) {
 	if health := l.healthOf(t, name, "db"); health != "healthy" {
 		t.Errorf("observed after a pause: %q", health)
 	}
-	if err := l.Start(t.Context(), name, progress.Discard()); err != nil {
+	if err := l.Start(t.Context(), name, nil, progress.Discard()); err != nil {
 		t.Errorf("start after a pause: %v", err)
 	}
 	changed := l.rendered(t, name, map[string]string{"compose.yaml": strings.Replace(checkedCompose, "sleep 2;", "sleep 3;", 1)})

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,17 +36,43 @@ func (h *control) verb(ctx context.Context, stack string, args ...string) error 
 }
 
 // Start starts what was deployed last, in order, and waits until it is healthy.
-// Nothing is pulled, built or recreated. The gate must be open.
-func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) error {
-	r, ok, err := h.Deployed(ctx, stack)
+// Nothing is pulled, built or recreated. The gate must be open. Services that were
+// stopped by hand stay so, unless another one needs them.
+func (h *Host) Start(ctx context.Context, stack string, byHand []string, sink progress.Sink) error {
+	r, err := deployed(ctx, h, stack)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return fmt.Errorf("stack %s was never deployed here", stack)
+	var services []string // none for all
+	if len(byHand) > 0 {
+		services = slices.DeleteFunc(slices.Sorted(maps.Keys(r.Services)), func(name string) bool { return slices.Contains(byHand, name) })
+		if len(services) == 0 {
+			return nil
+		}
 	}
-	c := call{stack: stack, dir: r.Dir, args: []string{"up", "--detach", "--no-build", "--pull", "never", "--no-recreate"}}
-	return h.up(ctx, Deployment{Stack: stack}, c, progress.Scope{Sink: sink, Stack: stack})
+	return start(ctx, h, r, startOf{stack, services, byHand}, sink)
+}
+
+// deployed is the record of a stack that must have one.
+func deployed(ctx context.Context, h *Host, stack string) (Record, error) {
+	r, ok, err := h.Deployed(ctx, stack)
+	if err == nil && !ok {
+		err = fmt.Errorf("stack %s was never deployed here", stack)
+	}
+	return r, err
+}
+
+// startOf is what is started of a stack: some services, none for all, while others
+// stay stopped by hand.
+type startOf struct {
+	stack            string
+	services, byHand []string
+}
+
+func start(ctx context.Context, h *Host, r Record, o startOf, sink progress.Sink) error {
+	args := []string{"up", "--detach", "--no-build", "--pull", "never", "--no-recreate"}
+	c := call{stack: o.stack, dir: r.Dir, args: append(args, o.services...)}
+	return h.up(ctx, Deployment{Stack: o.stack, ByHand: o.byHand}, c, progress.Scope{Sink: sink, Stack: o.stack})
 }
 
 // Stop stops a stack's containers, each with its own grace period. Stopped ones and
@@ -96,12 +124,9 @@ func (h *control) Signal(ctx context.Context, stack, service, signal string) err
 // recreated, and waits until the stack is healthy. What they depend on is left
 // alone, nothing is pulled or built.
 func (h *Host) RestartServices(ctx context.Context, stack string, recreate bool, services ...string) error {
-	r, ok, err := h.Deployed(ctx, stack)
+	r, err := deployed(ctx, h, stack)
 	if err != nil {
 		return err
-	}
-	if !ok {
-		return fmt.Errorf("stack %s was never deployed here", stack)
 	}
 	if recreate {
 		args := append([]string{"up", "--detach", "--no-build", "--pull", "never", "--no-deps", "--force-recreate"}, services...)
@@ -156,7 +181,8 @@ func (h *control) create(ctx context.Context, d Deployment) error {
 type LogOptions struct {
 	Services   []string // none for all
 	Follow     bool
-	Tail       int // lines, 0 for all
+	Tail       int    // lines, 0 for all
+	Since      string // a time, or how long ago; "" for all
 	Timestamps bool
 }
 
@@ -168,6 +194,9 @@ func (h *control) Logs(ctx context.Context, stack string, w io.Writer, opts LogO
 	}
 	if opts.Timestamps {
 		args = append(args, "--timestamps")
+	}
+	if opts.Since != "" {
+		args = append(args, "--since", opts.Since)
 	}
 	if opts.Tail > 0 {
 		args = append(args, "--tail", strconv.Itoa(opts.Tail))
@@ -225,6 +254,7 @@ type Session struct {
 	Argv    []string
 	Stdin   io.Reader
 	Stdout  io.Writer
+	Stderr  io.Writer    // nil: its tail is in the error
 	TTY     *machine.TTY // nil: no terminal
 }
 
@@ -244,7 +274,7 @@ func (h *control) Exec(ctx context.Context, stack string, s Session) error {
 		return err
 	}
 	said := machine.NewTail(s.Stdout)
-	_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: said})
+	_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: said, Stderr: s.Stderr})
 	return notStarted(err, said.Bytes())
 }
 

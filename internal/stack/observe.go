@@ -152,7 +152,7 @@ func (h *Host) Rows(ctx context.Context, s State) ([]agentapi.ServiceRow, error)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, agentapi.ServiceRow{Name: c.Service, Image: c.Image, State: c.State, Health: c.Health, Since: about.Started, Gated: Gated(c), Done: s.done(c)})
+		rows = append(rows, s.row(c, about))
 	}
 	for _, name := range s.Missing {
 		if !slices.ContainsFunc(rows, func(r agentapi.ServiceRow) bool { return r.Name == name }) {
@@ -160,6 +160,15 @@ func (h *Host) Rows(ctx context.Context, s State) ([]agentapi.ServiceRow, error)
 		}
 	}
 	return rows, nil
+}
+
+func (s State) row(c docker.Container, about docker.Detail) agentapi.ServiceRow {
+	row := agentapi.ServiceRow{Name: c.Service, Container: c.Name, Image: c.Image, State: c.State, Health: c.Health, Since: about.Started,
+		Restarts: about.Restarts, Ports: c.Ports, Error: about.Error, Exit: c.Exit, Gated: Gated(c), Done: s.done(c)}
+	if c.State == "exited" || c.State == "dead" {
+		row.Since = about.Finished
+	}
+	return row
 }
 
 // done reports whether a container ended well and none of its service was running

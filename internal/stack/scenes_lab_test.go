@@ -230,7 +230,7 @@ func testGateAfterPowerCut(t *testing.T, l *labHost) {
 	if err := l.OpenGate(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Start(t.Context(), name, progress.Discard()); err != nil {
+	if err := l.Start(t.Context(), name, nil, progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	if res, err := l.Deploy(t.Context(), d, progress.Discard()); err != nil || !res.Untouched {

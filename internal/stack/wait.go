@@ -41,7 +41,7 @@ func problemOf(c docker.Container) string {
 //	                                     └──exit ≠ 0, ever again──▶ failed
 func (h *Host) waitHealthy(ctx context.Context, d Deployment) error {
 	settle := cmp.Or(d.Settle, 3*time.Second)
-	waiting, err := poll(ctx, d.patience(), func() (string, error) { return h.checkHealth(ctx, d.Stack, settle) })
+	waiting, err := poll(ctx, d.patience(), func() (string, error) { return h.checkHealth(ctx, d, settle) })
 	if err != nil || waiting == "" {
 		return err
 	}
@@ -72,14 +72,14 @@ func poll(ctx context.Context, patience time.Duration, ask func() (string, error
 }
 
 // checkHealth returns the service that still needs time, or "" when all is well.
-func (h *Host) checkHealth(ctx context.Context, stack string, settle time.Duration) (string, error) {
-	containers, err := h.engine.Containers(ctx, stack)
+func (h *Host) checkHealth(ctx context.Context, d Deployment, settle time.Duration) (string, error) {
+	containers, err := h.engine.Containers(ctx, d.Stack)
 	if err != nil {
 		return "", err
 	}
 	waiting := ""
 	for _, c := range containers {
-		if c.OneOff || c.Health == docker.Healthy || c.State == "exited" && c.Exit == 0 {
+		if c.OneOff || slices.Contains(d.ByHand, c.Service) || c.Health == docker.Healthy || c.State == "exited" && c.Exit == 0 {
 			continue
 		}
 		about, err := h.engine.Inspect(ctx, c.ID)
@@ -89,7 +89,7 @@ func (h *Host) checkHealth(ctx context.Context, stack string, settle time.Durati
 		ran := time.Since(about.Started)
 		switch why := problemOf(c); {
 		case why != "" && (c.State != "restarting" || about.Restarts >= maxRestarts):
-			return "", h.withLogs(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + checkOutput(about.Said)})
+			return "", h.withLogs(ctx, &FailedError{Stack: d.Stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + checkOutput(about.Said)})
 		case c.State == "running" && c.Health == "" && ran >= settle:
 		default:
 			waiting = c.Service

@@ -12,6 +12,11 @@ func TestQuantities(t *testing.T) {
 			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
 		}
 	}
+	for d, want := range map[time.Duration]string{time.Hour: "1h", 15 * time.Minute: "15m", 90 * time.Minute: "1h30m", 30 * time.Second: "30s", 10 * time.Hour: "10h"} {
+		if got := Rough(d); got != want {
+			t.Errorf("Rough(%v) = %q, want %q", d, got, want)
+		}
+	}
 	sizes := map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 3 << 50: "3072.0 TiB"}
 	for n, want := range sizes {
 		if got := Bytes(n); got != want {

@@ -62,18 +62,33 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
-		if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 {
-			continue
-		}
-		every := interval(st)
-		if k.Wishes(st.Name).Owed != "" {
-			every = OwedEvery
-		}
-		if every > 0 && now.Sub(k.Condition(st.Name).Tried) >= every {
+		if s := ScheduleOf(k, spec, st); s != nil && !now.Before(s.Next) {
 			due = append(due, st)
 		}
 	}
 	return due
+}
+
+// ScheduleOf says when a stack's next snapshot is due, nil where none ever is.
+func ScheduleOf(k *Keeper, spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
+	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 {
+		return nil
+	}
+	asked := shortest(st)
+	s := &agentapi.Schedule{Every: interval(st), Owed: k.Wishes(st.Name).Owed != ""}
+	if s.Every > asked {
+		s.Pausing = pausing(st)
+	}
+	if s.Owed {
+		s.Every, s.Pausing = OwedEvery, nil
+	}
+	if s.Every == 0 {
+		return nil
+	}
+	if s.Next = k.Condition(st.Name).Tried; !s.Next.IsZero() {
+		s.Next = s.Next.Add(s.Every)
+	}
+	return s
 }
 
 // RunsHere reports whether a stack runs here at its epoch, by what is noted, and is not between
@@ -85,16 +100,31 @@ func (k *Keeper) RunsHere(s *here.Stack) bool {
 
 // interval is how often a stack's snapshots are taken, 0 for never.
 func interval(st agentapi.Stack) time.Duration {
+	every := shortest(st)
+	if every > 0 && len(pausing(st)) > 0 {
+		every = max(every, st.PauseEvery)
+	}
+	return every
+}
+
+// shortest is the shortest interval of the stack's targets, 0 without one.
+func shortest(st agentapi.Stack) time.Duration {
 	var every time.Duration
 	for _, t := range st.Targets {
 		if every == 0 || t.Every < every {
 			every = t.Every
 		}
 	}
+	return every
+}
+
+// pausing are the volumes that a stack is paused for.
+func pausing(st agentapi.Stack) []string {
+	var names []string
 	for _, v := range st.Volumes {
 		if v.Protect == fleet.Snapshot && v.Method == fleet.Pause {
-			every = max(every, st.PauseEvery)
+			names = append(names, v.Name)
 		}
 	}
-	return every
+	return names
 }

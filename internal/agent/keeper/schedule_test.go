@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
@@ -80,6 +82,36 @@ func TestWhenASnapshotIsDue(t *testing.T) {
 		}
 		if due := k.Due(agentapi.Host{Name: "alpha", Stacks: []agentapi.Stack{st}}, now); (len(due) == 1) != c.want {
 			t.Errorf("%s: %d are due", name, len(due))
+		}
+	}
+}
+
+// TestWhyASnapshotIsRarer: status says when the next one is due, and for which volume the
+// stack is paused.
+func TestWhyASnapshotIsRarer(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	for name, c := range map[string]struct {
+		change func(st *agentapi.Stack)
+		want   *agentapi.Schedule
+	}{
+		"as asked":        {func(*agentapi.Stack) {}, &agentapi.Schedule{Every: 15 * time.Minute, Next: now.Add(10 * time.Minute)}},
+		"paused":          {func(st *agentapi.Stack) { st.Volumes[0].Method = fleet.Pause }, &agentapi.Schedule{Every: time.Hour, Next: now.Add(55 * time.Minute), Pausing: []string{"data"}}},
+		"paused as asked": {func(st *agentapi.Stack) { st.Volumes[0].Method, st.PauseEvery = fleet.Pause, time.Minute }, &agentapi.Schedule{Every: 15 * time.Minute, Next: now.Add(10 * time.Minute)}},
+		"no target":       {func(st *agentapi.Stack) { st.Volumes[0].Method, st.Targets = fleet.Pause, nil }, nil},
+		"stopped":         {func(st *agentapi.Stack) { st.Stopped = true }, nil},
+	} {
+		k, st := keeper.New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}}), scheduled()
+		c.change(&st)
+		err := k.SaveLocal(st.Name, here.Local{Epoch: 2})
+		if err == nil {
+			err = k.ChangeCondition(st.Name, func(n *keeper.Condition) { n.Tried = now.Add(-5 * time.Minute) })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, keeper.ScheduleOf(k, agentapi.Host{Name: "alpha", Stacks: []agentapi.Stack{st}}, st)); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, diff)
 		}
 	}
 }

@@ -79,6 +79,15 @@ func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 }
 
 func (s *Start) startContainers(ctx context.Context) error {
+	if err := s.letRun(ctx); err != nil {
+		return err
+	}
+	return s.Host.ByHand(s.Name).StartOthers(ctx, s.Run.sink)
+}
+
+// letRun readies what containers of a stack that was deployed here need to start: the
+// right to, secrets and the gate.
+func (s *Start) letRun(ctx context.Context) error {
 	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
@@ -91,10 +100,7 @@ func (s *Start) startContainers(ctx context.Context) error {
 		return err
 	}
 	s.noteStarted()
-	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
-		return err
-	}
-	return s.Host.Stacks.Start(ctx, s.Name, s.Run.sink)
+	return s.Host.Stacks.OpenGate(ctx, s.Name)
 }
 
 // StartAll starts what may run here after a boot, or once something is there that it

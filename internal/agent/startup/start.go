@@ -44,6 +44,7 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 		return err
 	}
 	s.noteStarted()
+	s.Host.ByHand(s.Name).Forget() // a deploy starts everything
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func startVersionBefore(ctx context.Context, s *Start) error {
 	if err := s.checkStillOwned(ctx); err != nil {
 		return err
 	}
-	return errors.Join(s.Host.Stacks.OpenGate(ctx, s.Name), s.Host.Stacks.Start(ctx, s.Name, s.Run.sink))
+	return errors.Join(s.Host.Stacks.OpenGate(ctx, s.Name), s.Host.ByHand(s.Name).StartOthers(ctx, s.Run.sink))
 }
 
 // stopVersionBefore stops the version before and takes its last snapshot.

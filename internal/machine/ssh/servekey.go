@@ -23,6 +23,11 @@ func ServeKey(ctx context.Context, pem []byte) (socket string, stop func(), err 
 	if err := keys.Add(agent.AddedKey{PrivateKey: key}); err != nil {
 		return "", nil, err
 	}
+	return serveAgent(ctx, keys)
+}
+
+// serveAgent offers keys at a socket that only this user can open.
+func serveAgent(ctx context.Context, keys agent.Agent) (socket string, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "salvor-agent-")
 	if err != nil {
 		return "", nil, err

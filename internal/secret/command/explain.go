@@ -41,6 +41,9 @@ func explain(ctx context.Context, name string, program Program, out machine.Outp
 	case exit.Code == exitDenied && string(exit.Stderr) == "not executable":
 		return fault.WithHint(fmt.Errorf("%s is not executable: %w", name, secret.ErrLocked), "chmod +x, or name the program that should run it")
 	}
+	if exit.Signal == "INT" || exit.Code == fault.Interrupted { // it has the terminal, and Ctrl-C, to itself
+		return fmt.Errorf("%s: %w", name, fault.ErrInterrupted)
+	}
 	ended := fmt.Sprintf("ended with %d", exit.Code)
 	if exit.Signal != "" {
 		ended = "was ended by SIG" + exit.Signal

@@ -53,10 +53,14 @@ func variableForm(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) {
 	if _, err := template.Substitute(n.Value, set); err == nil {
 		return
 	}
-	begin := 0
+	const most = 50 // of the first variables the faulty one is looked for
+	begin, seen := 0, 0
 	for i := range n.Value {
 		if n.Value[i] != '$' {
 			continue
+		}
+		if seen++; seen > most {
+			break
 		}
 		if _, err := template.Substitute(n.Value[:i], set); err == nil {
 			begin = i

@@ -39,6 +39,8 @@ type Engine struct {
 	// OnRequest, if any, is called for each request to the engine and returns
 	// the status to answer instead, or 0.
 	OnRequest func(method, path string) int
+	// Ends is the exit code of containers that are stopped.
+	Ends int
 
 	mu         sync.Mutex // guards what follows
 	containers []*Container
@@ -212,33 +214,62 @@ func (e *Engine) compose(_ context.Context, p machinetest.Process) int {
 		return ""
 	}
 	project, file := at("--project-name"), at("--file")
+	named := func(verb string) func(service string) bool { return namedBehind(p.Argv, verb) }
 	switch {
 	case slices.Contains(p.Argv, "stop"):
-		e.stop(project)
+		e.stop(project, named("stop"))
+	case slices.Contains(p.Argv, "restart"):
+		e.restart(project, named("restart"))
 	case slices.Contains(p.Argv, "up"):
-		return e.up(p, project, file, "running")
+		return e.up(p, project, file, "running", named("up"))
 	case slices.Contains(p.Argv, "create"):
-		return e.up(p, project, file, "created")
+		return e.up(p, project, file, "created", named("create"))
 	}
 	return 0
 }
 
-func (e *Engine) stop(project string) {
+// namedBehind tells the services that a command is about: those named behind its verb,
+// all where there are none.
+func namedBehind(argv []string, verb string) func(service string) bool {
+	var names []string
+	value := false
+	for _, arg := range argv[slices.Index(argv, verb)+1:] {
+		if !strings.HasPrefix(arg, "-") && !value {
+			names = append(names, arg)
+		}
+		value = arg == "--pull" || arg == "--tail"
+	}
+	return func(service string) bool { return len(names) == 0 || slices.Contains(names, service) }
+}
+
+// stop ends containers as a signal does that they do not handle.
+func (e *Engine) stop(project string, these func(service string) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, c := range e.containers {
-		if c.Project == project && c.State != "created" {
-			c.State, c.Exit = "exited", 0
+		if c.Project == project && these(c.Service) && c.State != "created" {
+			c.State, c.Exit = "exited", e.Ends
 		}
 	}
 }
 
-func (e *Engine) up(p machinetest.Process, project, file, state string) int {
+func (e *Engine) restart(project string, these func(service string) bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.containers {
+		if c.Project == project && these(c.Service) {
+			e.start(c)
+		}
+	}
+}
+
+func (e *Engine) up(p machinetest.Process, project, file, state string, these func(service string) bool) int {
 	services, err := servicesOf(e.Files()[path.Clean(file)].Content)
 	if err != nil {
 		fmt.Fprintln(p.Stderr, err)
 		return 1
 	}
+	maps.DeleteFunc(services, func(name, _ string) bool { return !these(name) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(services)) {
@@ -259,7 +290,7 @@ func (e *Engine) up(p machinetest.Process, project, file, state string) int {
 }
 
 func (e *Engine) start(c *Container) {
-	c.State = "running"
+	c.State, c.Exit = "running", 0
 	if e.OnStart == nil {
 		return
 	}

@@ -54,6 +54,8 @@ func (e *Engine) compose(argv []string) error {
 	switch {
 	case has("stop"):
 		e.stopThese(func(c *Container) bool { return c.Project == project })
+	case has("restart"):
+		return e.restart(project)
 	case has("up"):
 		return e.up(project, file, true, has("--no-recreate"))
 	case has("create"):
@@ -70,6 +72,22 @@ func (e *Engine) stopThese(these func(*Container) bool) {
 			c.State, c.Exit, c.wanted = "exited", 0, false
 		}
 	}
+}
+
+// restart starts what was started before, stopped or not.
+func (e *Engine) restart(project string) error {
+	e.mu.Lock()
+	c := e.of(project)
+	var err error
+	var started []Container
+	if c != nil && c.State != "created" {
+		if err = e.start(c); err == nil {
+			started = append(started, *c)
+		}
+	}
+	e.mu.Unlock()
+	e.tell(started)
+	return err
 }
 
 var imageLine = regexp.MustCompile(`(?m)^\s+image: (\S+)$`)

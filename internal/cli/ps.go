@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/app"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/project"
+	"salvor/internal/terminal"
+)
+
+func newPs(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ps [STACK]",
+		Short: "Show what runs: each service with its state, restarts, ports and image",
+		Long: "Ps asks the Docker engines of the hosts, and neither Git nor a remote. It ends with exit code 13 if a host does not " +
+			"answer.",
+		Args: mostArgs("STACK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPs(cmd.Context(), g, strings.Join(args, ""))
+		},
+	}
+}
+
+func runPs(ctx context.Context, g *globals, stack string) error {
+	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
+		all, err := s.Services(ctx, a.Named(stack))
+		if err != nil {
+			return err
+		}
+		g.progress().Close()
+		if g.json {
+			err = g.printJSON(struct {
+				Schema int                   `json:"schema"`
+				Hosts  []deploy.HostServices `json:"hosts"`
+			}{1, all})
+		} else {
+			err = printPs(g.page(), all, called(a.Fleet()))
+		}
+		var silent []string
+		for _, h := range all {
+			if h.Error != "" {
+				silent = append(silent, h.Host)
+			}
+		}
+		return errors.Join(err, unanswered(silent))
+	})
+}
+
+// unanswered is the error of hosts that do not answer, nil for none.
+func unanswered(hosts []string) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	return fault.WithCode(fmt.Errorf("%s does not answer: %s", terminal.Count(len(hosts), "host"), strings.Join(hosts, ", ")), fault.Unreachable)
+}
+
+func printPs(p *terminal.Page, all []deploy.HostServices, called func(string) string) error {
+	for i, h := range all {
+		if i > 0 {
+			p.Printf("\n")
+		}
+		if h.Error != "" {
+			p.Printf("%s %s; its stacks: %s\n", terminal.Paint(terminal.Strong, h.Host), terminal.Paint(terminal.Bad, "does not answer"), strings.Join(h.Placed, ", "))
+			p.Table("  ", terminal.Row{h.Error})
+			if h.Hint != "" {
+				p.Table("  ", terminal.Row{"fix: " + h.Hint})
+			}
+		}
+		for j, s := range h.Stacks {
+			if j > 0 {
+				p.Printf("\n")
+			}
+			printServices(p, called(s.Name), h.Host, s)
+		}
+	}
+	return p.Err()
+}
+
+func printServices(p *terminal.Page, stack, host string, s agentapi.StackServices) {
+	note := ""
+	switch {
+	case s.Lost:
+		note = ": another host has taken it over"
+	case s.Stopped:
+		note = ": stopped (salvor down)"
+	case len(s.Services) == 0:
+		note = ": nothing was deployed yet"
+	}
+	p.Printf("%s on %s%s\n", terminal.Paint(terminal.Strong, stack), host, note)
+	printRows(p, s.Services)
+}
+
+func printRows(p *terminal.Page, services []agentapi.ServiceRow) {
+	if len(services) == 0 {
+		return
+	}
+	rows := []terminal.Row{heading("SERVICE", "STATE", "SINCE", "RESTARTS", "PORTS", "IMAGE")}
+	for _, row := range services {
+		rows = append(rows, terminal.Row{row.Name, stateOf(row), since(row.Since), restarts(row), strings.Join(row.Ports, " "), project.Tagged(row.Image)})
+	}
+	p.Table("  ", rows...)
+}
+
+// stateOf says how a service is, in the words that people use for it.
+func stateOf(row agentapi.ServiceRow) terminal.Painted {
+	switch {
+	case row.ByHand:
+		return terminal.Paint(terminal.Notice, "stopped by hand")
+	case row.Done:
+		return terminal.Paint(terminal.Faint, "done")
+	case row.State == "running" && (row.Health == "" || row.Health == "healthy"):
+		return terminal.Paint(terminal.Good, strings.TrimSuffix(row.State+", "+row.Health, ", "))
+	case row.State == "running" && row.Health == "starting":
+		return terminal.Paint(terminal.Notice, "running, starting")
+	case row.State == "running":
+		return terminal.Paint(terminal.Bad, "running, "+row.Health)
+	case row.State == "paused":
+		return terminal.Paint(terminal.Notice, row.State)
+	case row.State == "restarting", row.State == "exited":
+		return terminal.Paint(terminal.Bad, fmt.Sprintf("%s (%d)", row.State, row.Exit))
+	}
+	return terminal.Paint(terminal.Bad, row.State)
+}
+
+func since(at time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return age(time.Since(at))
+}
+
+func restarts(row agentapi.ServiceRow) any {
+	if row.Restarts == 0 {
+		return "0"
+	}
+	return terminal.Paint(terminal.Notice, fmt.Sprint(row.Restarts))
+}
