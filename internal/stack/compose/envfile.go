@@ -89,6 +89,9 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 // fileMissing says what to do about an env file that Git does not have, and where that
 // can be looked at, that is nowhere.
 func (v variables) fileMissing(repoPath string) string {
+	if !within(v.load.Stack.Dir, repoPath) && v.load.aside(repoPath) { // of a folder that stacks share
+		return importing(repoPath) + " --stack " + v.load.Stack.Name
+	}
 	if v.load.WorkTree == "" || v.load.aside(repoPath) {
 		return importing(repoPath)
 	}
