@@ -13,10 +13,14 @@ salvor check --json`,
 	"claim ls": `salvor claim ls
 salvor claim ls notes`,
 	"clone": `salvor clone --card card.txt home`,
+	"cp": `salvor cp notes/web:/etc/nginx/nginx.conf .
+salvor cp ./fix.sql notes/db:/tmp
+salvor cp notes/web:/var/www - >www.tar          # a tar stream`,
 	"doctor": `salvor doctor
 salvor doctor --json`,
 	"down": `salvor down notes`,
-	"exec": `salvor exec notes web ls /data
+	"exec": `salvor exec notes web                            # a shell
+salvor exec notes web ls /data
 salvor exec -t shop db -- psql -U shop          # with this terminal
 salvor exec shop db pg_dump -U shop >shop.sql`,
 	"host add": `salvor host add alpha root@192.0.2.10
@@ -47,10 +51,14 @@ salvor key ssh --rotate`,
 salvor key trust SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
 	"logs": `salvor logs notes
 salvor logs shop web db -n 100
-salvor logs notes -f -t`,
+salvor logs notes -f -t
+salvor logs --since 10m                          # of all stacks
+salvor logs notes/web photos`,
 	"move": `salvor move notes --to beta`,
 	"plan": `salvor plan
 salvor plan --check --quiet                      # ends with 20 when something would change`,
+	"ps": `salvor ps
+salvor ps notes`,
 	"record move": `salvor record move cloud
 salvor record move nas:salvor/record`,
 	"recover": `salvor recover alpha --to gamma=root@192.0.2.30
@@ -58,6 +66,8 @@ salvor recover alpha --to beta                   # a host that there is
 salvor recover alpha --to gamma=root@192.0.2.30 --compromised`,
 	"remote test": `salvor remote test nas
 salvor remote test nas --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
+	"restart": `salvor restart notes
+salvor restart notes web`,
 	"restore": `salvor restore notes
 salvor restore notes --snapshot 3f2a91c0
 salvor restore notes --withdraw`,
@@ -90,9 +100,15 @@ salvor snapshot ls notes --json`,
 salvor snapshot prune notes shop`,
 	"snapshot take": `salvor snapshot take notes
 salvor snapshot take notes --accept-shrunk       # it is meant to be smaller`,
+	"ssh": `salvor ssh alpha
+salvor ssh alpha -- docker ps
+salvor ssh -t alpha -- top                       # with this terminal`,
+	"start": `salvor start notes web`,
 	"status": `salvor status
+salvor status --exit-code                        # in a timer: 0 only if nothing needs you
 salvor status --json`,
-	"up": `salvor up notes`,
+	"stop": `salvor stop notes web`,
+	"up":   `salvor up notes`,
 	"version": `salvor version
 salvor version --hosts --json`,
 }
