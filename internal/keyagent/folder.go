@@ -15,13 +15,18 @@ import (
 type Folder string
 
 // UsualFolder returns the folder of this user: below $XDG_RUNTIME_DIR, which the system
-// removes at logout, or else below the configuration folder.
+// removes at logout, or else below the configuration folder; where that has too long a
+// path for a socket, in /tmp, as ssh-agent has its own.
 func UsualFolder() (Folder, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return Folder(filepath.Join(dir, "salvor")), nil
 	}
 	dir, err := os.UserConfigDir()
-	return Folder(filepath.Join(dir, "salvor", "run")), err
+	f := Folder(filepath.Join(dir, "salvor", "run"))
+	if f.tooLong() {
+		f = Folder(fmt.Sprintf("/tmp/salvor-%d", os.Geteuid()))
+	}
+	return f, err
 }
 
 // longestSocket is what a socket's path may have on every system.
@@ -29,9 +34,11 @@ const longestSocket = 103
 
 func (f Folder) socket(name string) string { return filepath.Join(string(f), name+".sock") }
 
+func (f Folder) tooLong() bool { return len(f.socket(nameOf(nil))) > longestSocket }
+
 // make makes the folder if it is missing.
 func (f Folder) make() error {
-	if len(f.socket(nameOf(nil))) > longestSocket {
+	if f.tooLong() {
 		return fault.WithHint(fmt.Errorf("%s: too long for a socket", f), "set XDG_RUNTIME_DIR to a short path")
 	}
 	err := os.MkdirAll(filepath.Dir(string(f)), 0o700)

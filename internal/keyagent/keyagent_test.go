@@ -365,3 +365,13 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// TestALongHomeHasASocket: a user whose home has a long path has an agent, too.
+func TestALongHomeHasASocket(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	t.Setenv("XDG_CONFIG_HOME", "/home/"+strings.Repeat("long/", 20))
+	f, err := UsualFolder()
+	if err != nil || f.tooLong() {
+		t.Errorf("%s: %v", f, err)
+	}
+}
