@@ -139,7 +139,7 @@ func (h folderHost) Dial(context.Context, string, string) (net.Conn, error) {
 		stat, _ := json.Marshal(map[string]any{"name": info.Name(), "mode": info.Mode()})
 		w.Header().Set("X-Docker-Container-Path-Stat", base64.StdEncoding.EncodeToString(stat))
 	})
-	go http.Serve(&single{conn: far, closed: make(chan struct{})}, mux) //nolint:errcheck // ends with the program
+	go http.Serve(&single{conn: far, closed: make(chan struct{})}, mux) // ends with the program
 	return near, nil
 }
 

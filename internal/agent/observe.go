@@ -183,11 +183,9 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return append(changes, startChanges(seen)...), nil, nil // an apply leaves it as it is, see the finding
 	}
-	cause := servicesCause(seen, d, local, h.base().ByHand(s.Name).Services())
-	if cause == projectDiffers {
-		if cause, err = projectDifferences(ctx, h.Stacks, d); err != nil {
-			return nil, nil, err
-		}
+	cause, err := whyServices(ctx, h, s, seen, d)
+	if err != nil {
+		return nil, nil, err
 	}
 	if cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
@@ -264,6 +262,15 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local, byHan
 }
 
 const projectDiffers = "the project differs from what is deployed"
+
+// whyServices is servicesCause with what differs where the project does.
+func whyServices(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d stack.Deployment) (string, error) {
+	cause := servicesCause(seen, d, h.base().Local(s.Name), h.base().ByHand(s.Name).Services())
+	if cause != projectDiffers {
+		return cause, nil
+	}
+	return projectDifferences(ctx, h.Stacks, d)
+}
 
 // projectDifferences says in which parts a project differs from what is deployed.
 func projectDifferences(ctx context.Context, stacks *stack.Host, d stack.Deployment) (string, error) {

@@ -33,7 +33,7 @@ import (
 func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
 	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
-	a.Identity = identity.New(c, identity.Options{
+	a.Identity = identity.New(c, identity.Options{ //nolint:contextcheck // a Keyring knows no context, and an agent answers at once
 		Identity: o.Identity, Agents: o.Agents, Passphrase: o.Unlock, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
 		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.AllowProgram,
 	})

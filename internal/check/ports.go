@@ -53,7 +53,7 @@ func (c commit) portsTaken() []finding.Finding {
 // starts reports whether a deploy starts a stack.
 func (c commit) starts(st fleet.Stack) bool {
 	p, placed := c.repo.Lock.Placement(st.Name)
-	return st.Host != "" && !(placed && p.Stopped)
+	return st.Host != "" && (!placed || !p.Stopped)
 }
 
 func publishedBy(host, stack string, s project.Service) []published {

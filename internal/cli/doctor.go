@@ -35,7 +35,7 @@ func runDoctor(ctx context.Context, g *globals) error {
 	opened := false
 	err := g.with(ctx, func(a *app.App) error {
 		opened = true
-		checks, err := checkFleet(ctx, g, a)
+		checks, err := checkFleet(ctx, a)
 		all = append(all, checks...)
 		return err
 	})
@@ -55,7 +55,7 @@ func runDoctor(ctx context.Context, g *globals) error {
 }
 
 // checkFleet looks at an opened fleet.
-func checkFleet(ctx context.Context, g *globals, a *app.App) ([]doctor.Check, error) {
+func checkFleet(ctx context.Context, a *app.App) ([]doctor.Check, error) {
 	unguarded, err := check.Hook(ctx, a.Checkout.Git)
 	if err != nil {
 		return nil, err

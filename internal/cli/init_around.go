@@ -186,7 +186,7 @@ func placePassword(g *globals, p *newfleet.Place, file string) (secret.Value, er
 func numbered(steps []string) string {
 	var out strings.Builder
 	for i, step := range steps {
-		fmt.Fprintf(&out, "  %d. %s\n", i+1, step)
+		out.WriteString(terminal.Sprintf("  %d. %s\n", i+1, step))
 	}
 	return out.String()
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 	"salvor/internal/keychain"
 	"salvor/internal/secret"
@@ -75,7 +77,7 @@ func keep(ctx context.Context, g *globals, f *agekey.File, passphrase secret.Val
 		err = errors.New("the system's keychain did not keep the passphrase as it is")
 	}
 	if err == nil {
-		err = os.WriteFile(inKeychain(f.Path()), nil, 0o600)
+		err = atomicfile.Write(inKeychain(f.Path()), strings.NewReader(""), 0o600)
 	}
 	if err != nil {
 		return err

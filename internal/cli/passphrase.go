@@ -122,7 +122,7 @@ func (g *prompts) printedPassphrase() (value secret.Value, err error) {
 
 // untilInterrupted returns a context that Ctrl-C ends.
 func (g *prompts) untilInterrupted() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // where a key is opened, age knows no context; Ctrl-C ends it
 	go func() {
 		select {
 		case <-g.interrupted:

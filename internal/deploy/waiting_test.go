@@ -24,7 +24,7 @@ func TestASlowHostIsNamed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var said []string
 				sink := progress.SinkFunc(func(e progress.Event) { said = append(said, e.Text) })
-				askEach(sink, []string{"alpha", "beta"}, func(i int) { time.Sleep(c.takes[i]) })
+				askEach(sink, []string{"alpha", "beta"}, func(i int) { <-time.After(c.takes[i]) })
 				if diff := cmp.Diff(c.want, said); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)
 				}

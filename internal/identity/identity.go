@@ -247,7 +247,7 @@ func (id *Identity) inAgent(f *agekey.File) (agekey.Keyring, bool) {
 	if id.opts.Agents == "" || !f.Protected() {
 		return nil, false
 	}
-	agent, held, err := id.opts.Agents.Find(context.Background(), f.Content()) // a Keyring knows no context, and an agent answers at once
+	agent, held, err := id.opts.Agents.Find(context.Background(), f.Content()) //nolint:forbidigo // a Keyring knows no context, and an agent answers at once
 	if err != nil || slices.Contains(held.Recipients, id.checkout.Fleet.Recipients.Recovery) {
 		return nil, false
 	}

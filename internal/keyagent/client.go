@@ -185,7 +185,7 @@ func (i heldIdentity) Unwrap(header []*age.Stanza) ([]byte, error) {
 	for _, s := range header {
 		q.Stanzas = append(q.Stanzas, stanza{Type: s.Type, Args: s.Args, Body: s.Body})
 	}
-	a, err := i.client.ask(context.Background(), q) // age knows no context, and an agent answers at once
+	a, err := i.client.ask(context.Background(), q) //nolint:forbidigo // age knows no context, and an agent answers at once
 	switch {
 	case errors.Is(err, ErrNone):
 		return i.unwrapOtherwise(header)

@@ -151,7 +151,7 @@ func Explain(err error, listed bool) error {
 			continue
 		}
 		meaning := sign.err
-		if meaning == ErrReadOnly && !listed {
+		if errors.Is(meaning, ErrReadOnly) && !listed {
 			meaning = ErrLogin
 		}
 		if errors.Is(err, meaning) {

@@ -53,26 +53,33 @@ func Entries(n *Node) iter.Seq2[string, *Node] {
 // it merges (<<).
 func Merged(n *Node) iter.Seq2[string, *Node] {
 	return func(yield func(string, *Node) bool) {
-		const deepest = 20 // a mapping that merges its own parent has no end
-		var visit func(n *Node, depth int) bool
-		visit = func(n *Node, depth int) bool {
-			if n = Resolve(n); n == nil || depth > deepest {
-				return true
-			}
-			for _, item := range Items(n) {
-				if depth > 0 && !visit(item, depth+1) {
-					return false
-				}
-			}
-			for key, value := range Entries(n) {
-				if key != "<<" && !yield(key, value) || key == "<<" && !visit(value, depth+1) {
-					return false
-				}
-			}
-			return true
-		}
-		visit(n, 0)
+		visitMerged(n, 0, yield)
 	}
+}
+
+// visitMerged yields what a mapping has, or each mapping of a list that is merged.
+func visitMerged(n *Node, depth int, yield func(string, *Node) bool) bool {
+	const deepest = 20 // a mapping that merges its own parent has no end
+	if depth > deepest {
+		return true
+	}
+	if depth > 0 {
+		for _, item := range Items(n) {
+			if !visitMerged(item, depth+1, yield) {
+				return false
+			}
+		}
+	}
+	for key, value := range Entries(n) {
+		next := func() bool { return yield(key, value) }
+		if key == "<<" {
+			next = func() bool { return visitMerged(value, depth+1, yield) }
+		}
+		if !next() {
+			return false
+		}
+	}
+	return true
 }
 
 // Items returns a list's items, through an alias; none of anything else.

@@ -170,9 +170,10 @@ func (n *newcomer) before(t *testing.T, line string, p page) {
 			t.Fatalf("fleet.yaml has no place for remotes:\n%s", fleet)
 		}
 		must(t, n.w.Write("fleet.yaml", edited))
-	case strings.Contains(line, `"notes"`):
+	case strings.HasPrefix(line, "salvor secret import "):
 		images, err := n.w.Images(t.Context())
 		must(t, err)
+		must(t, n.w.Write("stacks/notes/.env", "TZ=Etc/UTC\n"))
 		must(t, n.w.Write("stacks/notes/compose.yaml", n.notes.Compose(images, listen(t, n.Lab, n.c))))
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode"
+
+	"salvor/internal/atomicfile"
 )
 
 // A Client is how ssh(1) reaches a host as Dial does: it trusts the pinned keys and no
@@ -44,7 +46,8 @@ func NewClient(ctx context.Context, o Options) (_ *Client, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(os.WriteFile(filepath.Join(dir, "known_hosts"), []byte(known), 0o600), os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))
+	err = errors.Join(atomicfile.Write(filepath.Join(dir, "known_hosts"), strings.NewReader(known), 0o600),
+		atomicfile.Write(filepath.Join(dir, "config"), strings.NewReader(config), 0o600))
 	c.Argv = []string{"ssh", "-F", filepath.Join(dir, "config"), o.Name}
 	return c, err
 }
