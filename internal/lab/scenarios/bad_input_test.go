@@ -86,8 +86,12 @@ func (b *badInput) olderCompose(ctx context.Context, image string) {
 	must(b.t, b.w.Write(folder+"/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    networks: {default: {interface_name: eth9}}\nnetworks: {default: {}}\n"))
 	must(b.t, b.w.Commit(ctx, "a newer key"))
 	const why = `alpha/newer: the host's Docker Compose rejects the project: .*interface_name.* \[compose-refused\]$`
-	b.refused(ctx, fault.General, "^salvor: "+why, "plan")
-	_, err := b.w.Salvor(ctx, nil, "apply")
+	b.refused(ctx, fault.General, "^salvor: the problem above is in the way$", "plan")
+	plan, err := b.w.Salvor(ctx, nil, "plan", "--quiet")
+	if b.ended(err, fault.General); !regexp.MustCompile("(?m)^fatal: " + why).MatchString(plan) {
+		b.t.Errorf("the plan of a stack that the host refuses says %s", plan)
+	}
+	_, err = b.w.Salvor(ctx, nil, "apply")
 	if said := b.ended(err, fault.Partial); !regexp.MustCompile(`newer is left running as it is: ` + strings.TrimSuffix(why, "$")).MatchString(said) {
 		b.t.Errorf("an apply that leaves a stack out says %s", said)
 	}
