@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strconv"
 	"strings"
 
 	"salvor/internal/app"
@@ -186,7 +187,7 @@ func placePassword(g *globals, p *newfleet.Place, file string) (secret.Value, er
 func numbered(steps []string) string {
 	var out strings.Builder
 	for i, step := range steps {
-		out.WriteString(terminal.Sprintf("  %d. %s\n", i+1, step))
+		out.WriteString("  " + strconv.Itoa(i+1) + ". " + step + "\n")
 	}
 	return out.String()
 }
