@@ -112,6 +112,7 @@ func (n *newcomer) lose(t *testing.T) {
 	}
 	n.run(t, "salvor host remove alpha")
 	n.run(t, "salvor status")
+	n.run(t, "salvor key lock")
 }
 
 // A page is what a page of the docs tells people to type.
