@@ -44,7 +44,7 @@ func TestInitAsksForItsSurroundings(t *testing.T) {
 	if err != nil || !strings.Contains(string(known), fmt.Sprintf("[127.0.0.1]:%d %s", server.Port, server.HostKey)) {
 		t.Errorf("the Git host is not pinned: %v\n%s", err, known)
 	}
-	// there is no repository at that path: the fleet is made, and it is said what is left
+	// the path has no repository: init makes the fleet, and says what is left
 	if !strings.Contains(s.screen(), "note: the repository is not pushed yet: ") || !strings.Contains(s.screen(), "git push --set-upstream origin HEAD") {
 		t.Errorf("%q", s.screen())
 	}

@@ -150,7 +150,7 @@ type ServiceRow struct {
 	Container string    `json:"container,omitempty"`
 	Image     string    `json:"image"`
 	State     string    `json:"state"`            // running, exited, paused, missing …
-	Health    string    `json:"health,omitempty"` // healthy, unhealthy, starting, "" where there is no check
+	Health    string    `json:"health,omitempty"` // healthy, unhealthy, starting, "" for a service without a check
 	Since     time.Time `json:"since,omitzero"`   // it started or, where it ended, since then
 	Exit      int       `json:"exit,omitempty"`   // code with which it ended last
 	Restarts  int       `json:"restarts,omitempty"`
