@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"salvor/internal/socketdir"
 )
 
 // quickWork makes passphrases as cheap as a test may have them: scripts open
@@ -53,6 +55,12 @@ func setup(env *testscript.Env) error {
 	env.Setenv("HOME", home)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
 	env.Setenv("SSH_AUTH_SOCK", "")
+	sockets, err := socketdir.Make("script")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = os.RemoveAll(sockets) })
+	env.Setenv("RUN", sockets)
 	config := "[user]\n\tname = Ann\n\temail = ann@example.net\n[init]\n\tdefaultBranch = main\n"
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/internal/keychain/keychaintest"
+	"salvor/internal/socketdir"
 )
 
 // An operator is a person at a terminal with a fleet called home.
@@ -31,7 +32,7 @@ const phrase = "correct horse"
 
 func newOperator(t *testing.T) *operator {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "op") // short enough for sockets
+	dir, err := socketdir.Make("op")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,7 @@ var layers = []struct {
 		"memdir",
 		"hold",
 		"version",
+		"socketdir",
 		"git",
 		"yamldoc",
 		"docker",

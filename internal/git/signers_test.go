@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"salvor/internal/fleet"
+	"salvor/internal/socketdir"
 )
 
 // TestS06GnuPGSignsCommits is finding S6 for GnuPG: being in the operator's keyring is
@@ -18,7 +19,7 @@ func TestS06GnuPGSignsCommits(t *testing.T) {
 		t.Skip("gpg is not installed")
 	}
 	g, dir := newRepo(t)
-	home, err := os.MkdirTemp("", "gnupg") // its sockets want a short path
+	home, err := socketdir.Make("gnupg")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"salvor/internal/fault"
+	"salvor/internal/socketdir"
 )
 
 // A Folder has the sockets of one user's agents, and is for that user alone.
@@ -29,12 +30,9 @@ func UsualFolder() (Folder, error) {
 	return f, err
 }
 
-// longestSocket is what a socket's path may have on every system.
-const longestSocket = 103
-
 func (f Folder) socket(name string) string { return filepath.Join(string(f), name+".sock") }
 
-func (f Folder) tooLong() bool { return len(f.socket(nameOf(nil))) > longestSocket }
+func (f Folder) tooLong() bool { return len(f.socket(nameOf(nil))) > socketdir.Longest }
 
 // make makes the folder if it is missing.
 func (f Folder) make() error {

@@ -17,6 +17,7 @@ import (
 
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/socketdir"
 )
 
 func newKey(t testing.TB) agekey.Key {
@@ -31,7 +32,7 @@ func newKey(t testing.TB) agekey.Key {
 // folder is a user's, short enough for sockets.
 func folder(t testing.TB) Folder {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "agent")
+	dir, err := socketdir.Make("agent")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,7 @@ func TestAFolderOfOthersIsRefused(t *testing.T) {
 	} {
 		f := folder(t)
 		if spoil == nil {
-			f = Folder(filepath.Join(string(f), strings.Repeat("x", longestSocket)))
+			f = Folder(filepath.Join(string(f), strings.Repeat("x", socketdir.Longest)))
 		} else if err := spoil(string(f)); errors.Is(err, os.ErrPermission) {
 			continue // only root can give a folder away
 		} else if err != nil {

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+
+	"salvor/internal/socketdir"
 )
 
 // A Service keeps secrets for who comes over its bus. Its collection is always unlocked.
@@ -48,7 +50,7 @@ const (
 // Start serves until the test ends.
 func Start(t testing.TB) *Service {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bus") // short enough for a socket
+	dir, err := socketdir.Make("bus")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"salvor/internal/machine"
+	"salvor/internal/socketdir"
 )
 
 // Run runs the suite on a machine that shares this process's files and
@@ -216,7 +217,12 @@ func cutShort(t *testing.T, m machine.Machine, dir string) {
 }
 
 func sockets(t *testing.T, m machine.Machine) {
-	unix := filepath.Join(t.TempDir(), "s")
+	dir, err := socketdir.Make("dialled")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	unix := filepath.Join(dir, "s")
 	for network, addr := range map[string]string{"unix": unix, "tcp": "127.0.0.1:0"} {
 		l, err := new(net.ListenConfig).Listen(t.Context(), network, addr)
 		if err != nil {

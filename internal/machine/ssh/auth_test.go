@@ -17,6 +17,7 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/machine/sshtest"
 	"salvor/internal/secret"
+	"salvor/internal/socketdir"
 )
 
 func TestPassphraseIsAskedOnlyForAKeyThatIsTaken(t *testing.T) {
@@ -126,7 +127,12 @@ func startAgent(t *testing.T, files ...string) string {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent"))
+	dir, err := socketdir.Make("agent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "agent"))
 	if err != nil {
 		t.Fatal(err)
 	}

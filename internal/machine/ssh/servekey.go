@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"salvor/internal/socketdir"
 )
 
 // ServeKey offers one private key to ssh(1) through an agent in this process, at the
@@ -28,7 +30,7 @@ func ServeKey(ctx context.Context, pem []byte) (socket string, stop func(), err 
 
 // serveAgent offers keys at a socket that only this user can open.
 func serveAgent(ctx context.Context, keys agent.Agent) (socket string, stop func(), err error) {
-	dir, err := os.MkdirTemp("", "salvor-agent-")
+	dir, err := socketdir.Make("salvor-agent-")
 	if err != nil {
 		return "", nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"salvor/internal/machine/local"
 	"salvor/internal/secret"
+	"salvor/internal/socketdir"
 )
 
 func unavailable(t *testing.T, why string) {
@@ -31,8 +32,7 @@ func TestPass(t *testing.T) {
 			unavailable(t, program+" is not installed: scripts/setup installs it")
 		}
 	}
-	// Not t.TempDir: the agent's socket needs a short path.
-	home, err := os.MkdirTemp("", "gpg")
+	home, err := socketdir.Make("gpg")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"salvor/internal/secret"
+	"salvor/internal/socketdir"
 )
 
 // pgpKey makes a PGP key in a home of its own and returns its fingerprint.
@@ -17,8 +18,7 @@ func pgpKey(t *testing.T) string {
 	if err != nil {
 		unavailable(t, "gpg is not installed")
 	}
-	// Not t.TempDir: the agent's socket needs a short path.
-	home, err := os.MkdirTemp("", "gpg")
+	home, err := socketdir.Make("gpg")
 	if err != nil {
 		t.Fatal(err)
 	}
