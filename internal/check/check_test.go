@@ -157,17 +157,17 @@ func TestAFolderWithoutAName(t *testing.T) {
 // stack without a host.
 func TestPortsOfWhatRuns(t *testing.T) {
 	t.Parallel()
-	web := func(idle bool) project.Rendered {
-		return project.Rendered{Project: project.Project{Services: []project.Service{{Name: "web", Idle: idle, Ports: []project.Port{{Published: "80"}}}}}}
+	web := func(stack string) project.Rendered {
+		return project.Rendered{Published: []project.Published{{Port: project.Port{Published: "80"}, Service: "web", Position: "stacks/" + stack + "/compose.yaml:4:14"}}}
 	}
-	stacks := map[string]project.Rendered{"idle": web(true), "nowhere": web(false), "one": web(false), "stopped": web(false), "two": web(false)}
+	stacks := map[string]project.Rendered{"idle": {}, "nowhere": web("nowhere"), "one": web("one"), "stopped": web("stopped"), "two": web("two")}
 	repo := &controlrepo.Repository{
 		Fleet: fleet.Fleet{Record: fleet.Location{Remote: "disk"}, Stacks: []fleet.Stack{
 			{Name: "idle", Host: "alpha"}, {Name: "nowhere"}, {Name: "one", Host: "alpha"}, {Name: "stopped", Host: "alpha"}, {Name: "two", Host: "alpha"},
 		}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{"stopped": {Host: "alpha", Stopped: true}}},
 	}
-	want := []string{"warning port-taken alpha/two: one/web and two/web both publish port 80/tcp on alpha (change the published port of one of them)"}
+	want := []string{"warning port-taken stacks/two/compose.yaml:4:14: one/web and two/web both publish port 80/tcp on alpha (change the published port of one of them)"}
 	if diff := cmp.Diff(want, lines(Findings(repo, kept{}, stacks))); diff != "" {
 		t.Error(diff)
 	}

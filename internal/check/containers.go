@@ -2,8 +2,6 @@ package check
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"salvor/internal/finding"
 )
@@ -17,17 +15,16 @@ func (c commit) containersTaken() []finding.Finding {
 		if !c.starts(st) {
 			continue
 		}
-		containers := c.stacks[st.Name].Containers
-		for _, name := range slices.Sorted(maps.Keys(containers)) {
-			who := st.Name + "/" + containers[name]
-			before, taken := first[st.Host+"/"+name]
+		for _, one := range c.stacks[st.Name].Containers {
+			who := st.Name + "/" + one.Service
+			before, taken := first[st.Host+"/"+one.Name]
 			if !taken {
-				first[st.Host+"/"+name] = who
+				first[st.Host+"/"+one.Name] = who
 				continue
 			}
 			found = append(found, finding.Finding{
-				Code: finding.ContainerTaken, Severity: finding.Warning, Subject: st.Host + "/" + st.Name,
-				Text: fmt.Sprintf("%s and %s both have container_name: %s on %s", before, who, name, st.Host),
+				Code: finding.ContainerTaken, Severity: finding.Warning, Subject: one.Position,
+				Text: fmt.Sprintf("%s and %s both have container_name: %s on %s", before, who, one.Name, st.Host),
 				Fix:  "remove the container_name of one of them",
 			})
 		}

@@ -88,15 +88,16 @@ func TestContainerNamesClash(t *testing.T) {
 		fleet.File: twoHosts, "stacks/a/compose.yaml": "x-salvor: {host: alpha}\n", "stacks/b/compose.yaml": "x-salvor: {host: alpha}\n",
 		"stacks/c/compose.yaml": "x-salvor: {host: beta}\n", "stacks/d/compose.yaml": "services: {}\n",
 	})
-	named := project.Rendered{Containers: map[string]string{"redis": "cache", "own": "x"}}
-	found := Findings(repo, kept{}, map[string]project.Rendered{"a": named, "b": {Containers: map[string]string{"redis": "db"}}, "c": named, "d": named})
+	named := project.Rendered{Containers: []project.Container{{Name: "own", Service: "x"}, {Name: "redis", Service: "cache"}}}
+	second := project.Rendered{Containers: []project.Container{{Name: "redis", Service: "db", Position: "stacks/b/compose.yaml:3:5"}}}
+	found := Findings(repo, kept{}, map[string]project.Rendered{"a": named, "b": second, "c": named, "d": named})
 	var got []string
 	for _, line := range lines(found) {
 		if found[0].Code == finding.ContainerTaken {
 			got = append(got, line)
 		}
 	}
-	want := []string{"warning container-taken alpha/b: a/cache and b/db both have container_name: redis on alpha (remove the container_name of one of them)"}
+	want := []string{"warning container-taken stacks/b/compose.yaml:3:5: a/cache and b/db both have container_name: redis on alpha (remove the container_name of one of them)"}
 	if diff := cmp.Diff(want, got[:1]); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

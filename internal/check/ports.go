@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,10 +15,11 @@ import (
 
 // A published is one port, or range of ports, that a service takes on its host.
 type published struct {
-	host, stack, service string
-	address              netip.Addr // the zero one for every address
-	protocol             string
-	first, last          int
+	host, service string     // the service with its stack
+	position      string     // in its Compose file
+	address       netip.Addr // the zero one for every address
+	protocol      string
+	first, last   int
 }
 
 // portsTaken returns a finding for each two services of one host that publish the
@@ -28,20 +30,20 @@ func (c commit) portsTaken() []finding.Finding {
 		if !c.starts(st) {
 			continue
 		}
-		for _, s := range c.stacks[st.Name].Project.Services {
-			if !s.Idle {
-				all = append(all, publishedBy(st.Host, st.Name, s)...)
+		for _, port := range c.stacks[st.Name].Published {
+			if one, fixed := publishedOn(st, port); fixed {
+				all = append(all, one)
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b published) int { return strings.Compare(a.stack+"/"+a.service, b.stack+"/"+b.service) })
+	slices.SortStableFunc(all, func(a, b published) int { return strings.Compare(a.service, b.service) })
 	var found []finding.Finding
 	for i, one := range all {
 		for _, other := range all[i+1:] {
-			if (one.stack != other.stack || one.service != other.service) && one.clashes(other) {
+			if one.service != other.service && one.clashes(other) {
 				found = append(found, finding.Finding{
-					Code: finding.PortTaken, Severity: finding.Warning, Subject: other.host + "/" + other.stack,
-					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.stack+"/"+one.service, other.stack+"/"+other.service, max(one.first, other.first), one.protocol, one.host),
+					Code: finding.PortTaken, Severity: finding.Warning, Subject: other.position,
+					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.service, other.service, max(one.first, other.first), one.protocol, one.host),
 					Fix:  "change the published port of one of them",
 				})
 			}
@@ -56,29 +58,20 @@ func (c commit) starts(st fleet.Stack) bool {
 	return st.Host != "" && (!placed || !p.Stopped)
 }
 
-func publishedBy(host, stack string, s project.Service) []published {
-	var all []published
-	for _, port := range s.Ports {
-		first, last, isRange := strings.Cut(port.Published, "-")
-		from, err := strconv.Atoi(first)
-		to := from
-		if err == nil && isRange {
-			to, err = strconv.Atoi(last)
-		}
-		if err != nil || from == 0 {
-			continue // the engine chooses one that is free, or a secret is here
-		}
-		address, _ := netip.ParseAddr(port.Address) // what is not an address is one that we don't know
-		if address.IsUnspecified() {
-			address = netip.Addr{}
-		}
-		protocol := port.Protocol
-		if protocol == "" {
-			protocol = "tcp"
-		}
-		all = append(all, published{host, stack, s.Name, address, protocol, from, to})
+// publishedOn is a port of a stack on its host. It is not fixed where the engine chooses one
+// that is free, or a secret is here.
+func publishedOn(st fleet.Stack, port project.Published) (_ published, fixed bool) {
+	first, last, isRange := strings.Cut(port.Published, "-")
+	from, err := strconv.Atoi(first)
+	to := from
+	if err == nil && isRange {
+		to, err = strconv.Atoi(last)
 	}
-	return all
+	address, _ := netip.ParseAddr(port.Address) // what is not an address is one that we don't know
+	if address.IsUnspecified() {
+		address = netip.Addr{}
+	}
+	return published{st.Host, st.Name + "/" + port.Service, port.Position, address, cmp.Or(port.Protocol, "tcp"), from, to}, err == nil && from != 0
 }
 
 func (p published) clashes(o published) bool {

@@ -3,6 +3,7 @@ package check
 import (
 	"testing"
 
+	"salvor/internal/fleet"
 	"salvor/internal/project"
 )
 
@@ -11,11 +12,11 @@ import (
 func TestPortsClash(t *testing.T) {
 	of := func(stack string, p project.Port) published {
 		t.Helper()
-		all := publishedBy("alpha", stack, project.Service{Name: "web", Ports: []project.Port{p}})
-		if len(all) != 1 {
-			t.Fatalf("%+v is %d ports", p, len(all))
+		one, fixed := publishedOn(fleet.Stack{Name: stack, Host: "alpha"}, project.Published{Port: p, Service: "web"})
+		if !fixed {
+			t.Fatalf("%+v is not fixed", p)
 		}
-		return all[0]
+		return one
 	}
 	tests := map[string]struct {
 		one, other project.Port
@@ -38,7 +39,7 @@ func TestPortsClash(t *testing.T) {
 			}
 		})
 	}
-	if free := publishedBy("alpha", "a", project.Service{Ports: []project.Port{{Target: 80}}}); len(free) > 0 {
+	if free, fixed := publishedOn(fleet.Stack{}, project.Published{Port: project.Port{Target: 80}}); fixed {
 		t.Errorf("a port that the engine chooses is taken: %+v", free)
 	}
 }

@@ -91,6 +91,9 @@ func printImport(g *globals, r envimport.Receipt) error {
 			terminal.Printf(g.Out, "already in %s with the same value: %s\n", i.Stack, strings.Join(i.Kept, ", "))
 		}
 	}
+	for _, v := range r.Repeated {
+		terminal.Printf(g.Out, "%s:%d:1: %s is set again in line %d: the last value counts, as for Compose\n", v.File, v.Line, v.Name, v.Counts)
+	}
 	page := g.page()
 	for _, c := range r.Changes {
 		render.Diff(page, c.Path, c.Before, c.After)
@@ -157,9 +160,10 @@ func printImportJSON(g *globals, r envimport.Receipt) error {
 		changed = append(changed, c.Path)
 	}
 	return g.printJSON(struct {
-		Schema  int        `json:"schema"`
-		Imports []imported `json:"imports"`
-		Changed []string   `json:"changed"`
-		Removed []string   `json:"removed"`
-	}{1, all, changed, append([]string{}, r.Removed...)})
+		Schema   int                  `json:"schema"`
+		Imports  []imported           `json:"imports"`
+		Changed  []string             `json:"changed"`
+		Removed  []string             `json:"removed"`
+		Repeated []envimport.Repeated `json:"repeated,omitempty"`
+	}{1, all, changed, append([]string{}, r.Removed...), r.Repeated})
 }

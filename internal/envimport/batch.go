@@ -172,8 +172,7 @@ func errNoStackFor(s *source) error {
 // uses returns the variables of a file that the stack uses: all, if a service lists it.
 func (st *stackState) uses(s *source) map[string]bool {
 	only := map[string]bool{}
-	entries, _ := parseEntries(s.shown, s.content.Reveal(), func(string) (string, bool) { return "", false }) // it was read before
-	for _, e := range entries {
+	for _, e := range s.entries() {
 		if st.mentions.Names[e.Name] || slices.Contains(st.mentions.EnvFiles, s.repo) && s.repo != "" {
 			only[e.Name] = true
 		}
@@ -271,6 +270,7 @@ func (b *batch) gather(ctx context.Context) error {
 		}
 	}
 	for _, s := range b.sources {
+		b.receipt.Repeated = append(b.receipt.Repeated, s.repeated()...)
 		switch unused := b.unused(s); {
 		case s.repo == "":
 			b.receipt.Outside = append(b.receipt.Outside, s.shown)
@@ -295,8 +295,7 @@ func (b *batch) stays(s *source) bool {
 // unused returns the variables of a file that no stack takes.
 func (b *batch) unused(s *source) []string {
 	var names []string
-	entries, _ := parseEntries(s.shown, s.content.Reveal(), func(string) (string, bool) { return "", false }) // it was read before
-	for _, e := range entries {
+	for _, e := range s.entries() {
 		if !slices.ContainsFunc(b.parts, func(i *importing) bool { return i.source == s && (i.only == nil || i.only[e.Name]) }) {
 			names = append(names, e.Name)
 		}

@@ -54,18 +54,28 @@ type Import struct {
 // A Receipt is what becomes of env files: prepared it says what will change, and
 // afterwards what has. What it shows holds no secret.
 type Receipt struct {
-	Imports []Import
-	Changes []FileChange // the plain files, in order
-	Removed []string     // env files in the repository
-	Outside []string     // env files that are not in the repository and stay
-	Unused  []Unused     // env files that stay, since no stack uses some of their variables
-	Staged  []string     // stacks that are not committed yet: their files wait for the operator's commit
+	Imports  []Import
+	Changes  []FileChange // the plain files, in order
+	Removed  []string     // env files in the repository
+	Outside  []string     // env files that are not in the repository and stay
+	Unused   []Unused     // env files that stay, since no stack uses some of their variables
+	Repeated []Repeated   // values of env files that do not count
+	Staged   []string     // stacks that are not committed yet: their files wait for the operator's commit
 }
 
 // An Unused file has variables that no stack uses.
 type Unused struct {
 	File  string
 	Names []string
+}
+
+// A Repeated value of an env file does not count, since a later line sets the variable
+// again.
+type Repeated struct {
+	File   string `json:"file"`
+	Name   string `json:"name"`
+	Line   int    `json:"line"`
+	Counts int    `json:"counts"` // the line that does
 }
 
 // A FileChange is a plain file that changes, as it may be shown.

@@ -154,6 +154,9 @@ func shown(r Receipt, err error) string {
 	if len(r.Unused) > 0 {
 		fmt.Fprintf(&out, "unused %v\n", r.Unused)
 	}
+	if len(r.Repeated) > 0 {
+		fmt.Fprintf(&out, "repeated %v\n", r.Repeated)
+	}
 	if len(r.Staged) > 0 {
 		fmt.Fprintf(&out, "staged %v\n", r.Staged)
 	}

@@ -87,12 +87,11 @@ func (i *importing) readEnv(name string) (*compose.EnvFile, map[string]secret.Va
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, err := f.Entries()
 	values := map[string]secret.Value{}
-	for _, e := range entries {
+	for _, e := range f.Entries() {
 		values[e.Name] = e.Value
 	}
-	return f, values, err
+	return f, values, nil
 }
 
 // parse reads the file as Compose would: what it says itself comes before what the stack has

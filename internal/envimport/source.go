@@ -78,10 +78,7 @@ func parseEntries(name string, content []byte, lookup compose.Lookup) ([]compose
 	if err != nil {
 		return nil, err
 	}
-	entries, err := f.Entries()
-	if err != nil {
-		return nil, err
-	}
+	entries := f.Entries()
 	for _, e := range entries {
 		if !e.Usable() {
 			return nil, fmt.Errorf("%s:%d:1: want letters, digits and _ in a variable's name; write this one under environment: instead", name, e.Line)
@@ -98,6 +95,23 @@ type source struct {
 	EnvFile
 	repo    string // in the repository, "" outside of it
 	tracked bool   // HEAD has it
+}
+
+// entries are the file's variables as far as it says them without the stack's.
+func (s *source) entries() []compose.EnvEntry {
+	all, _ := parseEntries(s.shown, s.content.Reveal(), func(string) (string, bool) { return "", false }) // it was read before
+	return all
+}
+
+// repeated are the file's values that do not count.
+func (s *source) repeated() []Repeated {
+	var all []Repeated
+	for _, e := range s.entries() {
+		for _, lost := range e.Lost {
+			all = append(all, Repeated{s.shown, e.Name, lost, e.Line})
+		}
+	}
+	return all
 }
 
 // source finds an env file in the repository.

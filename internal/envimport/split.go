@@ -16,14 +16,10 @@ import (
 // split is where the variables of an env file go.
 type split struct{ secret, plain, kept []entry }
 
-// divide decides for each variable of the file, in its order. A secret stays one,
-// and so does what is made with one.
+// divide decides for each variable of the file, in its order.
 func (i *importing) divide() (split, error) {
 	var s split
-	secrets := map[string]bool{}
-	for name := range i.secrets {
-		secrets[name] = true
-	}
+	secrets := i.allSecrets()
 	for _, e := range i.entries {
 		value, encrypted := i.secrets[e.as]
 		open, plain := i.plain[e.as]
@@ -36,12 +32,7 @@ func (i *importing) divide() (split, error) {
 			return s, fault.WithHint(fmt.Errorf("%s:%d:1: %s has another value in %s", i.source.shown, e.Line, e.as, has), "salvor "+
 				"secret import FILE --replace uses the values from the file")
 		}
-		isSecret := encrypted || i.opts.All || i.isSecret(e) || slices.ContainsFunc(e.Refs, func(ref string) bool { return secrets[ref] })
-		if line, ok := i.line(e); !isSecret && (!ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0) {
-			isSecret = true
-		}
-		secrets[e.Name] = isSecret
-		switch {
+		switch isSecret := encrypted || secrets[e.Name]; {
 		case same && (encrypted || plain && !isSecret):
 			s.kept = append(s.kept, e)
 		case isSecret:
@@ -53,10 +44,33 @@ func (i *importing) divide() (split, error) {
 	return s, nil
 }
 
-// isSecret reports whether a variable is one by its name or value, or by what the Compose
-// files make of it.
+// allSecrets are the names of the stack's secrets and of the file's. A secret stays one, and
+// so does what is made with one, wherever in the file that is.
+func (i *importing) allSecrets() map[string]bool {
+	known := map[string]bool{}
+	for name := range i.secrets {
+		known[name] = true
+	}
+	found := map[string]bool{}
+	for before := -1; before < len(found); {
+		before = len(found)
+		for _, e := range i.entries {
+			if i.isSecret(e) || slices.ContainsFunc(e.Refs, func(ref string) bool { return known[ref] || found[ref] }) {
+				found[e.Name] = true
+			}
+		}
+	}
+	return found
+}
+
+// isSecret reports whether a variable is one by its name or value, by what the Compose files
+// make of it, or since it can't be a plain line of stack.env.
 func (i *importing) isSecret(e entry) bool {
 	value := string(e.Value.Reveal())
+	line, ok := i.line(e)
+	if i.opts.All || !ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0 {
+		return true
+	}
 	if i.scanner.Variable(e.Name, value) || i.mentions.Password[e.Name] && value != "" {
 		return true
 	}

@@ -3,7 +3,11 @@
 package needs
 
 import (
+	"bytes"
+	"io/fs"
 	"maps"
+	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -153,6 +157,42 @@ func (n *Needs) Variable(name string) (stack, key string, is bool) {
 
 // Rendered returns the stacks that load, as they are rendered, by name.
 func (n *Needs) Rendered() map[string]project.Rendered { return n.stacks }
+
+// Unloaded returns a stack that does not load and may use a secret, "" for none: the one whose
+// variable the secret is, or one whose files name it.
+func (n *Needs) Unloaded(name string) string {
+	of, _, isVariable := n.Variable(name)
+	for _, st := range n.checkout.Fleet.Stacks {
+		if _, loads := n.stacks[st.Name]; !loads && (isVariable && of == st.Name || !isVariable && n.named(st, name)) {
+			return st.Name
+		}
+	}
+	return ""
+}
+
+// named reports whether the text of a stack's YAML files names a secret of the fleet, as a
+// whole or by its file.
+func (n *Needs) named(st fleet.Stack, name string) bool {
+	if fleet.SecretInYAML(name) {
+		file, _ := n.identity.Store.FileOf(name) // a name like that has one
+		name = strings.TrimPrefix(file, fleet.SecretDir+"/")
+	}
+	root, err := os.OpenRoot(n.checkout.Export)
+	if err != nil {
+		return true // nothing is known
+	}
+	defer root.Close()
+	found := false
+	err = fs.WalkDir(root.FS(), st.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Ext(p) != ".yaml" && path.Ext(p) != ".yml" {
+			return err
+		}
+		content, err := root.ReadFile(p)
+		found = found || bytes.Contains(content, []byte(name))
+		return err
+	})
+	return found || err != nil
+}
 
 // Render has a stack need what it does as it is rendered here.
 func (n *Needs) Render(stack string, r project.Rendered) { n.stacks[stack] = r }

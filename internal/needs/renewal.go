@@ -37,6 +37,9 @@ func (n *Needs) Renewal(name string) Renewal {
 	if argv, printed := n.Command(name); printed {
 		return Renewal{"change it where " + argv[0] + " reads it", rotate}
 	}
+	if stack := n.Unloaded(name); stack != "" {
+		return Renewal{"correct the stack " + stack + " (salvor check)", rotate}
+	}
 	if database, keeps := n.DatabaseKeeps(name); keeps {
 		return Renewal{"change it in the database " + database, "salvor secret set " + name}
 	}

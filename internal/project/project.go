@@ -98,9 +98,24 @@ type Volume struct {
 // Rendered is a stack as hosts need it, before it is placed.
 type Rendered struct {
 	Project    Project
-	Volumes    []Volume          // sorted by name
-	Networks   []Network         // that its services are in, sorted by name
-	Containers map[string]string // services that start under a container_name, by that name
+	Volumes    []Volume    // sorted by name
+	Networks   []Network   // that its services are in, sorted by name
+	Containers []Container // of services that start under a container_name, sorted by name
+	Published  []Published // ports of services that start
+}
+
+// Container is one whose name the Compose file says.
+type Container struct {
+	Name     string
+	Service  string
+	Position string // where the Compose file has it, for messages
+}
+
+// Published is a port with the service that publishes it.
+type Published struct {
+	Port
+	Service  string
+	Position string // where the Compose file has it, for messages
 }
 
 // Network is a Docker network of a stack.

@@ -38,11 +38,8 @@ func (c *Changes) unused(name string) error {
 	if uses := c.UsedBy(name); len(uses) > 0 {
 		return fault.WithHint(fmt.Errorf("%s is used by %s", name, strings.Join(uses, "; ")), "remove it there first, and commit that")
 	}
-	if stack, _, is := c.needs.Variable(name); is {
-		_, declared := c.checkout.Fleet.Stack(stack)
-		if _, loads := c.needs.Rendered()[stack]; declared && !loads {
-			return fault.WithHint(fmt.Errorf("stack %s does not load, so it is not known whether it uses %s", stack, name), "salvor check")
-		}
+	if stack := c.needs.Unloaded(name); stack != "" {
+		return fault.WithHint(unloaded(stack, "whether it uses "+name), "salvor check, and correct the stack")
 	}
 	if _, said := c.checkout.Fleet.Secret(name); said {
 		return fault.WithHint(fmt.Errorf("%s: %s has settings for %s", c.checkout.Place("secrets", name), fleet.File, name), "remove them first, and commit that")

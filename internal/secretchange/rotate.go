@@ -32,7 +32,7 @@ func (c *Changes) UsedBy(name string) []string {
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
-// database was made with it and no command changes it in the database.
+// database was made with it, or may have been, and no command changes it in the database.
 func (c *Changes) MayRotate(name string) error {
 	has, err := c.has(name)
 	if err != nil {
@@ -40,6 +40,10 @@ func (c *Changes) MayRotate(name string) error {
 	}
 	if !has {
 		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" creates it")
+	}
+	if stack := c.needs.Unloaded(name); stack != "" {
+		return fault.WithHint(unloaded(stack, "what uses "+name), "salvor check, and correct the stack; or salvor secret set "+name+", which commits a new value "+
+			"without changing it in a database")
 	}
 	if database, keeps := c.needs.DatabaseKeeps(name); keeps {
 		stack, _, _ := strings.Cut(database, "/")
@@ -49,6 +53,11 @@ func (c *Changes) MayRotate(name string) error {
 				"yourself, then run salvor secret set "+name)
 	}
 	return nil
+}
+
+// unloaded is why something about a secret of a stack can't be known.
+func unloaded(stack, what string) error {
+	return fmt.Errorf("stack %s does not load, so it is not known %s", stack, what)
 }
 
 // RotateSecret commits a new value of a secret that is there already. It returns the

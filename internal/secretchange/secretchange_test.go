@@ -262,6 +262,32 @@ func TestARotationIsRefused(t *testing.T) {
 	}
 }
 
+// TestAStackThatDoesNotLoadMayUseASecret: whether its database was made with the secret
+// can't be seen, so the secret is neither rotated nor removed.
+func TestAStackThatDoesNotLoadMayUseASecret(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.Commit(t, map[string][]byte{"stacks/notes/compose.yaml": []byte(strings.Replace(notes, "image: nginx:1", "imagge: nginx:1", 1))})
+	c := open(t, f)
+	for _, name := range []string{"notes/DB", "pg"} {
+		want := "stack notes does not load, so it is not known "
+		if err := c.MayRotate(name); err == nil || !strings.HasPrefix(err.Error(), want+"what uses "+name) || !strings.HasPrefix(fault.Hint(err), "salvor check, and correct the stack; or salvor secret set "+name) {
+			t.Errorf("rotate %s: %v (%s)", name, err, fault.Hint(err))
+		}
+		if _, err := c.PrepareRemove(t.Context(), name); err == nil || !strings.HasPrefix(err.Error(), want+"whether it uses "+name) || fault.Hint(err) != "salvor check, and correct the stack" {
+			t.Errorf("rm %s: %v (%s)", name, err, fault.Hint(err))
+		}
+		if got := c.needs.Renewal(name).String(); got != "correct the stack notes (salvor check), then salvor secret rotate "+name {
+			t.Errorf("renewal of %s: %s", name, got)
+		}
+	}
+	for _, name := range []string{"lines", "token"} {
+		if err := c.MayRotate(name); err != nil {
+			t.Errorf("%s, which no stack names: %v", name, err)
+		}
+	}
+}
+
 func TestAProgramsValueHasARevision(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

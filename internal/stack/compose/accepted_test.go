@@ -90,7 +90,7 @@ func TestNothingStarts(t *testing.T) {
 		}
 	}
 	opts := stackOf(t, map[string]string{"compose.yaml": "services: {a: {image: nginx, profiles: [x], container_name: one}, b: {image: nginx, container_name: two}}\n"})
-	if _, found, loaded := running(t, opts); len(found) > 0 || !cmp.Equal(loaded.Containers, map[string]string{"two": "b"}) {
+	if _, found, loaded := running(t, opts); len(found) > 0 || !cmp.Equal(loaded.Containers, []project.Container{{Name: "two", Service: "b", Position: "stacks/app/compose.yaml:1:85"}}) {
 		t.Errorf("%v, %v", found, loaded.Containers)
 	}
 }

@@ -36,6 +36,7 @@ type EnvEntry struct {
 	secret.Variable
 	Line int
 	Refs []string // variables that its value is made with, sorted
+	Lost []int    // earlier lines that give it another value, which does not count
 }
 
 // Usable reports whether the variable can be named as ${NAME} and encrypted:
@@ -143,45 +144,50 @@ func (f *EnvFile) fail(start int, format string, args ...any) error {
 	return fmt.Errorf("%s:%d:1: %s", f.Name, f.line(start), fmt.Sprintf(format, args...))
 }
 
-// Entries returns the file's variables in its order. A name that is there twice with
-// one value is listed once; with two values it is an error.
-func (f *EnvFile) Entries() ([]EnvEntry, error) {
+// Entries returns the file's variables in its order. Of a name that is there twice the
+// last value counts, as for Compose.
+func (f *EnvFile) Entries() []EnvEntry {
 	var all []EnvEntry
+	said := map[string][]EnvEntry{}
 	for _, p := range f.parts {
 		for _, e := range p.entries {
-			i := slices.IndexFunc(all, func(o EnvEntry) bool { return o.Name == e.Name })
-			switch {
-			case i < 0:
+			if said[e.Name] = append(said[e.Name], e); len(said[e.Name]) == 1 {
 				all = append(all, e)
-			case !bytes.Equal(all[i].Value.Reveal(), e.Value.Reveal()):
-				return nil, fmt.Errorf("%s:%d:1: %s has another value than in line %d", f.Name, e.Line, e.Name, all[i].Line)
 			}
 		}
 	}
-	return all, nil
+	for i, e := range all {
+		all[i] = last(said[e.Name])
+	}
+	return all
+}
+
+// last returns what counts of a variable's statements: the last, or the first if all say
+// the same.
+func last(said []EnvEntry) EnvEntry {
+	counts := said[len(said)-1]
+	for _, e := range said {
+		if !bytes.Equal(e.Value.Reveal(), counts.Value.Reveal()) {
+			counts.Lost = append(counts.Lost, e.Line)
+		}
+	}
+	if len(counts.Lost) == 0 {
+		return said[0]
+	}
+	return counts
 }
 
 // values are what the file sets; of a name that is there twice, the last.
 func (f *EnvFile) values() map[string]string {
 	all := map[string]string{}
-	for _, p := range f.parts {
-		for _, e := range p.entries {
-			all[e.Name] = string(e.Value.Reveal())
-		}
+	for _, e := range f.Entries() {
+		all[e.Name] = string(e.Value.Reveal())
 	}
 	return all
 }
 
 // Names returns every name that the file sets, sorted.
-func (f *EnvFile) Names() []string {
-	seen := map[string]bool{}
-	for _, p := range f.parts {
-		for _, e := range p.entries {
-			seen[e.Name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(seen))
-}
+func (f *EnvFile) Names() []string { return slices.Sorted(maps.Keys(f.values())) }
 
 // Says reports whether the file gives a variable this value somewhere.
 func (f *EnvFile) Says(v secret.Variable) bool {

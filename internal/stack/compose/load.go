@@ -74,7 +74,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if err != nil {
 		return nil, nil, err
 	}
-	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers()}
+	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published()}
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}

@@ -55,14 +55,3 @@ func networksOf(s types.ServiceConfig) []string {
 	}
 	return keys
 }
-
-// containers returns the services that start under a container_name, by that name.
-func (s started) containers() map[string]string {
-	all := map[string]string{}
-	for name, service := range s.load.project.Services {
-		if s.load.active[name] && service.ContainerName != "" {
-			all[unmark(service.ContainerName)] = name
-		}
-	}
-	return all
-}

@@ -137,7 +137,7 @@ func existing(source, target string) types.ServiceVolumeConfig {
 func (r renderer) describe(s types.ServiceConfig) project.Service {
 	d := project.Service{Name: s.Name, OnChange: r.load.onChange[s.Name], OnRotate: r.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !r.load.active[s.Name]}
 	for _, p := range s.Ports {
-		d.Ports = append(d.Ports, project.Port{Address: unmark(p.HostIP), Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
+		d.Ports = append(d.Ports, published(p))
 	}
 	for _, v := range s.Volumes {
 		d.Mounts = append(d.Mounts, v.Target)
