@@ -176,12 +176,9 @@ func (n *Notes) commit(ctx context.Context, all Acks, message string) error {
 
 // known refuses a code that no finding has.
 func known(code finding.Code) error {
-	var codes []string
-	for _, row := range finding.Table() {
-		if row.Code == code {
-			return nil
-		}
-		codes = append(codes, string(row.Code))
+	codes := finding.Codes()
+	if slices.Contains(codes, string(code)) {
+		return nil
 	}
 	err := fmt.Errorf("no finding has the code %q%s", code, suggest.DidYouMean(string(code), codes))
 	return fault.WithCode(fault.WithHint(err, "a finding has its code at its end, in brackets"), fault.Usage)

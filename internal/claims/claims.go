@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"slices"
 
+	"salvor/internal/fault"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/record"
+	"salvor/internal/suggest"
 )
 
 // A Record is the fleet's record, as far as its claims need it.
@@ -64,11 +66,22 @@ func ruling(all []record.Listed, stack string, onBranch record.OnBranch) record.
 	return record.Rule(claims, onBranch)
 }
 
+// listed is the error about a claim that is not there.
+func listed(rows []Row, stack, id string) error {
+	var ids []string
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	if slices.Contains(ids, id) {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%s has no claim %s%s", stack, id, suggest.DidYouMean(id, ids)), "salvor claim ls "+stack+" lists them")
+}
+
 // A Dropped is the receipt of a claim that was deleted.
 type Dropped struct{ Stack, ID string }
 
-// PrepareDrop proposes to delete a file among the claims of a stack, by its id. Whether
-// there is one is seen when the proposal runs.
+// PrepareDrop proposes to delete a file among the claims of a stack, by its id.
 func PrepareDrop(ctx context.Context, r Record, stack, id string) (proposal.Proposal[Dropped], error) {
 	p := proposal.New(fmt.Sprintf("delete claim %s of %s", id, stack), func(ctx context.Context, _ progress.Sink) (Dropped, error) {
 		return Dropped{stack, id}, r.With(ctx, func(rec *record.Record) error { return rec.DropClaim(ctx, stack, id) })
@@ -76,6 +89,9 @@ func PrepareDrop(ctx context.Context, r Record, stack, id string) (proposal.Prop
 	p.Name = stack
 	p.Question = fmt.Sprintf("This deletes the file %s among the claims of %s.", id, stack)
 	rows, err := List(ctx, r, stack)
+	if err == nil {
+		err = listed(rows, stack, id)
+	}
 	if slices.ContainsFunc(rows, func(row Row) bool { return row.ID == id && row.Rules }) {
 		p.Question = fmt.Sprintf("This deletes the claim that gives %s to its host; the previous host may start it "+
 			"while Git does not answer. salvor apply writes the claim again.", stack)

@@ -3,6 +3,7 @@ package claims
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -117,12 +118,14 @@ func TestDrop(t *testing.T) {
 func TestDropOfNothing(t *testing.T) {
 	t.Parallel()
 	r, _ := recorded(t)
-	p, err := PrepareDrop(t.Context(), r, "notes", "01890000-0000-7000-8000-00000000ffff")
+	rows, err := List(t.Context(), r, "notes")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Run(t.Context(), nil); fault.Hint(err) != "salvor claim ls notes lists them" {
-		t.Errorf("%v", err)
+	misspelt := rows[0].ID[1:]
+	_, err = PrepareDrop(t.Context(), r, "notes", misspelt)
+	if want := fmt.Sprintf("notes has no claim %s, did you mean %q?", misspelt, rows[0].ID); err == nil || err.Error() != want || fault.Hint(err) != "salvor claim ls notes lists them" {
+		t.Errorf("%v, want %s", err, want)
 	}
 	away := errors.New("the remote is away")
 	r.With = func(context.Context, func(*record.Record) error) error { return away }

@@ -2,21 +2,18 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/ack"
 	"salvor/internal/app"
-	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/terminal"
-	"salvor/internal/yamldoc"
 )
 
 type ackOptions struct {
-	within string
+	within duration
 	why    string
 	remove bool
 }
@@ -35,7 +32,7 @@ func newAck(g *globals) *cobra.Command {
 			return runAck(cmd.Context(), g, finding.Code(args[0]), args[1], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.within, "for", "", "acknowledge it for this `TIME` only, such as 30d or 12h (default: until it is removed)")
+	cmd.Flags().Var(&o.within, "for", "acknowledge it for this `TIME` only, such as 30d or 12h (default: until it is removed)")
 	cmd.Flags().StringVar(&o.why, "why", "", "the reason, as `TEXT`; it is shown by check --all")
 	cmd.Flags().BoolVar(&o.remove, "remove", false, "take the acknowledgement back")
 	return cmd
@@ -44,12 +41,8 @@ func newAck(g *globals) *cobra.Command {
 func runAck(ctx context.Context, g *globals, code finding.Code, subject string, o ackOptions) error {
 	now := time.Now()
 	a := ack.Ack{Code: code, Subject: subject, Why: o.why}
-	if o.within != "" {
-		d, err := yamldoc.ParseDuration(o.within)
-		if err != nil {
-			return fault.WithCode(fmt.Errorf("--for: %w", err), fault.Usage)
-		}
-		a.Until = now.Add(d).UTC().Truncate(time.Second)
+	if o.within.Duration > 0 {
+		a.Until = now.Add(o.within.Duration).UTC().Truncate(time.Second)
 	}
 	return g.with(ctx, func(opened *app.App) error {
 		if o.remove {

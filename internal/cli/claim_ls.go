@@ -16,7 +16,7 @@ func newClaimLs(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls [STACK]",
 		Short: "List claims, and files among them that the fleet did not sign",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  mostArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
 				stack := ""
@@ -24,6 +24,9 @@ func newClaimLs(g *globals) *cobra.Command {
 					stack = args[0]
 				}
 				rows, err := claims.List(cmd.Context(), a.ForClaims(), stack)
+				if err == nil && len(rows) == 0 && stack != "" {
+					_, err = a.Stack(stack)
+				}
 				if err != nil {
 					return err
 				}

@@ -24,7 +24,7 @@ var word = regexp.MustCompile(`^\[?([A-Z]+)`)
 // completes has the shell complete a command's arguments and flags by what its usage
 // line calls them. What is not known here is left to the shell: files.
 func completes(g *globals, cmd *cobra.Command) {
-	if cmd.Runnable() && !cmd.HasSubCommands() && len(cmd.ValidArgs) == 0 {
+	if cmd.Runnable() && !cmd.HasSubCommands() && len(cmd.ValidArgs) == 0 && cmd.ValidArgsFunction == nil {
 		kinds, repeats := arguments(cmd)
 		cmd.ValidArgsFunction = func(_ *cobra.Command, typed []string, begun string) ([]string, cobra.ShellCompDirective) {
 			switch n := len(typed); {

@@ -27,7 +27,11 @@ func oneService(instead string) cobra.PositionalArgs {
 // afterwards.
 func control(ctx context.Context, g *globals, action agentapi.ControlAction, args []string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		c := agentapi.Control{Stack: a.Named(args[0]), Action: action}
+		stack, err := a.Stack(args[0])
+		if err != nil {
+			return err
+		}
+		c := agentapi.Control{Stack: stack, Action: action}
 		if len(args) > 1 {
 			c.Service = args[1]
 		}

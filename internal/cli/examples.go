@@ -9,13 +9,16 @@ salvor apply --restore notes         # a name that was used before: with its new
 salvor apply --yes --quiet           # in a script`,
 	"check": `salvor check
 salvor check --json`,
-	"claim drop": `salvor claim drop notes claims/notes/000007-alpha.json`,
+	"claim drop": `salvor claim drop notes 019a8e5c-7d1f-7c3a-9b52-4f1d2c7e6a10    # as claim ls shows it`,
 	"claim ls": `salvor claim ls
 salvor claim ls notes`,
 	"clone": `salvor clone --card card.txt home`,
 	"cp": `salvor cp notes/web:/etc/nginx/nginx.conf .
 salvor cp ./fix.sql notes/db:/tmp
 salvor cp notes/web:/var/www - >www.tar          # a tar stream`,
+	"completion": `salvor completion bash >~/.local/share/bash-completion/completions/salvor
+salvor completion zsh
+salvor completion fish`,
 	"doctor": `salvor doctor
 salvor doctor --json`,
 	"down": `salvor down notes`,
@@ -23,6 +26,8 @@ salvor doctor --json`,
 salvor exec notes web ls /data
 salvor exec -t shop db -- psql -U shop          # with this terminal
 salvor exec shop db pg_dump -U shop >shop.sql`,
+	"help": `salvor help restore
+salvor help snapshot-late                        # what a finding means, and what to do`,
 	"host add": `salvor host add alpha root@192.0.2.10
 salvor host add beta ops@beta.example.net:2222 --jump ops@gate.example.net:22
 salvor host add gamma root@192.0.2.12 --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
@@ -33,7 +38,7 @@ salvor host ls --json`,
 salvor init ~/fleet --name home --signed-commits`,
 	"key lock": `salvor key lock`,
 	"key unlock": `salvor key unlock
-salvor key unlock --for 8h`,
+salvor key unlock --for 8h                       # at most 24h`,
 	"key card": `salvor key card --html --out /dev/shm/card.html
 salvor key card --out /dev/shm/card.txt`,
 	"key new": `salvor key new

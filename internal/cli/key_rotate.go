@@ -37,6 +37,11 @@ func newKeyRotate(g *globals) *cobra.Command {
 			"again.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, other := range []string{"recovery", "compromised", "new-passphrase-file"} {
+				if err := contradicting(cmd, "signing", other); err != nil {
+					return err
+				}
+			}
 			if o.signing {
 				return runRotateSigning(cmd.Context(), g)
 			}
@@ -52,9 +57,6 @@ func newKeyRotate(g *globals) *cobra.Command {
 		"repositories, and list the secrets to change")
 	g.noPassphraseFlag(cmd)
 	cmd.Flags().StringVar(&o.passphraseFile, "new-passphrase-file", "", "read the new key's passphrase from this file, for instance /dev/fd/4")
-	for _, other := range []string{"recovery", "compromised", "new-passphrase-file"} {
-		cmd.MarkFlagsMutuallyExclusive("signing", other)
-	}
 	return cmd
 }
 

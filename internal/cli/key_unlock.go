@@ -24,12 +24,12 @@ import (
 const keyUnlock = "key unlock"
 
 type keyUnlockOptions struct {
-	lasts    time.Duration
+	lasts    duration
 	keychain bool
 }
 
 func newKeyUnlock(g *globals) *cobra.Command {
-	var o keyUnlockOptions
+	o := keyUnlockOptions{lasts: duration{time.Hour, "1h"}}
 	cmd := &cobra.Command{
 		Use:   "unlock",
 		Short: "Keep your key open for an hour, so that no command asks for its passphrase",
@@ -39,14 +39,14 @@ func newKeyUnlock(g *globals) *cobra.Command {
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runKeyUnlock(cmd.Context(), g, o) },
 	}
-	cmd.Flags().DurationVar(&o.lasts, "for", time.Hour, "keep it open for this `TIME`, at most 24h")
+	cmd.Flags().Var(&o.lasts, "for", "keep it open for this `TIME`, at most 24h")
 	cmd.Flags().BoolVar(&o.keychain, "keychain", false, "also keep the passphrase in the system's keychain, so that you never type it while you are logged in")
 	return cmd
 }
 
 func runKeyUnlock(ctx context.Context, g *globals, o keyUnlockOptions) error {
-	if o.lasts <= 0 || o.lasts > keyagent.Longest {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("--for %s: a key can be open for up to 24h", o.lasts), "salvor key unlock --for 8h"), fault.Usage)
+	if o.lasts.Duration > keyagent.Longest {
+		return fault.WithCode(fault.WithHint(fmt.Errorf("--for %s: a key can be open for up to 24h", o.lasts.typed), "salvor key unlock --for 8h"), fault.Usage)
 	}
 	agents, err := keyagent.UsualFolder()
 	if err != nil {
@@ -66,7 +66,7 @@ func runKeyUnlock(ctx context.Context, g *globals, o keyUnlockOptions) error {
 				return err
 			}
 		}
-		held, err := unlocked(ctx, agents, f, a.Fleet().Recipients.Recovery, o.lasts)
+		held, err := unlocked(ctx, agents, f, a.Fleet().Recipients.Recovery, o.lasts.Duration)
 		if err != nil {
 			return err
 		}

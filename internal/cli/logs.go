@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +39,7 @@ func newLogs(g *globals) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "keep printing until interrupted")
 	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
-	cmd.Flags().StringVar(&o.Since, "since", "", "only what was written since this `TIME`: a duration like 10m or 2h30m, or a time like 2026-11-23T08:00:00Z")
+	cmd.Flags().Var((*moment)(&o.Since), "since", "only what was written since this `TIME`: a duration like 10m or 2d, or a time like 2026-11-23T08:00:00Z")
 	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
 	cmd.Flags().BoolVar(&o.raw, "raw", false, "on a terminal, do not escape control characters: show the colours that services print themselves")
 	return prints("what the services print", annotated(cmd, firstOnly, "services"))
@@ -51,9 +50,6 @@ func newLogs(g *globals) *cobra.Command {
 const followed = 7
 
 func runLogs(ctx context.Context, g *globals, a *app.App, args []string, o logsOptions) error {
-	if err := validSince(o.Since); err != nil {
-		return err
-	}
 	asked, err := logsOf(a, args)
 	if err != nil {
 		return err
@@ -127,7 +123,10 @@ func logsOf(a *app.App, args []string) ([]logsAsked, error) {
 				continue
 			}
 		}
-		name = a.Named(name)
+		name, err := a.Stack(name)
+		if err != nil {
+			return nil, err
+		}
 		at, err := placement.Of(lock, name)
 		if err != nil {
 			return nil, err
@@ -163,20 +162,4 @@ func known(f *fleet.Fleet, lock fleet.Lock, name string) bool {
 	_, declared := f.Stack(name)
 	_, placed := lock.Placement(name)
 	return declared || placed || slices.ContainsFunc(f.Stacks, func(st fleet.Stack) bool { return st.Called == name })
-}
-
-// validSince reports what is wrong with a point in time.
-func validSince(text string) error {
-	if text == "" {
-		return nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return nil
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
-		if _, err := time.Parse(layout, text); err == nil {
-			return nil
-		}
-	}
-	return fault.WithCode(fault.WithHint(fmt.Errorf("--since %s is neither a duration nor a time", text), "for instance --since 10m, or --since 2026-11-23T08:00:00Z"), fault.Usage)
 }

@@ -32,7 +32,13 @@ func newPs(g *globals) *cobra.Command {
 
 func runPs(ctx context.Context, g *globals, stack string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		all, err := s.Services(ctx, a.Named(stack))
+		if stack != "" {
+			var err error
+			if stack, err = a.Stack(stack); err != nil {
+				return err
+			}
+		}
+		all, err := s.Services(ctx, stack)
 		if err != nil {
 			return err
 		}

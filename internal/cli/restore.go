@@ -2,13 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
 	"salvor/internal/deploy"
-	"salvor/internal/fault"
 	"salvor/internal/restore"
 )
 
@@ -28,7 +26,12 @@ func newRestore(g *globals) *cobra.Command {
 			"automatically:\n" +
 			"run the same command again, or cancel it with --withdraw.",
 		Args: exactArgs("STACK"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), g, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := contradicting(cmd, "snapshot", "withdraw"); err != nil {
+				return err
+			}
+			return runRestore(cmd.Context(), g, args[0], o)
+		},
 	}
 	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
 	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")
@@ -36,9 +39,6 @@ func newRestore(g *globals) *cobra.Command {
 }
 
 func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions) error {
-	if o.withdraw && o.snapshot != "" {
-		return fault.WithCode(fault.WithHint(errors.New("--withdraw and --snapshot contradict each other"), "salvor restore --help"), fault.Usage)
-	}
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
 		stack, err := a.Stack(stack)
 		if err != nil {

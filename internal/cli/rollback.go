@@ -2,12 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
-	"salvor/internal/fault"
 	"salvor/internal/rollback"
 )
 
@@ -28,7 +26,12 @@ func newRollback(g *globals) *cobra.Command {
 			"An older image with newer data is refused: --with-data restores the newest snapshot that was taken while it " +
 			"ran.",
 		Args: exactArgs("STACK"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runRollback(cmd.Context(), g, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := contradicting(cmd, "with-data", "keep-data"); err != nil {
+				return err
+			}
+			return runRollback(cmd.Context(), g, args[0], o)
+		},
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "the deploy of this `COMMIT` (default: the previous one)")
 	cmd.Flags().BoolVar(&o.withData, "with-data", false, "also restore the data from that deploy")
@@ -38,9 +41,6 @@ func newRollback(g *globals) *cobra.Command {
 }
 
 func runRollback(ctx context.Context, g *globals, stack string, o rollbackOptions) error {
-	if o.withData && o.keepData {
-		return fault.WithCode(fault.WithHint(errors.New("--with-data and --keep-data contradict each other"), "salvor rollback --help"), fault.Usage)
-	}
 	return g.with(ctx, func(a *app.App) error {
 		again := reopened{g: g}
 		defer again.close(ctx)

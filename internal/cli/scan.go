@@ -28,8 +28,8 @@ func newScan(g *globals) *cobra.Command {
 			".gitignore does not\nname. A line with the comment salvor:allow is skipped.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.staged && o.history {
-				return usage(cmd, "--staged and --history are two different scans")
+			if err := contradicting(cmd, "staged", "history"); err != nil {
+				return err
 			}
 			return runScan(cmd.Context(), g, o)
 		},

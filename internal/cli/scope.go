@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,8 +8,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/apply"
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
-	nearest "salvor/internal/suggest"
+	"salvor/internal/placement"
 )
 
 // scopeFlags has a command be about the stacks of its arguments or what is on a host.
@@ -29,20 +27,11 @@ func scope(a *app.App, stacks, hosts []string) (apply.Scope, error) {
 		s.Stacks = append(s.Stacks, stack)
 	}
 	for _, name := range hosts {
-		if _, declared := a.Fleet().Host(name); !declared {
-			err := fmt.Errorf("there is no host %q%s", name, nearest.DidYouMean(name, hostNames(a.Fleet())))
-			return s, fault.WithCode(fault.WithHint(err, "salvor host ls"), fault.Usage)
+		if _, err := placement.Host(a.Fleet(), name); err != nil {
+			return s, fault.WithCode(err, fault.Usage)
 		}
 	}
 	return s, nil
-}
-
-func hostNames(f *fleet.Fleet) []string {
-	var names []string
-	for _, h := range f.Hosts {
-		names = append(names, h.Name)
-	}
-	return names
 }
 
 // inScope is a command with the scope that was given to it.

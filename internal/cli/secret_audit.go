@@ -43,6 +43,11 @@ func runSecretAudit(ctx context.Context, g *globals, name string, o auditOptions
 		if err != nil {
 			return err
 		}
+		if len(report.Events) == 0 && name != "" {
+			if err := isSecret(a, name); err != nil {
+				return err
+			}
+		}
 		if err := g.printAudit(report); err != nil || len(report.Silent) == 0 {
 			return err
 		}

@@ -51,7 +51,7 @@ func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
 	return g.with(ctx, func(a *app.App) error {
 		e, err := a.Secrets.BeginEdit(ctx, name)
 		if err != nil {
-			return err
+			return nearSecret(a, name, err)
 		}
 		p, changed, err := g.throughEditor(ctx, a, e, editor)
 		if err != nil {

@@ -15,6 +15,7 @@ func newSecretGet(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
 				value, err := a.Identity.Secret(cmd.Context(), args[0])
+				err = nearSecret(a, args[0], err)
 				if err == nil {
 					_, err = terminal.Raw(g.Out).Write(value.Reveal())
 				}

@@ -20,7 +20,7 @@ func newSecretRm(g *globals) *cobra.Command {
 			return g.with(cmd.Context(), func(a *app.App) error {
 				p, err := a.Secrets.PrepareRemove(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return nearSecret(a, args[0], err)
 				}
 				if _, err := accepted(cmd.Context(), g, p); err != nil {
 					return err

@@ -51,7 +51,7 @@ func runRotate(ctx context.Context, g *globals, name string, o generateOptions) 
 		}
 		p, err := rotation.Prepare(a.ForRotation(), rotation.Options{Name: name, Generate: o.generate, Value: value, Reopen: reopen})
 		if err != nil {
-			return err
+			return nearSecret(a, name, err)
 		}
 		receipt, err := accepted(ctx, g, p)
 		if printErr := g.printDeliveries(name, receipt); printErr != nil {

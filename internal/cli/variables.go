@@ -63,8 +63,8 @@ func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) (err erro
 func preferTyped(g *globals, cmd *cobra.Command) error {
 	flags := cmd.Flags()
 	if flags.Changed("passphrase-command") {
-		if flags.Changed("passphrase-file") {
-			return usage(cmd, "--passphrase-file and --passphrase-command contradict each other")
+		if err := contradicting(cmd, "passphrase-file", "passphrase-command"); err != nil {
+			return err
 		}
 		g.passphraseFile = ""
 	}

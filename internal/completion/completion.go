@@ -56,7 +56,7 @@ func Open(dir string) (tree Tree, end func()) {
 // Names returns the names of a kind, sorted; typed are the arguments before.
 func (t Tree) Names(kind Kind, typed []string) []string {
 	if kind == Code {
-		return codes()
+		return finding.Codes()
 	}
 	if t.files == nil {
 		return nil
@@ -82,15 +82,6 @@ func (t Tree) Names(kind Kind, typed []string) []string {
 		return t.snapshots(stack)
 	}
 	return nil
-}
-
-func codes() []string {
-	var all []string
-	for _, row := range finding.Table() {
-		all = append(all, string(row.Code))
-	}
-	slices.Sort(all)
-	return all
 }
 
 // read returns a file, nothing for one that is not there, or too large.

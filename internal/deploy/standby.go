@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -14,9 +15,9 @@ import (
 // The context that it returns ends then, and earlier where the host can't be relied
 // upon any more.
 func (s *Session) StandBy(ctx context.Context, host string, stacks []string) (held context.Context, release func(), err error) {
-	h, declared := s.Fleet.Host(host)
-	if !declared {
-		return nil, nil, fmt.Errorf("host %s is not declared", host)
+	h, err := placement.Host(s.Fleet, host)
+	if err != nil {
+		return nil, nil, err
 	}
 	link, err := s.Hosts.Dial(ctx, h)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/machine"
+	"salvor/internal/placement"
 )
 
 // HostStatus is what a host reports, or why it does not answer.
@@ -125,9 +126,9 @@ func (s *Session) nextCommand(host string, err error) string {
 
 // Call runs one verb on a declared host.
 func (s *Session) Call(ctx context.Context, host, verb string, req, resp any) error {
-	h, declared := s.Fleet.Host(host)
-	if !declared {
-		return fmt.Errorf("host %s is not declared", host)
+	h, err := placement.Host(s.Fleet, host)
+	if err != nil {
+		return err
 	}
 	link, err := s.dial(ctx, h)
 	if err != nil {

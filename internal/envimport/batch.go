@@ -19,6 +19,7 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secretnames"
 	"salvor/internal/stack/compose"
+	"salvor/internal/suggest"
 )
 
 // A batch is env files that are imported together.
@@ -184,7 +185,11 @@ func (st *stackState) uses(s *source) map[string]bool {
 func (b *batch) state(name string) (*stackState, error) {
 	declared, ok := b.importer.checkout.Fleet.Stack(b.importer.checkout.Named(name))
 	if !ok {
-		return nil, fault.WithHint(fmt.Errorf("stack %s is not declared", name), "make its folder, stacks/"+name+", with a Compose file")
+		var known []string
+		for _, st := range b.importer.checkout.Fleet.Stacks {
+			known = append(known, cmp.Or(st.Called, st.Name))
+		}
+		return nil, fault.WithHint(fmt.Errorf("stack %s is not declared%s", name, suggest.DidYouMean(name, known)), "make its folder, stacks/"+name+", with a Compose file")
 	}
 	if st, known := b.stacks[declared.Name]; known {
 		return st, nil

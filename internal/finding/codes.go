@@ -1,5 +1,7 @@
 package finding
 
+import "slices"
+
 // Code is the stable name of a kind of finding.
 type Code string
 
@@ -98,6 +100,16 @@ type Row struct {
 	Code    Code
 	Meaning string
 	Fix     string
+}
+
+// Codes returns every code, as text, sorted.
+func Codes() []string {
+	var all []string
+	for _, row := range Table() {
+		all = append(all, string(row.Code))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // Table returns every code with its meaning, in the order of the documentation.

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
@@ -48,8 +49,8 @@ func (c *Changes) remove(ctx context.Context, name string) (exposed.Host, error)
 
 // removable returns what still needs a host, nil for nothing.
 func (c *Changes) removable(name string) error {
-	if _, declared := c.checkout.Fleet.Host(name); !declared {
-		return fault.WithHint(fmt.Errorf("host %s is not declared", name), "salvor host ls")
+	if _, err := placement.Host(&c.checkout.Fleet, name); err != nil {
+		return err
 	}
 	if placed := c.checkout.Lock.On(name); len(placed) > 0 {
 		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),

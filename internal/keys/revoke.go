@@ -13,6 +13,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/secretstore"
+	"salvor/internal/suggest"
 )
 
 // PrepareRevoke proposes to remove an operator, in one commit. What they could open is
@@ -29,10 +30,11 @@ func (c *Changes) PrepareRevoke(name string) (proposal.Proposal[Receipt], error)
 	p := proposal.New("revoke "+name, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
 		return c.revoke(ctx, name, recipient, next)
 	})
-	p.Question = fmt.Sprintf("Remove operator %s? You will have to print the card again and change every secret.", name)
+	p.Name = name
+	p.Question = fmt.Sprintf("This removes operator %s: you will have to print the card again and change every secret.", name)
 	switch {
 	case !is:
-		return p, fault.WithHint(fmt.Errorf("there is no operator called %s", name), "they are: "+strings.Join(names, ", "))
+		return p, fault.WithHint(fmt.Errorf("there is no operator called %s%s", name, suggest.DidYouMean(name, names)), "they are: "+strings.Join(names, ", "))
 	case len(names) == 1:
 		return p, fault.WithHint(fmt.Errorf("%s is the only operator: without an operator, only the card opens the fleet", name),
 			"first add another one with salvor secret grant NAME RECIPIENT; to replace a key: salvor key rotate")

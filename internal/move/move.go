@@ -37,9 +37,9 @@ func Prepare(f Fleet, stack, to string) (proposal.Proposal[deploy.Receipt], erro
 	if err != nil {
 		return p, err
 	}
-	target, declared := f.Fleet().Host(to)
-	if !declared {
-		return p, fault.WithHint(fmt.Errorf("host %s is not declared", to), "salvor host add "+to+" USER@ADDRESS")
+	target, err := placement.Host(f.Fleet(), to)
+	if err != nil {
+		return p, fault.WithHint(err, "salvor host add "+to+" USER@ADDRESS")
 	}
 	m.from, m.to = at.Host, target
 	if m.from == to {

@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
 )
 
 // A Move is a change of placement: From is "" for a stack that is placed for
@@ -29,6 +30,20 @@ func Of(lock fleet.Lock, stack string) (fleet.Placement, error) {
 		return p, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
 	}
 	return p, nil
+}
+
+// Host returns a declared host. The error about another one names the host that was
+// probably meant.
+func Host(f *fleet.Fleet, name string) (fleet.Host, error) {
+	h, declared := f.Host(name)
+	if declared {
+		return h, nil
+	}
+	var known []string
+	for _, each := range f.Hosts {
+		known = append(known, each.Name)
+	}
+	return h, fault.WithHint(fmt.Errorf("host %s is not declared%s", name, suggest.DidYouMean(name, known)), "salvor host ls")
 }
 
 // Only returns the placements for which keep is true, without the record's place.

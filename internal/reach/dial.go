@@ -23,10 +23,10 @@ import (
 	"salvor/internal/hostlink"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secretnames"
-	"salvor/internal/suggest"
 	"salvor/internal/version"
 )
 
@@ -230,9 +230,9 @@ func (d *Dialer) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
 
 // Machine reaches a declared host.
 func (d *Dialer) Machine(ctx context.Context, host string) (machine.Machine, error) {
-	h, declared := d.checkout.Fleet.Host(host)
-	if !declared {
-		return nil, fmt.Errorf("host %s is not declared", host)
+	h, err := placement.Host(&d.checkout.Fleet, host)
+	if err != nil {
+		return nil, err
 	}
 	link, err := d.Dial(ctx, h)
 	if err != nil {
@@ -244,13 +244,9 @@ func (d *Dialer) Machine(ctx context.Context, host string) (machine.Machine, err
 // Client readies ssh(1) for a declared host: with its pinned key, and the keys that Dial
 // tries. The caller closes it.
 func (d *Dialer) Client(ctx context.Context, host string) (*ssh.Client, error) {
-	h, declared := d.checkout.Fleet.Host(host)
-	if !declared {
-		var known []string
-		for _, h := range d.checkout.Fleet.Hosts {
-			known = append(known, h.Name)
-		}
-		return nil, fault.WithHint(fmt.Errorf("host %s is not declared%s", host, suggest.DidYouMean(host, known)), "salvor host ls")
+	h, err := placement.Host(&d.checkout.Fleet, host)
+	if err != nil {
+		return nil, err
 	}
 	auth, err := d.sshAuth(h.Address)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/record"
+	"salvor/internal/storage"
 )
 
 // A Fleet is the newest commit of the fleet, opened, as far as a move of its record
@@ -60,10 +61,10 @@ func (f *Fleet) place(text string) (fleet.Location, error) {
 		to.Path = path
 	}
 	from := f.Declared.Record
-	_, declared := f.Declared.Remote(remote)
+	_, undeclared := storage.Declared(f.Declared, remote)
 	switch {
-	case !declared:
-		return to, fault.WithHint(fmt.Errorf("remote %s is not declared", remote), "declare it under remotes: in fleet.yaml, and commit")
+	case undeclared != nil:
+		return to, undeclared
 	case from.Remote == "":
 		return to, fault.WithHint(errors.New("the fleet has no record yet"), "salvor apply creates it, on the first remote in fleet.yaml")
 	case to != from && to.Remote == from.Remote && (within(to.Path, from.Path) || within(from.Path, to.Path)):

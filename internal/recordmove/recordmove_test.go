@@ -208,7 +208,7 @@ func TestNothingIsCarriedBehind(t *testing.T) {
 func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
 	t.Parallel()
 	for place, refused := range map[string]string{
-		"drive": "remote drive is not declared", "nas:/abs": "not a path on a remote", "nas:record/new": "one is inside the other",
+		"drive": `fleet.yaml declares no remote "drive"`, "nsa": `fleet.yaml declares no remote "nsa", did you mean "nas"?`, "nas:/abs": "not a path on a remote", "nas:record/new": "one is inside the other",
 		"disk": "", "nas:mine": "", "nas": "",
 	} {
 		_, err := Prepare(&newHouse(t).fleet, place)

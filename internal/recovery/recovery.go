@@ -81,9 +81,9 @@ type recovery struct {
 func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.Receipt], error) {
 	r := &recovery{Options: o, fleet: f}
 	p := proposal.New(fmt.Sprintf("recover %s on %s", o.Lost, o.To.Name), r.run)
-	lost, declared := f.Fleet().Host(o.Lost)
-	if !declared {
-		return p, fault.WithHint(fmt.Errorf("host %s is not declared", o.Lost), "salvor host ls")
+	lost, err := placement.Host(f.Fleet(), o.Lost)
+	if err != nil {
+		return p, err
 	}
 	if err := f.PinGitHost(ctx); err != nil {
 		return p, err
@@ -188,7 +188,7 @@ type Target struct {
 // enrolTarget makes sure that the host taking over has salvord and its identity, and
 // returns the files that say so.
 func (r *recovery) enrolTarget(ctx context.Context) (Target, error) {
-	h, declared := r.fleet.Fleet().Host(r.To.Name)
+	h, undeclared := placement.Host(r.fleet.Fleet(), r.To.Name)
 	switch {
 	case r.New:
 		key, err := r.Trust(ctx, r.To)
@@ -196,8 +196,8 @@ func (r *recovery) enrolTarget(ctx context.Context) (Target, error) {
 			return Target{}, err
 		}
 		return r.fleet.AddHost(ctx, r.To, key, r.To.Name == r.Lost)
-	case !declared:
-		return Target{}, fault.WithHint(fmt.Errorf("host %s is not declared", r.To.Name), fmt.Sprintf("--to %s=ADDRESS adds it", r.To.Name))
+	case undeclared != nil:
+		return Target{}, fault.WithHint(undeclared, fmt.Sprintf("--to %s=ADDRESS adds it", r.To.Name))
 	case r.To.Name == r.Lost:
 		return Target{}, fault.WithHint(fmt.Errorf("%s is the host that is lost", r.To.Name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", r.To.Name))
 	}

@@ -24,7 +24,6 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
-	"salvor/internal/suggest"
 )
 
 // Open opens a folder of a remote.
@@ -41,15 +40,10 @@ func New(c *checkout.Checkout, open Open) *Remotes { return &Remotes{checkout: c
 
 // Declared returns a remote, and the remotes that it wraps.
 func (r *Remotes) Declared(name string) ([]fleet.Remote, error) {
-	all := storage.WithWrapped(&r.checkout.Fleet, []string{name})
-	if len(all) > 0 {
-		return all, nil
+	if _, err := storage.Declared(&r.checkout.Fleet, name); err != nil {
+		return nil, err
 	}
-	var names []string
-	for _, each := range r.checkout.Fleet.Remotes {
-		names = append(names, each.Name)
-	}
-	return nil, fault.WithHint(fmt.Errorf("fleet.yaml declares no remote %q%s", name, suggest.DidYouMean(name, names)), "declare it under remotes: in fleet.yaml")
+	return storage.WithWrapped(&r.checkout.Fleet, []string{name}), nil
 }
 
 // Unpinned returns the sftp server of a remote whose key is not pinned, as a host to

@@ -1,13 +1,30 @@
 package storage
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/suggest"
 )
+
+// Declared returns a declared remote. The error about another one names the remote that
+// was probably meant.
+func Declared(f *fleet.Fleet, name string) (fleet.Remote, error) {
+	r, declared := f.Remote(name)
+	if declared {
+		return r, nil
+	}
+	var known []string
+	for _, each := range f.Remotes {
+		known = append(known, each.Name)
+	}
+	return r, fault.WithHint(fmt.Errorf("fleet.yaml declares no remote %q%s", name, suggest.DidYouMean(name, known)), "declare it under remotes: in fleet.yaml")
+}
 
 // WithWrapped returns the declared remotes of those names, each once, with those that
 // crypt remotes wrap.
