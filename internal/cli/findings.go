@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/ack"
 	"salvor/internal/app"
+	"salvor/internal/check"
 	"salvor/internal/finding"
 	"salvor/internal/terminal"
 )
@@ -20,11 +21,11 @@ func alreadyKnown(ctx context.Context, g *globals, a *app.App) ack.Known {
 	return known
 }
 
-// printNews prints the findings that are news, each with its fix below it, and how many
-// are known. It returns the news.
+// printNews prints the findings that are news, in brief, each with its fix below it, and how
+// many are known. It returns the news.
 func printNews(page *terminal.Page, known ack.Known, found []finding.Finding) []finding.Finding {
 	news, old := known.News(found, time.Now())
-	printFindings(page, news)
+	printFindings(page, check.Brief(news))
 	if old > 0 {
 		page.Printf("%s: salvor check --all\n", terminal.Count(old, "known finding"))
 	}

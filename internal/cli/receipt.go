@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/check"
 	"salvor/internal/deploy"
 	"salvor/internal/terminal"
 )
@@ -31,7 +32,7 @@ func printReceipt(page *terminal.Page, r *deploy.Receipt) error {
 	}
 	if len(found) > 0 {
 		page.Printf("\n")
-		printFindings(page, found)
+		printFindings(page, check.Brief(found))
 	}
 	for i, pending := range r.Pending {
 		if i == 0 {

@@ -59,25 +59,23 @@ func isPlaced(lock fleet.Lock, folder string) bool {
 	return false
 }
 
-// composeFile returns the name of the one Compose file among the entries of the folder,
-// or why there is none; neither where the folder is not a stack.
+// composeFile returns the name of the Compose file among the entries of the folder, of
+// several the one that Compose takes, or why there is none; neither where the folder is not
+// a stack.
 func (f stackFolder) composeFile(entries []fs.DirEntry) (name, problem string) {
-	var found []string
-	near := ""
+	first, near := len(composeFiles), ""
 	for _, e := range entries {
 		switch {
 		case e.IsDir():
 		case slices.Contains(composeFiles, e.Name()):
-			found = append(found, e.Name())
+			first = min(first, slices.Index(composeFiles, e.Name()))
 		case strings.HasSuffix(e.Name(), ".yaml") || strings.HasSuffix(e.Name(), ".yml"):
 			near = cmp.Or(near, suggest.DidYouMean(e.Name(), composeFiles))
 		}
 	}
 	switch {
-	case len(found) == 1:
-		return found[0], ""
-	case len(found) > 1:
-		return "", fmt.Sprintf("the stack has %s: keep one", strings.Join(found, " and "))
+	case first < len(composeFiles):
+		return composeFiles[first], ""
 	case f.placed || near != "":
 		return "", fmt.Sprintf("the stack has no Compose file (%s)%s", strings.Join(composeFiles, ", "), near)
 	}

@@ -80,6 +80,7 @@ const (
 	ContainerTaken     Code = "container-taken"
 	NetworkMissing     Code = "network-missing"
 	FolderUnused       Code = "folder-unused"
+	FileUnused         Code = "file-unused"
 	RemoteInvalid      Code = "remote-invalid"
 	RegistryInvalid    Code = "registry-invalid"
 	TargetMissing      Code = "target-missing"
@@ -259,6 +260,7 @@ func Table() []Row {
 			"the network under networks: in fleet.yaml, or name the stack that makes it under x-salvor.needs"},
 		{FolderUnused, "A folder of stacks/ has no Compose file, and no stack's Compose file names it: it is neither a stack nor shared by stacks.", "add " +
 			"compose.yaml, or move the folder out of stacks/"},
+		{FileUnused, "A stack's folder has two Compose files, or two override files, next to each other. Compose takes one of them and ignores the other.", "remove it, or name all files in COMPOSE_FILE in stack.env"},
 		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so hosts do not read the repository.", "salvor apply pins it"},
 		{GitUnread, "A host can't read the control repository. If the record remote is away too, the host does not learn that another host has taken over a stack.", "salvor host add HOST ADDRESS prints its deploy key: add it, read-only, at the Git host"},
 		{AnswerRefused, "A host's answer contained things that it was not asked for: about another host, a stack that is " +

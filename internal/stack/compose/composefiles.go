@@ -8,11 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/hostpath"
-
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 )
 
 // composeFiles returns the files that Compose merges for the stack, in its order, as
@@ -29,6 +30,39 @@ func (l *load) composeFiles() ([]string, error) {
 		}
 	}
 	return files, nil
+}
+
+// unusedFiles reports files with names that Compose looks for and of which it takes only the
+// first.
+func unusedFiles(l *load) {
+	used, err := l.composeFiles()
+	if err != nil || l.env[consts.ComposeFilePath] != "" {
+		return // COMPOSE_FILE names what is used
+	}
+	for _, names := range [][]string{cli.DefaultFileNames, cli.DefaultOverrideFileNames} {
+		taken := ""
+		for _, name := range names {
+			file := path.Join(l.Stack.Dir, name)
+			switch {
+			case !l.isFile(file):
+			case taken == "":
+				taken = name
+			case !slices.ContainsFunc(l.files, func(s source) bool { return s.name == file }): // an include can name it
+				l.found(finding.Finding{Code: finding.FileUnused, Severity: finding.Warning, Subject: file,
+					Text: fmt.Sprintf("it is not used: Compose takes %s, which comes before it", taken),
+					Fix:  fmt.Sprintf("remove it, or write COMPOSE_FILE=%s into %s/stack.env", listed(append(used, file)), l.Stack.Dir)})
+			}
+		}
+	}
+}
+
+// listed are files of the stack's folder as COMPOSE_FILE names them.
+func listed(files []string) string {
+	var names []string
+	for _, file := range files {
+		names = append(names, path.Base(file))
+	}
+	return strings.Join(names, ":")
 }
 
 func (l *load) listedFiles(listed string) ([]string, error) {

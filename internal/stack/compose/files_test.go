@@ -84,6 +84,38 @@ func TestFilesThatComposeMerges(t *testing.T) {
 	}
 }
 
+// TestFilesThatComposeIgnores: of two files with names that Compose looks for it takes the
+// first, and says so.
+func TestFilesThatComposeIgnores(t *testing.T) {
+	base := one("web")
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  []string
+		found string // file, text and fix
+	}{
+		"two Compose files": {map[string]string{"compose.yaml": base, "docker-compose.yml": one("old")}, []string{"web"},
+			"docker-compose.yml: it is not used: Compose takes compose.yaml, which comes before it (remove it, or write COMPOSE_FILE=compose.yaml:docker-compose.yml into stacks/app/stack.env)"},
+		"two overrides": {map[string]string{"compose.yaml": base, "compose.override.yaml": one("second"), "docker-compose.override.yml": one("third")}, []string{"second", "web"},
+			"docker-compose.override.yml: it is not used: Compose takes compose.override.yaml, which comes before it (remove it, or write COMPOSE_FILE=compose.yaml:compose.override.yaml:docker-compose.override.yml into stacks/app/stack.env)"},
+		"one that is included": {map[string]string{"compose.yaml": "include: [docker-compose.yml]\n" + base, "docker-compose.yml": one("old")}, []string{"old", "web"}, ""},
+		"COMPOSE_FILE":         {map[string]string{"compose.yaml": base, "docker-compose.yml": one("old"), "stack.env": "COMPOSE_FILE=docker-compose.yml\n"}, []string{"old"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, found, _ := running(t, stackOf(t, c.files))
+			said := ""
+			for _, f := range found {
+				if f.Code != finding.FileUnused || f.Severity != finding.Warning {
+					t.Errorf("found %+v", f)
+				}
+				said += strings.TrimPrefix(f.Subject, "stacks/app/") + ": " + f.Text + " (" + f.Fix + ")"
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" || said != c.found {
+				t.Errorf("(-want +got)\n%s%s", diff, said)
+			}
+		})
+	}
+}
+
 // TestOverrideMerges: of one service each file says a part, and messages name the
 // file that says it.
 func TestOverrideMerges(t *testing.T) {

@@ -59,6 +59,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	}
 	variables{l}.unset()
 	l.ignoredSettings()
+	unusedFiles(l)
 	if err := l.readsInside(); err != nil {
 		return nil, nil, l.because(err)
 	}
