@@ -11,7 +11,7 @@ type Stack struct {
 	File       string // Compose file within Dir
 	Host       string
 	RPO        time.Duration // goal, 0 for none
-	ProjectDir string        // x-salvor.dir: an adopted stack's directory on the host, "" for Salvor's own
+	ProjectDir string        // x-salvor.dir: an adopted stack's folder on its host, from which relative paths count; "" for Salvor's own
 	Needs      []string      // stacks that must run before this one
 	Volumes    []VolumePolicy
 	Formerly   string

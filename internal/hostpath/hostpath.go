@@ -79,7 +79,7 @@ func (l Layout) Waiting(stack string) string { return filepath.Join(l.Run, "wait
 // Projects is the folder of the rendered projects.
 func (l Layout) Projects() string { return filepath.Join(l.State, "stacks") }
 
-// Project is a stack's rendered project, unless x-salvor.dir says where it is.
+// Project is a stack's rendered project, with the files from Git.
 func (l Layout) Project(stack string) string { return filepath.Join(l.Projects(), stack) }
 
 // VolumesFolder has the data of relative binds and the markers of all volumes.

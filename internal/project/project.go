@@ -24,7 +24,7 @@ const (
 
 // Project is a rendered Compose project: it runs by hand from its directory.
 type Project struct {
-	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>" or x-salvor.dir
+	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>"
 	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret is
 	Files    []File        `json:"files,omitempty"`
 	Services []Service     `json:"services"`

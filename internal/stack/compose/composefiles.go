@@ -136,8 +136,8 @@ func runs(profiles, on []string) bool {
 	return len(profiles) == 0 || slices.Contains(on, "*") || slices.ContainsFunc(profiles, func(p string) bool { return slices.Contains(on, p) })
 }
 
-// projectDir is the stack's folder on its host, which is what PWD names: Compose
-// sets it to the folder that it runs in.
+// projectDir is the stack's folder on its host, as its files see it: PWD, and what
+// relative paths count from. An adopted stack's is its user's, where nothing is written.
 func (l *load) projectDir() string {
 	return cmp.Or(l.Stack.ProjectDir, hostpath.Default().Project(l.Stack.Name))
 }

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/stack"
 )
 
 // stackOf writes a stack "app" and returns how it is loaded.
@@ -169,9 +170,35 @@ func TestPwdIsTheProjectsFolder(t *testing.T) {
 			t.Errorf("lacks %s:\n%s", want, loaded.Project.Compose)
 		}
 	}
+}
+
+// TestNothingIsWrittenIntoTheUsersFolder is issue 14, 2: the rendered file and the files
+// from Git are in Salvor's folder, and only data stays in the user's.
+func TestNothingIsWrittenIntoTheUsersFolder(t *testing.T) {
+	opts := stackOf(t, map[string]string{
+		"compose.yaml": `services:
+  db:
+    image: postgres:17
+    environment: {HERE: "$PWD"}
+    volumes: ["./db:/data", "/srv/app/more:/more", "./pg.conf:/etc/pg.conf:ro", "/srv/app/conf:/etc/conf.d:ro", "./only-there.conf:/x.conf"]
+`, "pg.conf": "x\n", "conf/a": "1\n",
+	})
 	opts.Stack.ProjectDir = "/srv/app"
-	if _, found, loaded := running(t, opts); finding.AnyFatal(found) || loaded.Volumes[0].Path != "/srv/app/db" {
-		t.Errorf("adopted: %v, %+v", found, loaded.Volumes)
+	_, found, loaded := running(t, opts)
+	if finding.AnyFatal(found) || loaded.Project.Dir != "/var/lib/salvor/stacks/app" {
+		t.Errorf("rendered to %s, %v", loaded.Project.Dir, found)
+	}
+	paths := map[string]string{}
+	for _, v := range loaded.Volumes {
+		paths[v.Source] = v.Path
+	}
+	if diff := cmp.Diff(map[string]string{"./db": "/srv/app/db", "./more": "/srv/app/more", "./only-there.conf": "/srv/app/only-there.conf"}, paths); diff != "" {
+		t.Error(diff)
+	}
+	for _, want := range []string{"HERE: /srv/app\n", "source: ./pg.conf", "source: ./conf", "source: /srv/app/db", stack.FilesLabel} {
+		if !strings.Contains(string(loaded.Project.Compose), want) {
+			t.Errorf("lacks %s:\n%s", want, loaded.Project.Compose)
+		}
 	}
 }
 

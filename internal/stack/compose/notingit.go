@@ -134,7 +134,7 @@ func (l *load) ignoredBelow(pos, repoPath string) {
 // fileNotInGit reports a mount of one file that Git does not have: the engine would
 // make an empty folder of its name.
 func (l *load) fileNotInGit(m *mount, repoPath string) bool {
-	adopted := l.Stack.ProjectDir != "" // its files are on the host already
+	adopted := l.Stack.ProjectDir != "" // what Git lacks is data in the user's folder
 	if adopted || !l.aside(repoPath) && !namesFile(m.entry.Source, m.entry.Target) {
 		return false
 	}

@@ -28,9 +28,6 @@ type renderer struct{ load *load }
 // stay as written: Compose offers to delete a volume whose definition changed.
 func (r renderer) render(ms *mounts) (project.Project, error) {
 	out := project.Project{Dir: hostpath.Default().Project(r.load.Stack.Name)}
-	if r.load.Stack.ProjectDir != "" {
-		out.Dir = r.load.Stack.ProjectDir
-	}
 	c := &collector{load: r.load, files: map[string]project.File{}}
 	delivered, err := r.deliver(c)
 	if err != nil {
@@ -93,7 +90,7 @@ func (r renderer) renderService(c *collector, ms *mounts, s *types.ServiceConfig
 	}
 	s.Volumes = append(volumes, r.additions(s.Name, secrets)...)
 	s.Secrets = nil
-	if len(fromGit) > 0 && r.load.Stack.ProjectDir == "" {
+	if len(fromGit) > 0 {
 		labels := maps.Clone(s.Labels)
 		if labels == nil {
 			labels = types.Labels{}
