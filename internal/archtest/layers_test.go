@@ -64,6 +64,7 @@ var layers = []struct {
 		"secretstore",
 		"seal",
 		"delivery",
+		"inventory",
 		"hostprep",
 		"hostlink",
 		"stack",

@@ -121,6 +121,7 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbServices:   decode(h.Services),
 		agentapi.VerbControl:    decode(h.Control),
 		agentapi.VerbNewest:     decode(h.Newest),
+		agentapi.VerbInventory:  decode(agent.Inventory(h)),
 	}
 }
 

@@ -55,6 +55,9 @@ func check(host string, req, resp any, now time.Time) error {
 	case *agentapi.Newest:
 		a.newest(r)
 		r.Findings = a.findings(nil)
+	case *agentapi.Inventory:
+		a.inventory(r)
+		r.Findings = a.findings(nil)
 	case *agentapi.Controlled:
 		r.Services = a.rows(r.Services)
 	case *agentapi.Prepared:

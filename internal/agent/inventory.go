@@ -1,0 +1,27 @@
+package agent
+
+import (
+	"context"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/docker"
+	"salvor/internal/inventory"
+	"salvor/internal/progress"
+)
+
+// Inventory answers what runs on a host, also what Salvor did not start. Nothing is written.
+func Inventory(h *Host) func(context.Context, agentapi.AskInventory, progress.Sink) (agentapi.Inventory, error) {
+	return func(ctx context.Context, req agentapi.AskInventory, _ progress.Sink) (agentapi.Inventory, error) {
+		known, err := h.base().Known()
+		if err != nil {
+			return agentapi.Inventory{}, err
+		}
+		own := map[string]struct{}{}
+		for _, name := range known {
+			own[name] = struct{}{}
+		}
+		engine := docker.New(h.Machine)
+		defer engine.Close()
+		return inventory.Host{Engine: engine, Own: own}.Look(ctx, req.Projects...)
+	}
+}

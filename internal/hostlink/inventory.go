@@ -1,0 +1,50 @@
+package hostlink
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+)
+
+// projectName is what Compose takes as a project's name.
+var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+// inventory keeps the projects and files that can be: they become files in Git.
+func (a *answer) inventory(r *agentapi.Inventory) {
+	r.Projects = slices.DeleteFunc(r.Projects, func(p agentapi.RunningProject) bool {
+		odd := !projectName.MatchString(p.Name) || p.Dir != "" && !absolute(p.Dir)
+		if odd {
+			a.refuse("a project named %q in %q", p.Name, p.Dir)
+		}
+		return odd
+	})
+	for i := range r.Projects {
+		p := &r.Projects[i]
+		p.Files = slices.DeleteFunc(p.Files, func(f agentapi.FoundFile) bool {
+			odd := !absolute(f.Path) || f.Mode != 0 && f.Mode != 0o644 && f.Mode != 0o755 ||
+				!slices.Contains([]agentapi.FileKind{agentapi.FileCompose, agentapi.FileEnv, agentapi.FileSecret, agentapi.FilePlain}, f.Kind)
+			if odd {
+				a.refuse("the file %q of project %s", f.Path, p.Name)
+			}
+			return odd
+		})
+		p.Mounts = slices.DeleteFunc(p.Mounts, func(m agentapi.FoundMount) bool {
+			odd := m.Bytes < 0 || m.Files < 0 || m.Source != "" && !absolute(m.Source)
+			if odd {
+				a.refuse("the mount %q of project %s", m.Source, p.Name)
+			}
+			return odd
+		})
+		for j, s := range p.Services {
+			if a.late(s.Since) {
+				a.refuse("service %s of project %s is so since %s", s.Name, p.Name, s.Since)
+				p.Services[j].Since = time.Time{}
+			}
+		}
+	}
+}
+
+func absolute(p string) bool { return path.IsAbs(p) && path.Clean(p) == p }

@@ -1,0 +1,284 @@
+package inventory
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/yamldoc"
+)
+
+const (
+	maxFile   = 1 << 20 // of what is taken into Git
+	maxAll    = 8 << 20 // of all files of an answer, which is one message
+	maxFolder = 500     // files of one folder that is read whole
+)
+
+// A reader collects the files of one project. Labels say where they are, and an image may
+// carry any label; so files are read below the project's folder only, and those outside
+// where their names say that they are a Compose or an env file.
+type reader struct {
+	host   Host
+	dir    string
+	root   *os.Root // of dir
+	data   []string // where the project's data lies: not read
+	room   *int64   // that is left for files
+	files  map[string]agentapi.FoundFile
+	broken string
+}
+
+// collect reads what a project is made of: its Compose files, what they refer to, and the
+// files and folders below its own that are mounted read-only.
+func (h Host) collect(p *agentapi.RunningProject, room *int64) {
+	switch {
+	case p.Dir == "" || len(p.Compose) == 0:
+		p.Incomplete = "its containers do not say from which files they were made"
+		return
+	case !path.IsAbs(p.Dir) || slices.Contains(tooWide(), path.Clean(p.Dir)):
+		p.Incomplete = p.Dir + " is not a folder of one project"
+		return
+	}
+	root, err := os.OpenRoot(h.Root + p.Dir)
+	if err != nil {
+		p.Incomplete = p.Dir + " is not there"
+		return
+	}
+	defer root.Close()
+	r := &reader{host: h, dir: path.Clean(p.Dir), root: root, room: room, files: map[string]agentapi.FoundFile{}}
+	for _, m := range p.Mounts {
+		if m.Folder && !m.ReadOnly {
+			r.data = append(r.data, m.Source)
+		}
+	}
+	for _, file := range p.Compose {
+		r.compose(file)
+	}
+	r.file(path.Join(r.dir, ".env"), agentapi.FileEnv)
+	for _, file := range p.EnvFiles {
+		r.file(file, agentapi.FileEnv)
+	}
+	for _, m := range p.Mounts {
+		if m.ReadOnly || !m.Folder {
+			r.tree(m.Source)
+		}
+	}
+	for _, f := range r.files {
+		p.Files = append(p.Files, f)
+	}
+	slices.SortFunc(p.Files, func(a, b agentapi.FoundFile) int { return cmp.Compare(a.Path, b.Path) })
+	p.Incomplete = r.broken
+}
+
+// tooWide are folders that are not one project's, whatever a label says.
+func tooWide() []string {
+	return []string{"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib"}
+}
+
+// compose takes a Compose file and what it refers to.
+func (r *reader) compose(file string) {
+	if _, taken := r.files[file]; taken {
+		return
+	}
+	if ext := path.Ext(file); ext != ".yml" && ext != ".yaml" {
+		r.broken = cmp.Or(r.broken, file+" is not named like a Compose file")
+		return
+	}
+	content, left := r.read(file)
+	if content == nil {
+		r.broken = cmp.Or(r.broken, file+": "+left)
+		return
+	}
+	r.keep(file, agentapi.FileCompose, content)
+	doc, err := yamldoc.Parse(file, content)
+	if err != nil {
+		r.broken = cmp.Or(r.broken, err.Error())
+		return
+	}
+	r.references(path.Dir(file), doc, nil)
+}
+
+// references takes the files that a Compose file names, by where it names them. It knows
+// no interpolation: what has a variable in its path is left.
+func (r *reader) references(at string, n *yamldoc.Node, keys []string) {
+	n = yamldoc.Resolve(n)
+	switch {
+	case yamldoc.IsMapping(n):
+		for key, v := range yamldoc.Entries(n) {
+			r.references(at, v, append(slices.Clone(keys), key))
+		}
+	case yamldoc.IsList(n):
+		for _, item := range yamldoc.Items(n) {
+			r.references(at, item, keys)
+		}
+	case yamldoc.IsScalar(n) && n.Value != "" && !strings.Contains(n.Value, "$") && len(keys) > 0:
+		r.named(at, n.Value, keys)
+	}
+}
+
+func (r *reader) named(at, value string, keys []string) {
+	file := value
+	if !path.IsAbs(file) {
+		file = path.Join(at, file)
+	}
+	last := keys[len(keys)-1]
+	switch {
+	case slices.Contains(keys, "include") && (last == "include" || last == "path"):
+		r.compose(file)
+	case slices.Contains(keys, "extends") && last == "file":
+		r.compose(file)
+	case slices.Contains(keys, "env_file") && (last == "env_file" || last == "path"):
+		r.file(file, agentapi.FileEnv)
+	case keys[0] == "secrets" && last == "file":
+		r.file(file, agentapi.FileSecret)
+	case keys[0] == "configs" && last == "file":
+		r.file(file, agentapi.FilePlain)
+	case last == "build" || last == "context" && slices.Contains(keys, "build"):
+		if !strings.Contains(value, "://") {
+			r.tree(file)
+		}
+	case last == "dockerfile" && slices.Contains(keys, "build"):
+		r.file(file, agentapi.FilePlain)
+	}
+}
+
+// tree takes a file, or all of a folder that is small enough, where it is below the
+// project's own.
+func (r *reader) tree(source string) {
+	rel, below := r.below(source)
+	if !below {
+		return
+	}
+	info, err := r.root.Stat(rel)
+	if err != nil {
+		return
+	}
+	if !info.IsDir() {
+		r.file(source, agentapi.FilePlain)
+		return
+	}
+	var names []string
+	_ = fs.WalkDir(r.root.FS(), rel, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil
+		case d.IsDir() && (d.Name() == ".git" || slices.Contains(r.data, path.Join(r.dir, p))):
+			return fs.SkipDir
+		case !d.IsDir():
+			names = append(names, path.Join(r.dir, p))
+		}
+		if len(names) > maxFolder {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if len(names) > maxFolder {
+		r.files[source] = agentapi.FoundFile{Path: source, Kind: agentapi.FilePlain, Left: fmt.Sprintf("a folder of more than %d files", maxFolder)}
+		return
+	}
+	for _, name := range names {
+		r.file(name, kindOf(name))
+	}
+}
+
+func kindOf(file string) agentapi.FileKind {
+	if base := path.Base(file); strings.HasPrefix(base, ".env") || path.Ext(base) == ".env" {
+		return agentapi.FileEnv
+	}
+	return agentapi.FilePlain
+}
+
+// file takes one file, where there is one.
+func (r *reader) file(file string, kind agentapi.FileKind) {
+	if _, taken := r.files[file]; taken {
+		return
+	}
+	content, left := r.read(file)
+	switch {
+	case content != nil:
+		r.keep(file, kind, content)
+	case left != missing:
+		r.files[file] = agentapi.FoundFile{Path: file, Kind: kind, Left: left}
+	}
+}
+
+func (r *reader) keep(file string, kind agentapi.FileKind, content []byte) {
+	mode := uint32(0o644)
+	if rel, below := r.below(file); below {
+		if info, err := r.root.Stat(rel); err == nil && info.Mode()&0o100 != 0 {
+			mode = 0o755
+		}
+	}
+	*r.room -= int64(len(content))
+	r.files[file] = agentapi.FoundFile{Path: file, Kind: kind, Mode: mode, Content: content}
+}
+
+// below returns a path relative to the project's folder, as long as it is below it.
+func (r *reader) below(file string) (string, bool) {
+	if file == r.dir {
+		return ".", true
+	}
+	rel, below := strings.CutPrefix(path.Clean(file), r.dir+"/")
+	return rel, below
+}
+
+const missing = "it is not there"
+
+// read returns a file's content, or why it is left where it is.
+func (r *reader) read(file string) (content []byte, left string) {
+	f, err := r.open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, "not a plain file of the project's folder"
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, "a file that can't be read"
+	case info.Size() > maxFile:
+		return nil, fmt.Sprintf("%.1f MiB", float64(info.Size())/(1<<20))
+	case info.Size() > *r.room:
+		return nil, fmt.Sprintf("the files have more than %d MiB; fewer projects have room", maxAll>>20)
+	}
+	content, err = io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return nil, "a file that can't be read"
+	}
+	if content == nil {
+		content = []byte{}
+	}
+	return content, ""
+}
+
+func (r *reader) open(file string) (*os.File, error) {
+	if rel, below := r.below(file); below {
+		info, err := r.root.Stat(rel)
+		if err == nil && !info.Mode().IsRegular() {
+			return nil, errOutside // opening a pipe would wait for its writer
+		}
+		return r.root.Open(rel)
+	}
+	ext := path.Ext(file)
+	if ext != ".yml" && ext != ".yaml" && kindOf(file) != agentapi.FileEnv || !path.IsAbs(file) {
+		return nil, errOutside
+	}
+	info, err := os.Lstat(r.host.Root + file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errOutside
+	}
+	return os.Open(r.host.Root + file)
+}
+
+var errOutside = errors.New("not a plain file of the project's folder")
