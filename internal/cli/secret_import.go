@@ -19,7 +19,7 @@ func newSecretImport(g *globals) *cobra.Command {
 	var o envimport.Options
 	cmd := &cobra.Command{
 		Use:   "import FILE…",
-		Short: "Move plain .env files and env_files into encrypted secrets, and make the stacks use them",
+		Short: "Move plain .env files, env_files and secrets in Compose files into encrypted secrets",
 		Long: "Import puts the secrets among the variables of each FILE into secrets/STACK.env and the others into the " +
 			"stack's\n" +
 			"stack.env, and rewrites the Compose file where needed. It shows the change first. Nothing is changed unless " +
@@ -29,9 +29,12 @@ func newSecretImport(g *globals) *cobra.Command {
 			"the change is left for your commit of it. FILE and its comments are removed once the change has been read " +
 			"back.\n" +
 			"A FILE outside of the stacks' folders goes to the stacks that use it, to each only the variables that it " +
-			"uses.",
+			"uses.\n" +
+			"If FILE is a Compose file of a stack, each secret that is written out in it, or the default of a variable that is one,\n" +
+			"becomes a variable in secrets/STACK.env, and the Compose file names that instead; it stays where it is.",
 		Example: "  salvor secret import stacks/notes/.env\n" +
 			"  salvor secret import stacks/*/.env\n" +
+			"  salvor secret import stacks/notes/compose.yaml   # passwords that are written out in it\n" +
 			"  salvor secret import ~/old/.env --stack notes",
 		Args: leastArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runSecretImport(cmd.Context(), g, args, o) },

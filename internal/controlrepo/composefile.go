@@ -11,27 +11,18 @@ import (
 // SetVariable returns a Compose file in which a service's environment: sets a
 // variable. Comments, order and the form (a mapping or a list) stay.
 func SetVariable(content []byte, service, variable, value string) ([]byte, error) {
-	at := yamldoc.Path{"services", service, "environment"}
-	env, err := ownNode(content, at)
+	env, err := findPart(content, service, "environment")
 	if err != nil {
 		return nil, err
 	}
-	if env == nil {
-		shared, err := findPart(content, service, "environment")
-		if err != nil {
-			return nil, err
-		}
-		if shared.node != nil && yamldoc.IsMapping(shared.node) {
-			return inEitherForm(value, func(v string) ([]byte, error) {
-				return yamldoc.SetShared(content, shared.at.To(variable), shared.mergedAt(variable), v)
-			})
-		}
-	}
-	if env == nil || !yamldoc.IsList(env) {
-		return inEitherForm(value, func(v string) ([]byte, error) { return yamldoc.Set(content, at.To(variable), v) })
+	at := yamldoc.Path{"services", service, "environment"}
+	if env.node == nil || !yamldoc.IsList(env.node) {
+		return inEitherForm(value, func(v string) ([]byte, error) {
+			return yamldoc.SetShared(content, env.at.To(variable), env.mergedAt(variable), v)
+		})
 	}
 	return inEitherForm(variable+"="+value, func(v string) ([]byte, error) {
-		if i := itemOf(env, variable); i >= 0 {
+		if i := itemOf(env.node, variable); i >= 0 {
 			return yamldoc.SetItem(content, at.To(strconv.Itoa(i)), v)
 		}
 		return yamldoc.Append(content, at, v)
@@ -102,8 +93,8 @@ func DropEnvFile(content []byte, service string, drop func(written string) bool)
 
 // A part of a service is the value of one of its keys, where it is written.
 type part struct {
-	node   *yamldoc.Node // nil for none
-	at     yamldoc.Path
+	node   *yamldoc.Node  // nil for none
+	at     yamldoc.Path   // where it would be, for none
 	merged []yamldoc.Path // the same in services that have it by a merge
 }
 
@@ -127,24 +118,27 @@ func findPart(content []byte, service, key string) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	if own := yamldoc.Find(root, at...); own != nil {
-		return part{node: own, at: at}, nil
-	}
-	found := part{node: mergedInto(yamldoc.Find(root, "services", service), key)}
+	found, own := part{node: yamldoc.Find(root, at...), at: at}, yamldoc.Find(root, "services", service)
 	if found.node == nil {
-		return found, nil
+		if found.node = mergedInto(own, key, nil); found.node != nil {
+			found.at = pathOf(root, found.node, nil)
+		}
 	}
-	found.at = pathOf(root, found.node, nil)
+	wanted, would := found.node, (*yamldoc.Node)(nil)
+	if wanted == nil {
+		wanted, would = own, own
+	}
 	for name, s := range yamldoc.Entries(yamldoc.Find(root, "services")) {
-		if yamldoc.Find(s, key) == nil && mergedInto(s, key) == found.node {
+		if yamldoc.Find(s, key) == nil && wanted != nil && mergedInto(s, key, would) == wanted {
 			found.merged = append(found.merged, yamldoc.Path{"services", name, key})
 		}
 	}
 	return found, nil
 }
 
-// mergedInto returns the value that a mapping has of a key by a merge (<<), nil for none.
-func mergedInto(mapping *yamldoc.Node, key string) *yamldoc.Node {
+// mergedInto returns the value that a mapping has of a key by a merge (<<), nil for none. A
+// mapping that would have the key, if it came to it, stands for its value.
+func mergedInto(mapping *yamldoc.Node, key string, would *yamldoc.Node) *yamldoc.Node {
 	from := yamldoc.Find(mapping, "<<")
 	for _, m := range append([]*yamldoc.Node{from}, yamldoc.Items(from)...) {
 		if m = yamldoc.Resolve(m); m == nil || !yamldoc.IsMapping(m) {
@@ -153,7 +147,10 @@ func mergedInto(mapping *yamldoc.Node, key string) *yamldoc.Node {
 		if _, v := yamldoc.Lookup(m, key); v != nil {
 			return v
 		}
-		if v := mergedInto(m, key); v != nil {
+		if m == would {
+			return m
+		}
+		if v := mergedInto(m, key, would); v != nil {
 			return v
 		}
 	}

@@ -59,6 +59,7 @@ type importing struct {
 	dotenv   map[string]secret.Value // of another .env of the stack
 	want     *compose.View
 	split    split
+	inlined  []byte // the source, if it is a Compose file, with variables for its secrets
 	shown    Import
 }
 
@@ -97,8 +98,11 @@ func (b *batch) find(ctx context.Context) error {
 }
 
 func rank(f EnvFile) int {
-	if filepath.Base(f.path) == ".env" {
+	switch {
+	case filepath.Base(f.path) == ".env":
 		return 0
+	case isCompose(f.path):
+		return 2
 	}
 	return 1
 }
@@ -116,6 +120,11 @@ func (m *Importer) inHead(ctx context.Context, repoPath string) (bool, error) {
 // those that use a file that is in none.
 func (b *batch) findStacks(s *source) error {
 	names := b.opts.Stacks
+	if isCompose(s.path) {
+		if names = nil; s.folder() == "" {
+			return errNoFolder(s)
+		}
+	}
 	if len(names) == 0 && s.folder() != "" {
 		names = []string{s.folder()}
 	}

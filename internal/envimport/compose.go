@@ -123,8 +123,11 @@ func (c *composing) settle(d compose.Difference, dropped map[string]bool) error 
 	value, known := c.named[from]
 	switch {
 	case d.Variable == "", d.Extra && dropped[d.Service], !d.Extra && (!known || !c.want.Has(d.Service, d.Variable, value)):
-		return fault.WithHint(fmt.Errorf("%s: after the import, %s, so nothing is changed", c.name, d), "if the file and "+
-			"something else in the stack use the same variable name, rename one; then run salvor secret import again")
+		hint := "if the file and something else in the stack use the same variable name, rename one; then run salvor secret import again"
+		if isCompose(c.source.path) {
+			hint = "salvor secret set " + c.stack.Name + "/NAME for the value there, and write ${NAME} instead; then run salvor secret import again"
+		}
+		return fault.WithHint(fmt.Errorf("%s: after the import, %s, so nothing is changed", c.name, d), hint)
 	case d.Extra && c.dropped[d.Service]:
 		return nil
 	case d.Extra:

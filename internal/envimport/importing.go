@@ -17,8 +17,11 @@ import (
 	"salvor/internal/stack/compose"
 )
 
-// own reports whether the file is the stack's stack.env: its secrets go, the file stays.
-func (i *importing) own() bool { return i.source.repo == i.stack.Dir+"/stack.env" }
+// own reports whether the file is the stack's stack.env or a Compose file of it: its secrets
+// go, the file stays.
+func (i *importing) own() bool {
+	return i.source.repo == i.stack.Dir+"/stack.env" || isCompose(i.source.path)
+}
 
 // goes reports whether the file is gone afterwards.
 func (i *importing) goes() bool { return i.source.repo != "" && !i.own() }
@@ -70,6 +73,9 @@ func (i *importing) read() (err error) {
 		if _, i.dotenv, err = i.readEnv(i.dotenvPath()); err != nil {
 			return err
 		}
+	}
+	if isCompose(i.source.path) {
+		return i.readInline()
 	}
 	return i.parse()
 }
@@ -137,6 +143,9 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 // own, as those of a .env do, unless services list it by name.
 func (i *importing) now(ctx context.Context) (*compose.View, error) {
 	values := compose.Values{Secrets: i.secrets, Over: map[string]secret.Value{}}
+	if isCompose(i.source.path) {
+		return compose.Look(ctx, i.options(i.stackState), values) // it needs none of its variables yet
+	}
 	for _, e := range i.entries {
 		values.Over[e.Name] = e.Value
 	}
@@ -202,11 +211,16 @@ func (i *importing) rewrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	content, err := i.file(i.stackState, composePath)
-	if err != nil {
-		return err
-	}
 	replaced := maps.Clone(i.replaced)
+	if i.inlined != nil {
+		replaced[i.source.repo] = i.inlined
+	}
+	content := replaced[composePath]
+	if content == nil {
+		if content, err = i.file(i.stackState, composePath); err != nil {
+			return err
+		}
+	}
 	if changed {
 		replaced[envPath] = after
 	}
@@ -274,6 +288,9 @@ func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 // had reports whether an earlier content of the file has a variable's value. One that can't
 // be read any more is taken to have it.
 func (i *importing) had(content []byte, e entry) bool {
+	if isCompose(i.source.path) {
+		return i.hadInline(content, e)
+	}
 	f, err := compose.ParseEnv(i.source.shown, content, i.lookup(map[string]bool{e.Name: true}))
 	return err != nil || f.Says(e.Variable)
 }

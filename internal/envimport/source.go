@@ -65,8 +65,8 @@ func readEnvFile(name string) (EnvFile, error) {
 		return f, err
 	}
 	f.content = secret.New(content)
-	if filepath.Base(filepath.Dir(f.path)) == fleet.SecretDir {
-		return f, nil // what is encrypted is refused once it is known whose folder that is
+	if filepath.Base(filepath.Dir(f.path)) == fleet.SecretDir || isCompose(f.path) {
+		return f, nil // what is encrypted is refused once it is known whose folder that is, and a Compose file is looked into there
 	}
 	_, err = parseEntries(name, content, func(string) (string, bool) { return "", false })
 	return f, err
@@ -97,8 +97,12 @@ type source struct {
 	tracked bool   // HEAD has it
 }
 
-// entries are the file's variables as far as it says them without the stack's.
+// entries are the file's variables as far as it says them without the stack's. A Compose file
+// has none.
 func (s *source) entries() []compose.EnvEntry {
+	if isCompose(s.path) {
+		return nil
+	}
 	all, _ := parseEntries(s.shown, s.content.Reveal(), func(string) (string, bool) { return "", false }) // it was read before
 	return all
 }

@@ -68,7 +68,7 @@ func (i *importing) allSecrets() map[string]bool {
 func (i *importing) isSecret(e entry) bool {
 	value := string(e.Value.Reveal())
 	line, ok := i.line(e)
-	if i.opts.All || !ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0 {
+	if i.opts.All || isCompose(i.source.path) || !ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0 {
 		return true
 	}
 	if i.scanner.Variable(e.Name, value) || i.mentions.Password[e.Name] && value != "" {

@@ -95,6 +95,9 @@ func (c *composing) uses(ctx context.Context) ([]target, error) {
 	if content, changed := c.opts.Replaced[c.stack.Dir+"/stack.env"]; changed {
 		opts.Replaced[c.stack.Dir+"/stack.env"] = content
 	}
+	if c.inlined != nil {
+		opts.Replaced[c.source.repo] = c.inlined
+	}
 	marked, err := compose.Uses(ctx, opts)
 	if err != nil {
 		return nil, err

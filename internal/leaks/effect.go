@@ -17,7 +17,7 @@ import (
 )
 
 // An effect tells which leaks count in a control repository: none in a file that
-// fleet.yaml excuses, and a placeholder or a default only where a service would get it.
+// fleet.yaml excuses, and a placeholder, a default or a sample only where a service would get it.
 type effect struct {
 	files  fs.FS
 	in     []string                // the files that count, sorted
@@ -55,22 +55,14 @@ func (e *effect) counts(l scan.Leak) bool {
 		return false
 	}
 	folder := stackOf(l.Path)
-	if folder == "" || l.Default == "" && !l.Placeholder {
+	if folder == "" || l.Default == "" && !l.Placeholder && !l.Sample {
 		return true
 	}
-	u := e.stack(folder)
-	if !u.reads(strings.TrimPrefix(l.Path, fleet.StackDir+"/"+folder+"/")) {
+	u, file := e.stack(folder), strings.TrimPrefix(l.Path, fleet.StackDir+"/"+folder+"/")
+	if !u.reads(file) || l.Sample && !u.names(file) {
 		return false
 	}
 	return !slices.ContainsFunc(strings.Fields(l.Default), func(name string) bool { return u.set[name] })
-}
-
-// stackOf returns the folder below stacks/ that a file is in, "" for none.
-func stackOf(file string) string {
-	if parts := strings.Split(file, "/"); len(parts) > 2 && parts[0] == fleet.StackDir {
-		return parts[1]
-	}
-	return ""
 }
 
 // readAnyway are the files that Compose reads without being told.
@@ -98,7 +90,7 @@ func (e *effect) stack(folder string) *inUse {
 		case strings.HasSuffix(name, ".env"):
 			u.assigned(content)
 		default:
-			u.named = append(append(u.named, content...), '\n')
+			u.named = append(append(u.named, comment.ReplaceAll(content, nil)...), '\n')
 		}
 	}
 	names := secretnames.Names{Files: e.files}
@@ -126,6 +118,9 @@ func (u *inUse) assigned(content []byte) {
 	}
 }
 
+// comment is a line of YAML that says something to readers only.
+var comment = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
+
 // wholeFolder is where a Compose file takes all of its folder: to be built, or mounted.
 var wholeFolder = regexp.MustCompile(`(?m)(^|[\s"'\[,:])\./?($|[\s"'\],:}])`)
 
@@ -136,5 +131,8 @@ func (u *inUse) reads(file string) bool {
 		return true
 	}
 	first, _, _ := strings.Cut(file, "/")
-	return bytes.Contains(u.named, []byte(first)) || bytes.Contains(u.named, []byte(path.Base(file)))
+	return bytes.Contains(u.named, []byte(first)) || u.names(file)
 }
+
+// names reports whether a Compose file names a file of the stack's folder itself.
+func (u *inUse) names(file string) bool { return bytes.Contains(u.named, []byte(path.Base(file))) }

@@ -65,6 +65,13 @@ func TestAPlaceholderThatNothingReads(t *testing.T) {
 		"a file of another folder":        {"stacks/a/other/app.ini", "password = changeme\n", "volumes: [\"./config:/config\"]", false},
 		"all of the folder is built":      {"stacks/a/other/app.ini", "password = changeme\n", "build: .", true},
 		"all of it is mounted":            {"stacks/a/other/app.ini", "password = changeme\n", "volumes: [\"./:/app\"]", true},
+		"a sample with a value":           {"stacks/a/.env.example", real, "env_file: .env", false},
+		"a sample where all is built":     {"stacks/a/env.example", real, "build: .", false},
+		"a sample that is listed":         {"stacks/a/.env.example", real, "env_file: .env.example", true},
+		"a sample in a comment":           {"stacks/a/env.example", real, "env_file: .env\n    # see env.example", false},
+		"a long value in a sample":        {"stacks/a/.env.example", "APP_KEY=SomeRandomStringOf32CharsExactly\n", "env_file: .env", false},
+		"a random value in a sample":      {"stacks/a/.env.sample", "DB_PASSWORD=Zx8kQw71LmPp0v\n", "env_file: .env", true},
+		"a file about the sample":         {"stacks/a/README.md", "DB_URL=postgres://a:hunter2@db/a\n", "", true},
 		"stack.env":                       {"stacks/a/stack.env", placeholder, "", true},
 		"another Compose file":            {"stacks/a/docker-compose.dev.yml", "services: {db: {environment: {PASSWORD: changeme}}}\n", "", false},
 		"an override":                     {"stacks/a/compose.override.yaml", "services: {db: {environment: {PASSWORD: changeme}}}\n", "", true},
@@ -113,20 +120,23 @@ func TestTheNextCommand(t *testing.T) {
 	t.Parallel()
 	all := []scan.Leak{
 		{Path: "stacks/a/db.env"}, {Path: "stacks/a/.env"}, {Path: "stacks/a/.env", Line: 2}, {Path: "stacks/b/.env"}, {Path: ".env"},
-		{Path: "stacks/a/compose.yaml", Key: "PW", Default: "NEW OLD"}, {Path: "stacks/a/compose.yaml", Key: "PW"}, {Path: "stacks/a/x.txt"},
+		{Path: "stacks/a/compose.yaml", Key: "PW", Default: "NEW OLD"}, {Path: "stacks/a/compose.yaml", Key: "PW"}, {Path: "stacks/c/docker-compose.yml"}, {Path: "stacks/a/conf/my file.yml"}, {Path: "x.txt"},
 	}
 	var got []string
 	for _, l := range all {
 		got = append(got, strings.SplitN(fix(l, all), ",", 2)[0])
 	}
+	const ofA = "salvor secret import stacks/a/.env stacks/a/compose.yaml stacks/a/db.env"
 	want := []string{
-		"salvor secret import stacks/a/.env stacks/a/db.env", "salvor secret import stacks/a/.env stacks/a/db.env", "salvor secret import stacks/a/.env stacks/a/db.env",
-		"salvor secret import stacks/b/.env", "salvor secret import .env", "salvor secret set a/NEW (--generate makes a value)", "salvor secret set a/PW", "salvor secret set NAME",
+		ofA, ofA, ofA, "salvor secret import stacks/b/.env", "salvor secret import .env", "salvor secret set a/NEW (--generate makes a value)", ofA,
+		"salvor secret import stacks/c/docker-compose.yml", "salvor secret set a_my_file.yml <stacks/a/conf/my file.yml", "salvor secret set NAME",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%q", got)
 	}
-	if Advice(all) != want[0] || Advice(all[5:]) != "salvor secret set NAME keeps it encrypted" {
-		t.Errorf("%q, %q", Advice(all), Advice(all[5:]))
+	for from, advice := range map[int]string{0: want[0], 7: want[7], 8: fix(all[8], all), 9: "salvor secret set NAME keeps it encrypted"} {
+		if got := Advice(all[from:]); got != advice {
+			t.Errorf("%q, want %q", got, advice)
+		}
 	}
 }

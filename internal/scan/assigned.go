@@ -75,7 +75,7 @@ func (s *Scanner) inside(value string, explained bool) []hit {
 
 // plain is the hit for a value that a key names.
 func (s *Scanner) plain(key, value string, at int) hit {
-	h := hit{start: at, end: at + len(value), rank: byKey, rule: RulePlain, says: "a secret in plain text"}
+	h := hit{start: at, end: at + len(value), rank: byKey, rule: RulePlain, says: "a secret in plain text", name: key}
 	if s.keys.sayable(key, value) {
 		h.key, h.says = key, key+" has its value in plain text"
 	}

@@ -63,15 +63,19 @@ func isSettings(name string) bool {
 	return IsDotenv(name)
 }
 
+// isSample reports whether a file is one that people copy and fill in: .env.example.
+func isSample(name string) bool {
+	base := strings.ToLower(path.Base(name))
+	return slices.ContainsFunc([]string{"example", "sample", "template", ".dist"}, func(sign string) bool { return strings.Contains(base, sign) })
+}
+
 // isExample reports whether a file is for readers, or is to be filled in: placeholders
 // in it are not passwords of a running service.
 func isExample(name string) bool {
 	dirs := strings.Split(strings.ToLower(name), "/")
 	base := dirs[len(dirs)-1]
-	for _, sign := range []string{"readme", "example", "sample", "template", ".dist"} {
-		if strings.Contains(base, sign) {
-			return true
-		}
+	if isSample(base) || strings.Contains(base, "readme") {
+		return true
 	}
 	switch path.Ext(base) {
 	case ".md", ".rst", ".adoc", ".tmpl", ".tpl", ".gotmpl", ".j2", ".jinja", ".jinja2", ".erb":

@@ -22,7 +22,8 @@ type hit struct {
 	rank       rank
 	rule       string
 	says       string
-	key        string // what names the value, "" where that is not known or not to be shown
+	name       string // what names the value, "" where that is not known
+	key        string // the same, "" where it is not to be shown
 }
 
 // strongest drops each hit that overlaps one of a higher rank. Ties go to the

@@ -34,6 +34,7 @@ type Leak struct {
 	Key         string `json:"-"` // the name of the value, where it can be shown
 	Default     string `json:"-"` // of a ${NAME:-default}: the names that replace it, the outermost first, with a space between
 	Placeholder bool   `json:"-"` // the value is a word that examples use: changeme
+	Sample      bool   `json:"-"` // the file is one to be copied and filled in, and no program made the value
 }
 
 // String renders the leak as `stacks/notes/compose.yaml:12:7: text [rule]`.
@@ -80,6 +81,24 @@ func New() (*Scanner, error) {
 // encrypted or a leak as a whole; YAML with values that are Ansible Vaults is read
 // like other YAML.
 func (s *Scanner) Scan(name string, content []byte) []Leak {
+	var leaks []Leak
+	for _, f := range s.Find(name, content) {
+		leaks = append(leaks, f.Leak)
+	}
+	return leaks
+}
+
+// A Found is a leak, and where its value is: from byte Start to End of the file. Name is
+// what the file calls the value, "" for nothing. It can have a part of the value, so it is
+// not for a message.
+type Found struct {
+	Leak
+	Name       string
+	Start, End int
+}
+
+// Find is Scan for those who replace the values.
+func (s *Scanner) Find(name string, content []byte) []Found {
 	name = path.Clean(name)
 	switch {
 	case public(name):
@@ -87,7 +106,7 @@ func (s *Scanner) Scan(name string, content []byte) []Leak {
 	case mustBeEncrypted(name) && s.formats.encrypted(content):
 		return nil
 	case mustBeEncrypted(name) && !s.formats.inline(name, content):
-		return []Leak{{Path: name, Line: 1, Column: 1, Rule: RuleUnencrypted, Text: "a file below secrets/ that is not encrypted"}}
+		return []Found{{Leak: Leak{Path: name, Line: 1, Column: 1, Rule: RuleUnencrypted, Text: "a file below secrets/ that is not encrypted"}}}
 	case len(content) > maxSize || binary(content) || s.formats.encrypted(content):
 		return nil
 	}
@@ -95,7 +114,7 @@ func (s *Scanner) Scan(name string, content []byte) []Leak {
 	hits := s.anywhere.find(t, s.values)
 	hits = append(hits, s.named(t)...)
 	hits = append(hits, s.shapes.find(t)...)
-	return t.leaks(strongest(hits), s.values)
+	return t.found(strongest(hits), s.values)
 }
 
 // named returns the literal values of keys that mean a secret, in the files

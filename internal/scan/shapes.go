@@ -17,6 +17,10 @@ import (
 // a secret.
 const genericRule = "generic-api-key"
 
+// emptyAssignment is a text that ends with a key whose value is empty: gitleaks takes what the
+// next line begins with for it.
+var emptyAssignment = regexp.MustCompile(`[=:][ \t]*\r?\n\s*$`)
+
 // quiet silences gitleaks, whose logger is a global that writes to stderr and
 // whose messages quote what they are about. Once, since a scan may be running.
 var quiet = sync.OnceFunc(func() { logging.Logger = logging.Logger.Level(zerolog.Disabled) })
@@ -54,7 +58,8 @@ func (s *shapes) find(t *text) []hit {
 		h := hit{rank: byShape, rule: f.RuleID, says: describe(f.Description)}
 		h.start, h.end = position(t, f)
 		if f.RuleID == genericRule {
-			if s.public.MatchString(f.Secret) {
+			before := t.content[max(0, h.start-maxDefault):h.start]
+			if s.public.MatchString(f.Secret) || emptyAssignment.MatchString(before) {
 				continue
 			}
 			h.rank = vague

@@ -35,23 +35,29 @@ func (t *text) line(row int) string {
 	return line
 }
 
-// leaks returns the hits as leaks, without those that are allowed.
-func (t *text) leaks(hits []hit, v values) []Leak {
+// found returns the hits as leaks, without those that are allowed.
+func (t *text) found(hits []hit, v values) []Found {
 	allowed := allowancesIn(t)
-	var leaks []Leak
+	var all []Found
 	for _, h := range hits {
 		row := t.row(h.start)
 		if allowed.at(row) {
 			continue
 		}
 		value := t.content[h.start:h.end]
-		leaks = append(leaks, Leak{
+		leak := Leak{
 			Path: t.path, Line: row + 1, Column: utf8.RuneCountInString(t.content[t.starts[row]:h.start]) + 1,
 			Rule: h.rule, Text: h.says + allowed.but(row), Key: h.key,
 			Default: v.replacing(t.content[:h.start]), Placeholder: v.placeholder.MatchString(value),
-		})
+			Sample: isSample(t.path) && h.rule != RulePrivateKey && h.rank != byShape && !v.random.MatchString(value),
+		}
+		name := h.name
+		if key, _, named := assignment(t.line(row), isYAML(t.path)); name == "" && named {
+			name = key
+		}
+		all = append(all, Found{Leak: leak, Name: name, Start: h.start, End: h.end})
 	}
-	return leaks
+	return all
 }
 
 // explains reports whether the text at a byte is for readers rather than for a

@@ -15,6 +15,7 @@ type values struct {
 	path        *regexp.Regexp
 	plainURL    *regexp.Regexp // without user or query
 	placeholder *regexp.Regexp // a word that examples use
+	random      *regexp.Regexp // letters and digits as a program draws them
 	variable    *regexp.Regexp
 	defaults    *regexp.Regexp // a text that goes on with a variable's default
 }
@@ -30,6 +31,7 @@ func newValues() values {
 		path:        regexp.MustCompile(`^(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][A-Za-z0-9._@ -]{1,64}){2,}/?$|^(?:~|\.{1,2})/[A-Za-z0-9._@-]+$|^/[A-Za-z._@-]+$`),
 		plainURL:    regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^@?]*$`),
 		placeholder: regexp.MustCompile(`(?i)^(?:change[-_ ]?(?:me|this|it).*|replace[-_ ]?(?:me|this|with).*|(?:your|my|some|the|enter|insert|put|set|use|add)[-_ ].*|.*[-_ ]here|.*example.*|.*placeholder.*|(?:db|database|postgres|mysql|root|user|admin|super)?[-_ ]?(?:password|passwd|pass|pw|pwd|secret|token|key)|todo|fixme|dummy|foo|bar|test)$`),
+		random:      regexp.MustCompile(`[0-9][A-Za-z]+[0-9]`),
 		defaults:    regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*):?-[ \t"']*$`),
 		variable:    regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*`),
 	}

@@ -3,6 +3,7 @@ package compose
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -38,7 +39,7 @@ var rules = []rule{
 	{regexp.MustCompile(`service "?(.+?)"? declares mutually exclusive .network_mode. and .networks.`), explainer.twoNetworkings},
 	{regexp.MustCompile(`cannot extend service "(.+?)" in .*: (?:service "(.+?)" not found|no services section)`), explainer.extendsNothing},
 	{regexp.MustCompile(`(?:open|stat|cannot read) (\S+?)(?:: no such file or directory)?$`), explainer.missingFile},
-	{regexp.MustCompile(`required variable (\w+) is missing a value(?:: (.*))?`), explainer.required},
+	{regexp.MustCompile(`required variable \w+ is missing a value.*`), explainer.required},
 	{regexp.MustCompile(`invalid (hostPort|containerPort|proto|start port|end port|port range)\b.*?: *(?:'|")?([^\s'"]+)`), explainer.badPort},
 	{regexp.MustCompile(`invalid spec: (.+): (empty section between colons|too many colons)$`), explainer.badMount},
 	{regexp.MustCompile(`non-string key in (\S+?): (\S+)`), explainer.keyIsNoText},
@@ -199,12 +200,27 @@ func (x explainer) missingFile(m []string) (explanation, bool) {
 	return explanation{place, file + " is not in Git", "git add " + file + ", or correct the path"}, true
 }
 
+// missingValue is what compose-go says of each variable that is required: all in one text, in
+// no order.
+var missingValue = regexp.MustCompile(`required variable (\w+) is missing a value(?:: (.*?))?(?: error while interpolating |$)`)
+
 func (x explainer) required(m []string) (explanation, bool) {
-	text := "${" + m[1] + "} is required and is set nowhere"
-	if reason := strings.TrimSpace(m[2]); reason != "" && reason != "err" {
+	reasons := map[string]string{}
+	for _, found := range missingValue.FindAllStringSubmatch(m[0], -1) {
+		if reasons[found[1]] = ""; found[2] != "err" {
+			reasons[found[1]] = strings.TrimSpace(found[2])
+		}
+	}
+	names := slices.Sorted(maps.Keys(reasons))
+	if len(names) > 1 {
+		all := "${" + strings.Join(names, "}, ${") + "}"
+		return explanation{x.files.variable(names[0]), all + " are required and are set nowhere", x.setting(names[0])}, true
+	}
+	text := "${" + names[0] + "} is required and is set nowhere"
+	if reason := reasons[names[0]]; reason != "" {
 		text += ": " + reason
 	}
-	return explanation{x.files.variable(m[1]), text, x.setting(m[1])}, true
+	return explanation{x.files.variable(names[0]), text, x.setting(names[0])}, true
 }
 
 func (x explainer) healthTest([]string) (explanation, bool) {

@@ -273,6 +273,12 @@ func TestEnvFileIsNeverSilentlyEmpty(t *testing.T) {
 	if _, found, _ := running(t, unset); len(found) != 1 || found[0].Fix != "salvor secret import stacks/app/.env" {
 		t.Errorf("found %v", found)
 	}
+	several := stackOf(t, map[string]string{"compose.yaml": "services: {job: {image: nginx, env_file: .env}, web: {image: nginx, env_file: .env}}\n"})
+	several.WorkTree = t.TempDir()
+	writeStack(t, several.WorkTree, map[string]string{".env": ignored})
+	if _, found, _ := running(t, several); len(found) != 1 {
+		t.Errorf("one file is said more than once: %v", found)
+	}
 }
 
 // TestMountedFileThatGitLacks is issue 10, C.11, case 07: an ignored file was config

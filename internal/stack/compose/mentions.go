@@ -16,6 +16,7 @@ type Mentions struct {
 	Becomes  map[string][]string // by variable: the environment variables whose whole value it is
 	Password map[string]bool     // variables that are the password in a URL
 	EnvFiles []string            // that services list, as paths in the repository
+	Files    []string            // the Compose files themselves, with those that they include or extend, as paths in the repository
 }
 
 var (
@@ -32,6 +33,7 @@ func Mentioned(opts Options) (Mentions, error) {
 		return m, err
 	}
 	for _, s := range l.files {
+		m.Files = append(m.Files, s.name)
 		walkMounts(s.root, false, func(n *yamldoc.Node, _ bool) { m.add(n.Value) })
 		for _, service := range yamldoc.Entries(yamldoc.Find(s.root, "services")) {
 			m.environment(yamldoc.Find(service, "environment"))

@@ -43,6 +43,8 @@ func (l *load) emptyEnvFile(service, pos string) {
 	file := l.Stack.Dir + "/.env"
 	missing := l.lacking(file)
 	switch {
+	case slices.ContainsFunc(l.findings, func(f finding.Finding) bool { return f.Code == finding.NotInGit && f.Fix == importing(file) }):
+		// it is said of another service
 	case len(missing) > 0:
 		l.notInGit(finding.Fatal, pos, fmt.Sprintf("%s lists %s, which is not in Git, and the stack has no %s", service, file, some(missing)), importing(file))
 	case len(l.stackEnv) == 0 && !l.aside(file):
