@@ -14,7 +14,7 @@ SINCE   ?=
 export CGO_ENABLED := 0
 export GOFLAGS     := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath)
 
-.PHONY: help setup build install release test demo lint generate man fuzz bench clean
+.PHONY: help setup build program install release test demo lint generate man fuzz bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -22,19 +22,25 @@ help: ## list the targets
 setup: ## install what building, testing and the lab need, and start the Docker engine
 	@scripts/setup
 
-build: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) man ## bin/salvor with salvord for each architecture inside, bin/salvorlab
-	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor ./cmd/salvorlab
+build: program man ## bin/salvor with salvord for each architecture inside, bin/salvorlab
+	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvorlab
+
+program: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst)
+	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor
 
 # compiled every time, so that the build hash is the sources'; Go's cache makes it quick
 $(EMBED)/salvord-linux-%.zst: FORCE
 	@GOOS=linux GOARCH=$* go build -ldflags '$(LDFLAGS)' -o build/$*/salvord ./cmd/salvord
-	@go run ./internal/embedded/pack build/$*/salvord $@
+	@go build -o build/$*/pack ./internal/embedded/pack # not go run: /tmp may be mounted noexec
+	@build/$*/pack build/$*/salvord $@
 
 install: ## put salvor, its completions and its manual below PREFIX (/usr/local), in DESTDIR
-	@test -x bin/salvor -a -n "$$SUDO_USER" || $(MAKE) build man # not as root, whose Go has to compile it all again
+	@if ! test -x bin/salvor -a -n "$$SUDO_USER"; then \
+	  echo 'compiling salvor: minutes the first time, then seconds'; $(MAKE) --no-print-directory program man; \
+	fi # not as root, whose Go has to compile it all again
 	@scripts/install '$(DESTDIR)$(PREFIX)'
 	@echo "$(DESTDIR)$(PREFIX)/bin/salvor"
-	@test -n '$(DESTDIR)' || case ":$$PATH:" in *':$(PREFIX)/bin:'*) ;; *) echo '$(PREFIX)/bin is not in PATH: docs/install.md' >&2 ;; esac
+	@test -n '$(DESTDIR)' || case ":$$PATH:" in *':$(PREFIX)/bin:'*) ;; *) echo 'hint: it is not in PATH yet: export PATH="$(PREFIX)/bin:$$PATH" (permanently: docs/install.md)' >&2 ;; esac
 
 release: build man ## archives for Linux and macOS, .deb, SBOMs and SHA256SUMS in build/release; SIGN_KEY=FILE signs
 	@LDFLAGS='$(LDFLAGS)' scripts/release
@@ -56,7 +62,8 @@ generate: ## CLI reference, JSON schemas, tables of findings and exit codes
 
 man: # the manual pages, build/man/salvor*.1, for install and release
 	@rm -rf build/man
-	@go run ./internal/cli/man build/man
+	@go build -o build/manpages ./internal/cli/man
+	@build/manpages build/man
 
 fuzz: ## each fuzz target for FUZZFOR (60s)
 	@scripts/fuzz $(FUZZFOR)

@@ -70,7 +70,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	}
 	base := t.TempDir()
 	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), signs: mustSigner(t), disk: disk}
-	if _, err := prepared(newfleet.Prepare(newfleet.Fleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}))(t.Context()); err != nil {
+	if _, err := prepared(newfleet.Prepare(t.Context(), newfleet.Fleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	config, err := os.ReadFile(filepath.Join(k.dir, fleet.File))

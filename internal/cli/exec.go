@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"salvor/internal/fault"
@@ -50,23 +52,67 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 	}
 	session := stack.Session{Service: args[0], Argv: args[1:], Stdin: g.In, Stdout: terminal.Raw(g.Out), Stderr: g.Err}
 	if tty {
-		fd := int(g.In.Fd())
-		if !term.IsTerminal(fd) || g.Term == nil {
-			return fault.WithCode(fault.WithHint(errors.New("there is no terminal to give to the command"), "run it without --tty"), fault.Usage)
-		}
-		width, height, err := term.GetSize(fd)
+		lent, giveBack, err := g.lendTerminal()
 		if err != nil {
 			return err
 		}
-		before, err := term.MakeRaw(fd)
-		if err != nil {
-			return err
-		}
-		defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
-		session.Stdout = terminal.Under(g.Out)
-		session.TTY = &machine.TTY{Term: os.Getenv("TERM"), Width: width, Height: height}
+		defer giveBack()
+		session.Stdout, session.TTY = terminal.Under(g.Out), lent
 	}
 	var err error
 	g.progress().Suspend(func() { err = h.Exec(ctx, name, session) })
 	return ended(err)
+}
+
+// lendTerminal gives a command on a host the person's terminal, which is raw here until
+// giveBack is called. The command's terminal has its size, also when that changes.
+func (g *globals) lendTerminal() (lent *machine.TTY, giveBack func(), err error) {
+	fd := int(g.In.Fd())
+	if !term.IsTerminal(fd) || g.Term == nil {
+		return nil, nil, fault.WithCode(fault.WithHint(errors.New("there is no terminal to give to the command"), "run it without --tty"), fault.Usage)
+	}
+	sizes, forget := resizes(fd)
+	width, height, err := term.GetSize(fd)
+	if err != nil {
+		forget()
+		return nil, nil, err
+	}
+	before, err := term.MakeRaw(fd)
+	if err != nil {
+		forget()
+		return nil, nil, err
+	}
+	giveBack = func() {
+		forget()
+		_ = term.Restore(fd, before) // the terminal is gone where that fails
+	}
+	return &machine.TTY{Term: os.Getenv("TERM"), Width: width, Height: height, Resize: sizes}, giveBack, nil
+}
+
+// resizes returns the sizes that a terminal gets, until forget is called.
+func resizes(fd int) (sizes <-chan [2]int, forget func()) {
+	changed, over, to := make(chan os.Signal, 1), make(chan struct{}), make(chan [2]int)
+	signal.Notify(changed, unix.SIGWINCH)
+	go func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-changed:
+			}
+			width, height, err := term.GetSize(fd)
+			if err != nil {
+				return // the terminal is gone
+			}
+			select {
+			case <-over:
+				return
+			case to <- [2]int{width, height}:
+			}
+		}
+	}()
+	return to, func() {
+		signal.Stop(changed)
+		close(over)
+	}
 }

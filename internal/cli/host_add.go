@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
 
@@ -50,6 +52,13 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 			return err
 		}
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
-		return g.printOne("git_key", add.GitKey)
+		if err := g.printOne("git_key", add.GitKey); err != nil {
+			return err
+		}
+		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == h.Name })
+		if !used && !g.json {
+			terminal.Printf(g.Err, "Next: put a Compose project below stacks/, name the host in its Compose file (x-salvor: {host: %s}), commit, salvor apply\n", h.Name)
+		}
+		return nil
 	})
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os/user"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/newfleet"
+	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/terminal"
 )
@@ -29,7 +31,8 @@ func newInit(g *globals) *cobra.Command {
 		Use:   "init DIR",
 		Short: "Make a control repository and the keys that open it",
 		Long: "On a terminal, Init also asks for the Git remote and for the place of the snapshots; both can be left empty and " +
-			"added later. It pins the keys of both servers once you confirm them, and pushes. A place is " +
+			"added later. It pins the keys of both servers once you confirm them, tries the place if nothing has to be done " +
+			"there before, and pushes. It offers to keep the new key open for an hour, as key unlock does. A place is " +
 			"sftp://USER@HOST/FOLDER, below the folder that the login begins in; https://USER@HOST/FOLDER for WebDAV; or " +
 			"/FOLDER, a disk that every host has at that path.",
 		Args: exactArgs("DIR"),
@@ -63,14 +66,14 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 		}
 	}
 	f := newfleet.Fleet{Dir: abs, Name: o.name, Operator: operatorName(), Identity: g.identity, Work: g.Work}
-	if _, err := newfleet.Prepare(f); err != nil { // before anything is asked
+	if _, err := newfleet.Prepare(ctx, f); err != nil { // before anything is asked
 		return err
 	}
 	around, err := askSurroundings(ctx, g, abs, o.surroundings)
 	if err != nil {
 		return err
 	}
-	made, err := foundFleet(ctx, g, f, o)
+	made, passphrase, err := foundFleet(ctx, g, f, o)
 	if err != nil {
 		return err
 	}
@@ -81,6 +84,9 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 		terminal.Printf(g.Err, "\n\n")
 	}
 	g.dir = abs
+	if around.tries, err = keepOpen(ctx, g, made, passphrase); err != nil {
+		return err
+	}
 	next := surround(ctx, g, around)
 	if !g.json {
 		terminal.Printf(g.Err, "Next, in %s:\n%s\n", dir, terminal.Text(numbered(next)))
@@ -97,22 +103,54 @@ func operatorName() string {
 }
 
 // foundFleet asks for what protects the fleet's keys and commits, and makes the fleet.
-func foundFleet(ctx context.Context, g *globals, f newfleet.Fleet, o initOptions) (made newfleet.Founded, err error) {
+func foundFleet(ctx context.Context, g *globals, f newfleet.Fleet, o initOptions) (made newfleet.Founded, passphrase secret.Value, err error) {
 	if f.Signer, err = g.signer(ctx, o); err != nil {
-		return made, err
+		return made, passphrase, err
 	}
 	if f.Passphrase, err = g.newPassphrase(); err != nil {
-		return made, err
+		return made, passphrase, err
 	}
-	p, err := newfleet.Prepare(f)
+	p, err := newfleet.Prepare(ctx, f)
 	if err != nil {
-		return made, err
+		return made, passphrase, err
 	}
 	if made, err = accepted(ctx, g, p); err != nil {
-		return made, err
+		return made, passphrase, err
 	}
 	_, err = terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", f.Name, f.Dir, made.Identity, protection(f.Passphrase))
-	return made, err
+	return made, f.Passphrase, err
+}
+
+// keepOpen keeps the new key open for an hour if the person at the terminal says yes, so
+// that the commands after init do not ask for the passphrase that they just typed. It
+// reports whether the key can be used without a passphrase now.
+func keepOpen(ctx context.Context, g *globals, made newfleet.Founded, passphrase secret.Value) (bool, error) {
+	folder := agents()
+	switch {
+	case !g.asks():
+		return false, nil
+	case passphrase.IsZero() || !g.typesPassphrase():
+		return true, nil
+	case folder == "":
+		return false, nil
+	}
+	err := g.confirm("Keep your key open for an hour, so that no command asks for its passphrase?")
+	if errors.Is(err, errNotConfirmed) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	f, err := agekey.Open(made.Identity, agekey.FileOptions{Passphrase: agekey.One(passphrase)})
+	if err != nil {
+		return false, err
+	}
+	held, err := unlocked(ctx, folder, f, made.Recovery.Recipient, time.Hour)
+	if err != nil {
+		g.note(fmt.Errorf("the key is not kept open: %w", err))
+		return false, nil
+	}
+	return true, printUnlocked(g, held)
 }
 
 // printRecovery prints a new fleet's recovery key, or says how to see it: if the

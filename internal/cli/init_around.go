@@ -28,12 +28,16 @@ type surroundings struct {
 	passwordFile string
 
 	parsed *newfleet.Place // of place, nil for none
+	tries  bool            // the place is tried, for which nothing has to be asked
 }
+
+// asks reports whether there is a person to ask what no flag says.
+func (g *globals) asks() bool { return g.Term != nil && !g.yes && !g.json }
 
 // askSurroundings asks at the terminal for what no flag says, and dir does not have: it
 // may be the clone of an empty repository.
 func askSurroundings(ctx context.Context, g *globals, dir string, s surroundings) (surroundings, error) {
-	asks := g.Term != nil && !g.yes && !g.json
+	asks := g.asks()
 	var err error
 	if s.gitRemote == "" {
 		s.gitRemote = newfleet.GitRemote(ctx, dir)
@@ -100,8 +104,8 @@ func addGitRemote(ctx context.Context, g *globals, url string) error {
 	})
 }
 
-// addPlace declares the place for snapshots with its login, and returns what is left to
-// do.
+// addPlace declares the place for snapshots with its login, and tries it. It returns what
+// is left to do.
 func addPlace(ctx context.Context, g *globals, s surroundings) (next []string, err error) {
 	err = g.with(ctx, func(a *app.App) error {
 		p := *s.parsed
@@ -121,10 +125,13 @@ func addPlace(ctx context.Context, g *globals, s surroundings) (next []string, e
 		if all[fleet.File], err = p.Declare(config, a.Lock().Record); err != nil {
 			return err
 		}
-		next = append(left, "salvor remote test "+p.Remote.Name)
+		next, *s.parsed = left, p
 		return a.Checkout.CommitFiles(ctx, all, "init: remote "+p.Remote.Name)
 	})
-	return next, err
+	if err != nil {
+		return nil, err
+	}
+	return tryPlace(ctx, g, s, next)
 }
 
 // pinPlace pins the key of an sftp server.
@@ -168,12 +175,32 @@ func placeLogin(ctx context.Context, g *globals, a *app.App, p *newfleet.Place, 
 	return files, next, err
 }
 
+// tryPlace approves the remote in this clone, whose operator has just declared it, and
+// tries it where nothing is left to do before. It returns what is left.
+func tryPlace(ctx context.Context, g *globals, s surroundings, left []string) ([]string, error) {
+	name := s.parsed.Remote.Name
+	test := "salvor remote test " + name
+	g.allowRemotes = append(g.allowRemotes, name)
+	err := g.with(ctx, func(a *app.App) error {
+		r, _ := a.Fleet().Remote(name)
+		return a.Confirmed.AllowRemote(ctx, r)
+	})
+	if err != nil || !s.tries || len(left) > 0 || s.parsed.Login == newfleet.NoLogin {
+		return append(left, test), err
+	}
+	if err := runRemoteTest(ctx, g, name, remoteTestOptions{}); err != nil {
+		g.note(err)
+		left = append(left, test)
+	}
+	return left, nil
+}
+
 func placePassword(g *globals, p *newfleet.Place, file string) (secret.Value, error) {
 	switch {
 	case file != "":
 		content, err := os.ReadFile(file)
 		return secret.New([]byte(strings.TrimRight(string(content), "\r\n"))), err
-	case g.Term == nil || g.yes || g.json:
+	case !g.asks():
 		return secret.Value{}, nil
 	}
 	question := "Password of the remote " + p.Remote.Name + ": "

@@ -65,12 +65,7 @@ func runLogs(ctx context.Context, g *globals, a *app.App, args []string, o logsO
 	errs := make([]error, len(asked))
 	var all sync.WaitGroup
 	for i, one := range asked {
-		print := func() { errs[i] = printLogs(ctx, a, one, len(asked) > 1, lines, o) }
-		if o.Follow {
-			all.Go(print)
-		} else {
-			print()
-		}
+		all.Go(func() { errs[i] = printLogs(ctx, a, one, len(asked) > 1, lines, o) })
 	}
 	all.Wait()
 	return errors.Join(errs...)

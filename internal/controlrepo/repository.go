@@ -204,6 +204,18 @@ func (repo *Repository) sealed(fsys fs.FS, host, stack string) bool {
 	return false
 }
 
+// placing says how a stack gets a host.
+func (repo *Repository) placing() string {
+	switch names := hostNames(&repo.Fleet); len(names) {
+	case 0:
+		return "salvor host add NAME USER@ADDRESS, then add x-salvor: {host: NAME}"
+	case 1:
+		return "add x-salvor: {host: " + names[0] + "}"
+	default:
+		return "add x-salvor: {host: NAME}, with one of " + strings.Join(names, ", ")
+	}
+}
+
 // notice collects the findings of what was read.
 func (repo *Repository) notice(unused []string, stacks []stackFile) {
 	add := func(code finding.Code, severity finding.Severity, place yamldoc.Position, text, fix string) {
@@ -217,9 +229,9 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 			continue
 		}
 		if p, placed := repo.Lock.Placement(repo.Named(s.Name)); placed {
-			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" no longer names a host and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
+			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" no longer names a host and stays on "+p.Host, "add x-salvor: {host: "+p.Host+"}; salvor down "+s.Name+" stops it")
 		} else {
-			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" does not name a host and is not deployed", "set x-salvor.host")
+			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" does not name a host and is not deployed", repo.placing())
 		}
 	}
 	repo.noticeRenamedHosts()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"salvor/internal/fault"
@@ -44,6 +45,28 @@ func Operator(ctx context.Context, m machine.Machine, dir string, environ []stri
 		ident = ident[:at+1] // the time follows
 	}
 	return ident, nil
+}
+
+// MayCommit returns an error if git will not know whose the commits are in a folder, which
+// need not be there yet.
+func MayCommit(ctx context.Context, m machine.Machine, dir string, environ []string) error {
+	for !isFolder(dir) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+	}
+	_, err := Operator(ctx, m, dir, environ)
+	if err == nil {
+		return nil
+	}
+	conditions, asked := outside(m, dir, environ).line(ctx, "config", "--name-only", "--get-regexp", `^includeif\.`)
+	if asked == nil && conditions != "" {
+		return nil // the name may be that of the folder
+	}
+	return err
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // outside asks git in any folder.

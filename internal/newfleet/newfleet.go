@@ -49,8 +49,8 @@ type Founded struct {
 
 // Prepare proposes to make a control repository and the keys that open it: the
 // operator's identity on this computer, and a recovery key. What is in the way is the
-// error: nothing is overwritten.
-func Prepare(f Fleet) (proposal.Proposal[Founded], error) {
+// error: nothing is overwritten, and git has to know who commits.
+func Prepare(ctx context.Context, f Fleet) (proposal.Proposal[Founded], error) {
 	file, err := identity.PathOf(f.Identity, f.Name)
 	p := proposal.New("make the fleet "+f.Name, func(ctx context.Context, _ progress.Sink) (Founded, error) {
 		return f.found(ctx, file)
@@ -58,7 +58,10 @@ func Prepare(f Fleet) (proposal.Proposal[Founded], error) {
 	if err != nil {
 		return p, err
 	}
-	return p, free(f.Dir, file)
+	if err := free(f.Dir, file); err != nil {
+		return p, err
+	}
+	return p, git.MayCommit(ctx, local.Machine{}, f.Dir, os.Environ())
 }
 
 func (f Fleet) found(ctx context.Context, file string) (_ Founded, err error) {

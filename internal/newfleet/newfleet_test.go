@@ -36,7 +36,7 @@ func newFleet(t *testing.T) Fleet {
 // TestFounding makes a repository that loads, and keys that open what is in it.
 func TestFounding(t *testing.T) {
 	f := newFleet(t)
-	p, err := Prepare(f)
+	p, err := Prepare(t.Context(), f)
 	if err != nil || p.Question != "" || p.Name != "" {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -116,7 +116,7 @@ func TestNothingIsOverwritten(t *testing.T) {
 		if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Prepare(f)
+		_, err := Prepare(t.Context(), f)
 		if err == nil || !strings.Contains(err.Error(), test.refused) || !strings.Contains(fault.Hint(err), test.hint) {
 			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
@@ -153,7 +153,7 @@ func TestManyFilesInTheWay(t *testing.T) {
 func TestAFailureLeavesNoKey(t *testing.T) {
 	f := newFleet(t)
 	f.Dir = filepath.Join(filepath.Dir(f.Identity), "other", "home")
-	p, err := Prepare(f)
+	p, err := Prepare(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestAFailureLeavesNoKey(t *testing.T) {
 // TestTheHookIsMade in the clone that makes the fleet.
 func TestTheHookIsMade(t *testing.T) {
 	f := newFleet(t)
-	p, err := Prepare(f)
+	p, err := Prepare(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,27 +26,38 @@ type newcomer struct {
 	notes world.Stack
 	alpha *lab.Host
 	said  map[string]string // the docs' example to what this newcomer has instead
+	told  bool              // init's questions are answered; else the same is done by hand
 }
 
 // answers are what a newcomer types when asked.
-var answers = []world.Answer{
-	{Question: regexp.MustCompile(`Passphrase (for|of) .*:$`), Reply: "correct horse battery staple"},
-	{Question: regexp.MustCompile(`The same again:$`), Reply: "correct horse battery staple"},
-	{Question: regexp.MustCompile(`\(nothing: later\):$`), Reply: ""},
-	{Question: regexp.MustCompile(`\[y/N\]$`), Reply: "y"},
-	{Question: regexp.MustCompile(`Type alpha to continue:$`), Reply: "alpha"},
-	{Question: regexp.MustCompile(`\(yes/no/\[fingerprint\]\)\?$`), Reply: "yes"},
+func (n *newcomer) answers() []world.Answer {
+	const phrase = "correct horse battery staple"
+	git, place := "", "" // later
+	if n.told {
+		git, place = n.w.Git.URL(), fmt.Sprintf("sftp://%s@%s/fleet", n.w.Remote.User, n.w.Remote.SFTP())
+	}
+	return []world.Answer{
+		{Question: regexp.MustCompile(`Passphrase (for|of) .*:$`), Reply: phrase},
+		{Question: regexp.MustCompile(`The same again:$`), Reply: phrase},
+		{Question: regexp.MustCompile(`^Git remote, .* \(nothing: later\):$`), Reply: git},
+		{Question: regexp.MustCompile(`^Place for snapshots, .* \(nothing: later\):$`), Reply: place},
+		{Question: regexp.MustCompile(`^Password of the remote .*:$`), Reply: n.w.Remote.Password},
+		{Question: regexp.MustCompile(`\[y/N\]$`), Reply: "y"},
+		{Question: regexp.MustCompile(`Type alpha to continue:$`), Reply: "alpha"},
+		{Question: regexp.MustCompile(`\(yes/no/\[fingerprint\]\)\?$`), Reply: "yes"},
+	}
 }
 
 // TestByTheDocs types what docs/getting-started.md and docs/recover.md say, from init
 // to the recovery of a lost server, at a terminal: the Git host is not pinned, no
-// passphrase is in a file, init's example is still there.
+// passphrase is in a file, init's example is still there. The seed chooses whether init's
+// questions are answered.
 func TestByTheDocs(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
 	w, err := world.New(ctx, s.Lab, world.Options{Log: testLog{t}, Blank: true})
 	must(t, err)
-	n := &newcomer{Scenario: s, w: w, c: &oracle.Collector{}}
+	n := &newcomer{Scenario: s, w: w, c: &oracle.Collector{}, told: s.Rand.IntN(2) == 0}
 	n.alpha = bought(t, w, "alpha")
 	n.term, err = w.Terminal(ctx)
 	must(t, err)
@@ -55,11 +67,16 @@ func TestByTheDocs(t *testing.T) {
 		"192.0.2.10":                   n.alpha.Address.String(),
 		"host: 192.0.2.20":             fmt.Sprintf("host: %s, port: %d", w.Remote.SFTP().Addr(), w.Remote.SFTP().Port()),
 		"user: backup":                 "user: " + w.Remote.User,
+		"$EDITOR":                      "true",
 	}
 
-	page := n.page(t, "docs/getting-started.md")
-	for _, line := range page.commands {
-		n.before(t, line, page)
+	start, byHand := n.page(t, "docs/getting-started.md")
+	commands := start.commands
+	if !n.told {
+		commands = slices.Insert(commands, 1, byHand.commands...) // after init
+	}
+	for _, line := range commands {
+		n.before(t, line, byHand)
 		n.after(t, line, n.run(t, line))
 	}
 	writesAfter(t, n.c, "notes", time.Time{})
@@ -90,10 +107,10 @@ func (n *newcomer) lose(t *testing.T) {
 	must(t, n.alpha.Kill(ctx))
 	gamma := bought(t, n.w, "gamma")
 	n.said["192.0.2.30"] = gamma.Address.String()
-	commands := n.page(t, "docs/recover.md").commands
-	recover := commands[1]
+	page, _ := n.page(t, "docs/recover.md")
+	recover := page.commands[1]
 	if !strings.HasPrefix(recover, "salvor recover alpha --to gamma=") {
-		t.Fatalf("docs/recover.md begins with %q", commands)
+		t.Fatalf("docs/recover.md begins with %q", page.commands)
 	}
 	shown := n.run(t, recover)
 	n.letRead(t, shown)
@@ -123,14 +140,20 @@ type page struct {
 
 var block = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
 
-func (n *newcomer) page(t *testing.T, file string) page {
+// page reads a page, and apart from it what it has for people who answer no questions.
+func (n *newcomer) page(t *testing.T, file string) (main, byHand page) {
 	t.Helper()
 	root, err := world.Root(t.Context())
 	must(t, err)
 	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
 	must(t, err)
+	first, rest, _ := strings.Cut(string(content), "\n## Without the questions\n")
+	return n.read(first), n.read(rest)
+}
+
+func (n *newcomer) read(content string) page {
 	var p page
-	for _, m := range block.FindAllStringSubmatch(string(content), -1) {
+	for _, m := range block.FindAllStringSubmatch(content, -1) {
 		text := m[2]
 		for example, own := range n.said {
 			text = strings.ReplaceAll(text, example, own)
@@ -153,7 +176,7 @@ func (n *newcomer) page(t *testing.T, file string) page {
 
 func (n *newcomer) run(t *testing.T, line string) string {
 	t.Helper()
-	shown, err := n.term.Run(t.Context(), line, answers...)
+	shown, err := n.term.Run(t.Context(), line, n.answers()...)
 	must(t, err)
 	n.Count("commands typed", 1)
 	return shown
@@ -171,7 +194,7 @@ func (n *newcomer) before(t *testing.T, line string, p page) {
 			t.Fatalf("fleet.yaml has no place for remotes:\n%s", fleet)
 		}
 		must(t, n.w.Write("fleet.yaml", edited))
-	case strings.HasPrefix(line, "salvor secret import "):
+	case strings.HasSuffix(line, " stacks/notes/compose.yaml"):
 		images, err := n.w.Images(t.Context())
 		must(t, err)
 		must(t, n.w.Write("stacks/notes/.env", "TZ=Etc/UTC\n"))
