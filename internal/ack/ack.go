@@ -51,13 +51,13 @@ func (n *Notes) Known(ctx context.Context) (Known, error) {
 	if err == nil {
 		k.Acks, err = Decode(content)
 	}
-	shown, shownErr := n.shown(ctx)
+	shown, shownErr := n.shown()
 	k.Shown = shown
 	return k, errors.Join(err, shownErr)
 }
 
-func (n *Notes) shown(ctx context.Context) (shown Shown, err error) {
-	file, err := n.checkout.Git.OwnFile(ctx, shownFile)
+func (n *Notes) shown() (shown Shown, err error) {
+	file, err := n.checkout.Git.OwnFile(shownFile)
 	if err != nil {
 		return shown, err
 	}
@@ -82,7 +82,7 @@ func (n *Notes) Remember(ctx context.Context, found, commit []finding.Finding) e
 			shown.Hosts = append(shown.Hosts, f)
 		}
 	}
-	file, err := n.checkout.Git.OwnFile(ctx, shownFile)
+	file, err := n.checkout.Git.OwnFile(shownFile)
 	if err != nil {
 		return err
 	}

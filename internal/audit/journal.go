@@ -60,7 +60,7 @@ func (j *Journals) Journal(ctx context.Context, command string) error {
 		return err
 	}
 	entry.Commit, entry.Opened = string(j.checkout.Commit), opened
-	dir, err := j.keepEntry(ctx, entry)
+	dir, err := j.keepEntry(entry)
 	if err != nil || !unlocked {
 		return err
 	}
@@ -71,8 +71,8 @@ func (j *Journals) Journal(ctx context.Context, command string) error {
 }
 
 // keepEntry puts an entry among those that wait, and returns their folder.
-func (j *Journals) keepEntry(ctx context.Context, entry record.Entry) (dir string, err error) {
-	if dir, err = j.checkout.Git.OwnFile(ctx, "journal"); err != nil {
+func (j *Journals) keepEntry(entry record.Entry) (dir string, err error) {
+	if dir, err = j.checkout.Git.OwnFile("journal"); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

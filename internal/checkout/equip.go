@@ -20,12 +20,12 @@ const equippedFile = "schemas"
 // editors. hooked reports that the hook is new.
 func (c *Checkout) Equip(ctx context.Context) (hooked bool, err error) {
 	hooked, err = c.Git.EnsureHook(ctx)
-	return hooked, errors.Join(err, c.writeSchemas(ctx))
+	return hooked, errors.Join(err, c.writeSchemas())
 }
 
 // writeSchemas writes the schemas of this build, once for each build.
-func (c *Checkout) writeSchemas(ctx context.Context) error {
-	note, err := c.Git.OwnFile(ctx, equippedFile)
+func (c *Checkout) writeSchemas() error {
+	note, err := c.Git.OwnFile(equippedFile)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (c *Checkout) writeSchemas(ctx context.Context) error {
 		return err
 	}
 	for _, schema := range all {
-		file, err := c.Git.OwnFile(ctx, schema.File)
+		file, err := c.Git.OwnFile(schema.File)
 		if err == nil {
 			err = atomicfile.Write(file, bytes.NewReader(schema.Content), 0o644)
 		}

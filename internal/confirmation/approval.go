@@ -2,7 +2,6 @@ package confirmation
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,10 +25,10 @@ var ErrUnapproved = errors.New("not approved in this clone")
 
 // approve returns nil where the operator's clone has approved, or now approves, the
 // content under a key. What was approved before under it is forgotten.
-func (c *Confirmed) approve(ctx context.Context, file, key, content string, ask func(before string) Approval) error {
+func (c *Confirmed) approve(file, key, content string, ask func(before string) Approval) error {
 	c.approving.Lock()
 	defer c.approving.Unlock()
-	path, err := c.checkout.Git.OwnFile(ctx, file)
+	path, err := c.checkout.Git.OwnFile(file)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (c *Confirmed) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant,
 	if err != nil {
 		return nil, err
 	}
-	remotes, err := c.unapproved(ctx, next)
+	remotes, err := c.unapproved(next)
 	for _, r := range remotes {
 		missing = append(missing, grant.Remote(r.remote.Name, r.question))
 	}
@@ -78,7 +78,7 @@ func (c *Confirmed) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
 	if err := c.confirm(ctx, missing); err != nil {
 		return err
 	}
-	remotes, err := c.unapproved(ctx, next)
+	remotes, err := c.unapproved(next)
 	for _, r := range remotes {
 		err = errors.Join(err, c.AllowRemote(ctx, r.remote))
 	}
@@ -143,7 +143,7 @@ func (c *Confirmed) Note(ctx context.Context, all ...grant.Grant) error {
 	if err != nil {
 		return err
 	}
-	return c.keepLedger(ctx, book.With(all...))
+	return c.keepLedger(book.With(all...))
 }
 
 // Has reports whether the operator of this clone has confirmed a grant.
@@ -179,7 +179,7 @@ func (c *Confirmed) Delivered(ctx context.Context) error {
 			own = append(own, g)
 		}
 	}
-	return c.keepLedger(ctx, book.With(own...).Delivered())
+	return c.keepLedger(book.With(own...).Delivered())
 }
 
 // ownSecret reports whether a stack or a registry is given what this clone itself has

@@ -26,7 +26,7 @@ func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
 	if c.book != nil {
 		return *c.book, nil
 	}
-	file, err := c.checkout.Git.OwnFile(ctx, LedgerFile)
+	file, err := c.checkout.Git.OwnFile(LedgerFile)
 	if err != nil {
 		return grant.Ledger{}, err
 	}
@@ -36,7 +36,7 @@ func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
 		if err != nil {
 			return book, err
 		}
-		return book, c.keepLedger(ctx, book)
+		return book, c.keepLedger(book)
 	}
 	if err != nil {
 		return grant.Ledger{}, err
@@ -55,11 +55,11 @@ func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
 		c.book = &book
 		return book, nil
 	}
-	return book, c.keepLedger(ctx, book)
+	return book, c.keepLedger(book)
 }
 
-func (c *Confirmed) keepLedger(ctx context.Context, book grant.Ledger) error {
-	file, err := c.checkout.Git.OwnFile(ctx, LedgerFile)
+func (c *Confirmed) keepLedger(book grant.Ledger) error {
+	file, err := c.checkout.Git.OwnFile(LedgerFile)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (c *Confirmed) Making(ctx context.Context, files map[string][]byte) error {
 	if len(made) == 0 {
 		return nil
 	}
-	return c.keepLedger(ctx, book.With(made...))
+	return c.keepLedger(book.With(made...))
 }
 
 // Published takes off the ledger what this command's commits have taken away.
@@ -141,7 +141,7 @@ func (c *Confirmed) Published(ctx context.Context) error {
 	}
 	gone := c.gone
 	c.gone = nil
-	return c.keepLedger(ctx, book.Without(gone...))
+	return c.keepLedger(book.Without(gone...))
 }
 
 // TakenBack is for commits that are off the branch again.
@@ -153,5 +153,5 @@ func (c *Confirmed) NoteMade(ctx context.Context, names ...string) error {
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	return c.keepLedger(ctx, book.Make(names...))
+	return c.keepLedger(book.Make(names...))
 }

@@ -56,7 +56,7 @@ func (c *Confirmed) AllowProgram(ctx context.Context, name string, argv []string
 	}
 	sum := sha256.Sum256(text)
 	id := hex.EncodeToString(sum[:8])
-	err = c.approve(ctx, "programs", hex.EncodeToString(sum[:]), "allowed", func(string) Approval {
+	err = c.approve("programs", hex.EncodeToString(sum[:]), "allowed", func(string) Approval {
 		return Approval{Question: what.question(name), Flag: "--allow-program", Value: id}
 	})
 	return dir, err

@@ -18,7 +18,7 @@ import (
 // than before.
 func (c *Confirmed) AllowRemote(ctx context.Context, r fleet.Remote) error {
 	goes := describeRemote(&c.checkout.Fleet, r)
-	return c.approve(ctx, RemotesFile, r.Name, goes, func(before string) Approval {
+	return c.approve(RemotesFile, r.Name, goes, func(before string) Approval {
 		question := whereTo(r.Name, goes, before) + ". Allow it from now on?"
 		return Approval{Question: question, Flag: "--allow-remote", Value: r.Name}
 	})
@@ -42,8 +42,8 @@ type unapprovedRemote struct {
 
 // unapproved returns the remotes that an apply of a lock uses and that allowRemote
 // will ask about.
-func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemote, error) {
-	path, err := c.checkout.Git.OwnFile(ctx, RemotesFile)
+func (c *Confirmed) unapproved(next fleet.Lock) ([]unapprovedRemote, error) {
+	path, err := c.checkout.Git.OwnFile(RemotesFile)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (c *commitment) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.lockClone(ctx); err != nil {
+	if err := c.lockClone(); err != nil {
 		return err
 	}
 	if err := c.look(ctx); err != nil {

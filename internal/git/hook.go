@@ -129,7 +129,7 @@ const hookedFile = "hooked"
 // instance by git clone, and reports whether it did. A hook of the operator's own stays
 // as it is.
 func (g *Repository) EnsureHook(ctx context.Context) (made bool, err error) {
-	note, err := g.OwnFile(ctx, hookedFile)
+	note, err := g.OwnFile(hookedFile)
 	if err != nil {
 		return false, err
 	}

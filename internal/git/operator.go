@@ -80,7 +80,7 @@ func (g *reader) Follows(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	merge, err := g.config(ctx, "branch."+branch+".merge")
+	_, merge, err := g.followed(ctx, branch)
 	return merge != "", err
 }
 

@@ -93,3 +93,34 @@ func TestWhoCommits(t *testing.T) {
 		t.Errorf("%q, %v", v, err)
 	}
 }
+
+// TestTheUpstreamIsThatOfTheBranch, whatever other branches follow, and is found with two
+// starts of git: a plan asks for it several times.
+func TestTheUpstreamIsThatOfTheBranch(t *testing.T) {
+	a, dir := newRepo(t)
+	git(t, dir, "remote", "add", "origin", "/nonexistent")
+	git(t, dir, "remote", "add", "other", "/nonexistent")
+	for _, test := range []struct {
+		branch   string
+		settings map[string]string
+		want     Upstream
+	}{
+		{"main", nil, Upstream{"origin", "main"}},
+		{"v1.x/Next", map[string]string{"branch.v1.x/Next.remote": "other", "branch.v1.x/Next.merge": "refs/heads/next", "branch.v1.x/next.remote": "origin", "branch.v1+x/Next.remote": "origin"}, Upstream{"other", "next"}},
+		{"half", map[string]string{"branch.half.merge": "refs/heads/main"}, Upstream{"origin", "half"}},
+		{"local", map[string]string{"branch.local.remote": ".", "branch.local.merge": "refs/heads/main"}, Upstream{"origin", "main"}},
+	} {
+		for key, value := range test.settings {
+			git(t, dir, "config", key, value)
+		}
+		git(t, dir, "symbolic-ref", "HEAD", "refs/heads/"+test.branch)
+		starts := 0
+		got, err := a.Upstream(machine.WithTrace(t.Context(), func(machine.Ran) { starts++ }))
+		if err != nil || got != test.want {
+			t.Errorf("%s: %+v, %v, want %+v", test.branch, got, err, test.want)
+		}
+		if test.want.Remote == test.settings["branch."+test.branch+".remote"] && starts > 2 {
+			t.Errorf("%s: git was started %d times", test.branch, starts)
+		}
+	}
+}

@@ -13,7 +13,6 @@ import (
 // An Upstream is where a branch is pushed to and fetched from.
 type Upstream struct {
 	Remote string // Git's name for it: "origin"
-	URL    string
 	Branch string // at the remote
 }
 
@@ -25,24 +24,43 @@ func (g *reader) Upstream(ctx context.Context) (Upstream, error) {
 	if err != nil {
 		return Upstream{}, err
 	}
-	u := Upstream{Branch: branch}
-	if u.Remote, err = g.config(ctx, "branch."+branch+".remote"); err != nil {
-		return u, err
-	}
-	merge, err := g.config(ctx, "branch."+branch+".merge")
+	remote, merge, err := g.followed(ctx, branch)
 	if err != nil {
-		return u, err
+		return Upstream{}, err
 	}
+	u := Upstream{Remote: remote, Branch: branch}
 	if name, ok := strings.CutPrefix(merge, "refs/heads/"); ok && u.Remote != "" {
 		u.Branch = name
 	}
 	if u.Remote == "" || u.Remote == "." {
-		if u.Remote, err = g.onlyRemote(ctx); err != nil {
-			return u, err
+		u.Remote, err = g.onlyRemote(ctx)
+	}
+	return u, err
+}
+
+// followed returns the remote and the ref there that a branch is set to follow, "" for
+// what is not set.
+func (g *reader) followed(ctx context.Context, branch string) (remote, merge string, err error) {
+	out, err := g.output(ctx, "config", "-z", "--get-regexp", `^branch\..*\.(remote|merge)$`)
+	if exitCode(err) == 1 {
+		return "", "", nil
+	} else if err != nil {
+		return "", "", err
+	}
+	for _, setting := range splitZero(out) {
+		switch key, value, _ := strings.Cut(setting, "\n"); key {
+		case "branch." + branch + ".remote":
+			remote = value
+		case "branch." + branch + ".merge":
+			merge = value
 		}
 	}
-	u.URL, err = g.line(ctx, "remote", "get-url", "--push", u.Remote)
-	return u, err
+	return remote, merge, nil
+}
+
+// URL returns where a remote is, by the operator's settings for pushing.
+func (g *reader) URL(ctx context.Context, remote string) (string, error) {
+	return g.line(ctx, "remote", "get-url", "--push", remote)
 }
 
 func (g *reader) onlyRemote(ctx context.Context) (string, error) {

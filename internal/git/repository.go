@@ -75,6 +75,7 @@ type reader struct {
 	m     machine.Machine
 	dir   string
 	env   []string
+	git   string // Git's own folder for this clone
 	index string // that a commit under way has, "" for the usual one
 }
 
@@ -85,12 +86,14 @@ type reader struct {
 // An error wraps ErrNoGit when dir is not the root of a Git repository.
 func Open(ctx context.Context, m machine.Machine, dir string, environ []string) (*Repository, error) {
 	g := &Repository{reader: reader{m: m, dir: dir, env: gitEnv(environ)}}
-	top, err := g.line(ctx, "rev-parse", "--show-toplevel")
+	said, err := g.line(ctx, "rev-parse", "--absolute-git-dir", "--show-toplevel")
 	if exitCode(err) == 128 && strings.Contains(stderrOf(err), "not a git repository") {
 		return nil, fault.WithHint(fmt.Errorf("%w: %s", ErrNoGit, dir), "git init "+dir)
 	} else if err != nil {
 		return nil, fmt.Errorf("open Git repository: %w", err)
 	}
+	var top string
+	g.git, top, _ = strings.Cut(said, "\n")
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, err
@@ -101,8 +104,8 @@ func Open(ctx context.Context, m machine.Machine, dir string, environ []string) 
 	if err := g.trustPinned(ctx); err != nil {
 		return nil, err
 	}
-	g.index, err = g.indexUnderWay(ctx, environ)
-	return g, err
+	g.index = g.indexUnderWay(environ)
+	return g, nil
 }
 
 // trustPinned has git's ssh know the host keys that the repository pins, too, so
@@ -133,7 +136,7 @@ func (g *reader) trustPinned(ctx context.Context) error {
 // indexUnderWay returns the index that a hook is called for: `git commit -a` and
 // `git commit FILE` make one of their own. One outside of this repository's Git
 // folder is another's and is not looked at.
-func (g *reader) indexUnderWay(ctx context.Context, environ []string) (string, error) {
+func (g *reader) indexUnderWay(environ []string) string {
 	for _, kv := range environ {
 		index, is := strings.CutPrefix(kv, "GIT_INDEX_FILE=")
 		if !is || index == "" {
@@ -142,15 +145,11 @@ func (g *reader) indexUnderWay(ctx context.Context, environ []string) (string, e
 		if !filepath.IsAbs(index) {
 			index = filepath.Join(g.dir, index)
 		}
-		gitDir, err := g.line(ctx, "rev-parse", "--absolute-git-dir")
-		if err != nil {
-			return "", err
-		}
-		if rel, err := filepath.Rel(gitDir, index); err == nil && filepath.IsLocal(rel) {
-			return index, nil
+		if rel, err := filepath.Rel(g.git, index); err == nil && filepath.IsLocal(rel) {
+			return index
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // ofIndex runs a git command that reads the index of the commit under way.

@@ -31,7 +31,7 @@ const (
 // Signers returns the list that this clone trusts: empty before the first commit that
 // it was taken from.
 func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
-	file, err := g.OwnFile(ctx, signersFile)
+	file, err := g.OwnFile(signersFile)
 	if err != nil {
 		return s, err
 	}
@@ -47,7 +47,7 @@ func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
 // ends that. The caller has checked that a key of the present list signed the new one.
 // It may be called again with the same list.
 func (g *Repository) SetSigners(ctx context.Context, s fleet.Signers) error {
-	file, err := g.OwnFile(ctx, signersFile)
+	file, err := g.OwnFile(signersFile)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (g *Repository) SetSigners(ctx context.Context, s fleet.Signers) error {
 // ssh-keygen against the list alone, those of GnuPG by the operator's own keyring and
 // then against the list. https://git-scm.com/docs/pretty-formats has the letters.
 func (g *Repository) Signed(ctx context.Context, id Commit, by fleet.Signers) error {
-	list, err := g.OwnFile(ctx, "checking_signers")
+	list, err := g.OwnFile("checking_signers")
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,8 @@ const ownFolder = "salvor"
 func (c *commitment) unfinished() string { return filepath.Join(c.own, "unfinished") }
 
 // lockClone takes the clone's lock; the kernel drops it with this process.
-func (c *commitment) lockClone(ctx context.Context) error {
-	file, err := c.g.OwnFile(ctx, "")
+func (c *commitment) lockClone() error {
+	file, err := c.g.OwnFile("")
 	if err != nil {
 		return err
 	}
@@ -39,12 +39,8 @@ func (c *commitment) lockClone(ctx context.Context) error {
 
 // OwnFile returns where a file of Salvor's own is in Git's folder, which is made when
 // it is missing: notes about this clone that no commit holds.
-func (g *Repository) OwnFile(ctx context.Context, name string) (string, error) {
-	gitDir, err := g.line(ctx, "rev-parse", "--absolute-git-dir")
-	if err != nil {
-		return "", err
-	}
-	own := filepath.Join(gitDir, ownFolder)
+func (g *Repository) OwnFile(name string) (string, error) {
+	own := filepath.Join(g.git, ownFolder)
 	return filepath.Join(own, name), os.MkdirAll(own, 0o755)
 }
 

@@ -60,7 +60,11 @@ func (g *Host) Source(ctx context.Context) (agentapi.Git, error) {
 		if err != nil {
 			return src, err
 		}
-		src.URL, src.Branch = withoutLogin(up.URL), up.Branch
+		address, err := g.checkout.Git.URL(ctx, up.Remote)
+		if err != nil {
+			return src, err
+		}
+		src.URL, src.Branch = withoutLogin(address), up.Branch
 	}
 	src.KnownHosts = g.knownLines(src.URL)
 	return src, nil

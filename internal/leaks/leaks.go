@@ -108,7 +108,7 @@ func Findings(ctx context.Context, c *checkout.Checkout) ([]finding.Finding, err
 	if err != nil {
 		return nil, err
 	}
-	clean, err := c.Git.OwnFile(ctx, "scanned")
+	clean, err := c.Git.OwnFile("scanned")
 	if err != nil {
 		return nil, err
 	}

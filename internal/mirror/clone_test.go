@@ -153,8 +153,8 @@ func TestTheMirrorServesWhereTheGitHostIsGone(t *testing.T) {
 		t.Fatalf("%+v, %v", clone, err)
 	}
 	g := opened(t, dir)
-	if up, err := g.Upstream(t.Context()); err != nil || up.URL != address {
-		t.Errorf("origin is %+v, %v", up, err)
+	if origin, err := g.URL(t.Context(), "origin"); err != nil || origin != address {
+		t.Errorf("origin is %s, %v", origin, err)
 	}
 	if keys, err := confirmation.Pinned(t.Context(), g); err != nil || !slices.Equal(keys, sign.Keys{h.Signer.Public()}) {
 		t.Errorf("it trusts %v, %v", keys, err)

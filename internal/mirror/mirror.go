@@ -87,7 +87,7 @@ func (c *Copies) Mirror(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.noteMirrored(ctx)
+	return c.noteMirrored()
 }
 
 // notePassedOver reports files that only look like mirrors.
@@ -151,7 +151,7 @@ func (c *Copies) Newest(ctx context.Context) (m record.Mirror, found []finding.F
 // last one that it saw there, so nothing is asked where nothing was committed. A
 // fleet that has placed nothing has no mirror yet.
 func (c *Copies) Renew(ctx context.Context) error {
-	behind, err := c.behind(ctx)
+	behind, err := c.behind()
 	if err != nil || !behind {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *Copies) RenewCommitted(ctx context.Context, unlock bool) error {
 	if head, err := c.checkout.Git.Head(ctx); err != nil || head != c.checkout.Commit {
 		return err // a later commit is mirrored by the opening that made it
 	}
-	behind, err := c.behind(ctx)
+	behind, err := c.behind()
 	switch {
 	case err != nil || !behind:
 		return err
@@ -184,11 +184,11 @@ func (c *Copies) RenewCommitted(ctx context.Context, unlock bool) error {
 	return c.Renew(ctx)
 }
 
-func (c *Copies) behind(ctx context.Context) (bool, error) {
+func (c *Copies) behind() (bool, error) {
 	if c.checkout.Fleet.Record.Remote == "" || len(c.checkout.Lock.Stacks) == 0 {
 		return false, nil
 	}
-	file, err := c.checkout.Git.OwnFile(ctx, mirroredFile)
+	file, err := c.checkout.Git.OwnFile(mirroredFile)
 	if err != nil {
 		return false, err
 	}
@@ -207,8 +207,8 @@ func (c *Copies) mirrored() string {
 	return c.checkout.Fleet.Record.Remote + ":" + c.checkout.Fleet.Record.Path + " " + string(c.checkout.Commit)
 }
 
-func (c *Copies) noteMirrored(ctx context.Context) error {
-	file, err := c.checkout.Git.OwnFile(ctx, mirroredFile)
+func (c *Copies) noteMirrored() error {
+	file, err := c.checkout.Git.OwnFile(mirroredFile)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, "")
 	o := h.OpenKeys(t, h.Identity, confirmation.Options{})
-	approvals, err := o.Checkout.Git.OwnFile(t.Context(), "remotes")
+	approvals, err := o.Checkout.Git.OwnFile("remotes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestACloneThatTrustsNoKeyDoesNotMirror(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, "")
 	first := h.renew()
-	pins, err := h.open().checkout.Git.OwnFile(t.Context(), "fleet_signers")
+	pins, err := h.open().checkout.Git.OwnFile("fleet_signers")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,7 +189,11 @@ func GitRemote(ctx context.Context, dir string) string {
 	if err != nil {
 		return ""
 	}
-	return up.URL
+	address, err := clone.URL(ctx, up.Remote)
+	if err != nil {
+		return ""
+	}
+	return address
 }
 
 // PreCommit returns the hook that Git runs before a commit in the repository at dir.

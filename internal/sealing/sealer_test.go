@@ -334,7 +334,7 @@ func TestS01NoRemoteIsSealedUnasked(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	o := h.OpenKeys(t, h.Identity, confirmation.Options{})
-	approvals, err := o.Checkout.Git.OwnFile(t.Context(), "remotes")
+	approvals, err := o.Checkout.Git.OwnFile("remotes")
 	if err != nil {
 		t.Fatal(err)
 	}
