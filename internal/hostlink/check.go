@@ -203,6 +203,10 @@ func (a *answer) stackReceipt(s *agentapi.StackReceipt) {
 	}
 	for volume, born := range s.Born {
 		known := slices.ContainsFunc(st.Volumes, func(v project.Volume) bool { return v.Name == volume })
+		if st.Kept && !born.IsZero() && !a.late(born) { // as the host has it: the question does not say which volumes it has
+			delete(s.Born, volume)
+			continue
+		}
 		if !known || born.IsZero() || a.late(born) {
 			a.refuse("volume %s of stack %s, born %s", volume, s.Name, born.Format(time.RFC3339))
 			delete(s.Born, volume)
@@ -230,6 +234,9 @@ func (a *answer) image(st agentapi.Stack, service, ref string) (keep, odd bool) 
 	}
 	if st.Images[service] == ref {
 		return true, false
+	}
+	if st.Kept {
+		return false, false // as the host has it: the question does not say what it runs
 	}
 	if at < 0 || project.Repository(ref) != project.Repository(st.Project.Services[at].Image) {
 		return false, true

@@ -113,6 +113,26 @@ func must(t *testing.T, v any) json.RawMessage {
 	return encoded
 }
 
+// TestAKeptStackIsReportedAsItRuns: an apply of one stack warned that the host, which was
+// asked to keep its other stack, had reported the birth of that stack's volume.
+func TestAKeptStackIsReportedAsItRuns(t *testing.T) {
+	asked := question()
+	asked.Host.Stacks = []agentapi.Stack{{Name: "notes", Epoch: 3, Kept: true, Images: map[string]string{"web": "ghcr.io/acme/notes:2" + digest}}}
+	kept := agentapi.StackReceipt{Name: "notes", Epoch: 3, Outcome: "untouched", Born: map[string]time.Time{"data": time.Now().Add(-time.Minute).UTC()},
+		Images: map[string]string{"web": "ghcr.io/acme/notes:2" + digest, "db": "postgres:17" + digest}}
+	encoded, err := json.Marshal(agentapi.Message{Result: must(t, agentapi.HostReceipt{Schema: 1, Host: "alpha", Commit: "c0ffee", Stacks: []agentapi.StackReceipt{kept}})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got agentapi.HostReceipt
+	if err := answered(string(encoded)+"\n", asked, &got, agentapi.VerbApply); err != nil || len(got.Findings) > 0 {
+		t.Fatalf("%v, %+v", err, got.Findings)
+	}
+	if st := got.Stacks[0]; len(st.Born) > 0 || len(st.Images) != 1 { // the lock learns nothing that was not asked for
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 	later := time.Now().AddDate(50, 0, 0).Format(time.RFC3339)
 	refused := func(fs []finding.Finding) bool {
