@@ -130,7 +130,7 @@ func (p *Planned) Question(ctx context.Context, plan *deploy.Plan) (question, na
 		return "", "", err
 	}
 	if lost := plan.Destroys(); len(lost) > 0 {
-		return "This may lose data: " + strings.Join(lost, ", "), plan.Fleet, nil
+		return "This may lose data: " + strings.Join(lost, ", "), plan.Loser(), nil
 	}
 	switch len(p.about) {
 	case 0:

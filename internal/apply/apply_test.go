@@ -137,13 +137,18 @@ func TestAnEmptyPlanRecordsWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestDataThatMayBeLost is confirmed by the fleet's name.
+// TestDataThatMayBeLost is confirmed by the name of the stack whose it is, or by the
+// fleet's where it is that of several.
 func TestDataThatMayBeLost(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	h.changes("beta", agentapi.Change{Stack: "notes", ID: "volume old", Action: "-", Destroys: "volume old of notes"})
 	_, p := h.prepared(t, Options{})
-	if p.Question != "This may lose data: volume old of notes" || p.Name != "home" || len(p.Loses) != 1 {
+	if p.Question != "This may lose data: volume old of notes" || p.Name != "notes" || len(p.Loses) != 1 {
+		t.Errorf("%+v", p)
+	}
+	h.changes("alpha", agentapi.Change{Stack: "blog", ID: "volume data", Action: "-", Destroys: "volume data of blog"})
+	if _, p := h.prepared(t, Options{}); p.Name != "home" || len(p.Loses) != 2 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -313,7 +318,7 @@ func TestTheNewPlanOfAHost(t *testing.T) {
 	if _, err := p.Run(t.Context(), nil); err == nil || err.Error() != "no" || len(again) != 1 {
 		t.Fatalf("%v, shown %+v", err, again)
 	}
-	if question, name, err := planned.Question(t.Context(), &again[0]); err != nil || name != "home" || !strings.Contains(question, "volume old of blog") {
+	if question, name, err := planned.Question(t.Context(), &again[0]); err != nil || name != "blog" || !strings.Contains(question, "volume old of blog") {
 		t.Errorf("%q, %q, %v", question, name, err)
 	}
 }

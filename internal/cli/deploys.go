@@ -20,6 +20,7 @@ import (
 type deployRow struct {
 	Commit string            `json:"commit"`
 	At     time.Time         `json:"at"`
+	By     string            `json:"by"`               // the author of the commit
 	Now    bool              `json:"now,omitempty"`    // it runs
 	Failed string            `json:"failed,omitempty"` // why it does not, where it is declared
 	Images map[string]string `json:"images,omitempty"`
@@ -42,9 +43,9 @@ func running(ctx context.Context, g *globals, a *app.App, stack string) *agentap
 // deployRows are the present state of a stack and its earlier deploys, newest first. The
 // present one does not run where it did not become healthy: then one before it does.
 func deployRows(now rollback.Deploy, earlier []rollback.Deploy, running *agentapi.StackServices) []deployRow {
-	rows := []deployRow{{Commit: string(now.Commit), At: now.At, Now: true, Images: now.Images}}
+	rows := []deployRow{{Commit: string(now.Commit), At: now.At, By: now.By, Now: true, Images: now.Images}}
 	for _, d := range earlier {
-		rows = append(rows, deployRow{Commit: string(d.Commit), At: d.At, Images: d.Images})
+		rows = append(rows, deployRow{Commit: string(d.Commit), At: d.At, By: d.By, Images: d.Images})
 	}
 	if running == nil || running.Failed == nil {
 		return rows
@@ -79,7 +80,7 @@ func (g *globals) printDeploys(rows []deployRow) error {
 		}{1, rows})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	terminal.Printf(tab, "COMMIT\tTIME\tIMAGES\n")
+	terminal.Printf(tab, "COMMIT\tTIME\tBY\tIMAGES\n")
 	for _, r := range rows {
 		at := r.At.Format(time.DateTime)
 		switch {
@@ -88,7 +89,7 @@ func (g *globals) printDeploys(rows []deployRow) error {
 		case r.Now:
 			at += " (now)"
 		}
-		terminal.Printf(tab, "%.7s\t%s\t%s\n", r.Commit, at, strings.Join(shortImages(r.Images), ", "))
+		terminal.Printf(tab, "%.7s\t%s\t%s\t%s\n", r.Commit, at, r.By, strings.Join(shortImages(r.Images), ", "))
 	}
 	return tab.Flush()
 }

@@ -63,7 +63,8 @@ salvor logs notes/web photos`,
 	"plan": `salvor plan
 salvor plan --check --quiet                      # ends with 20 when something would change`,
 	"ps": `salvor ps
-salvor ps notes`,
+salvor ps notes
+salvor ps notes web                              # all that is known of one service`,
 	"record move": `salvor record move cloud
 salvor record move nas:salvor/record`,
 	"recover": `salvor recover alpha --to gamma=root@192.0.2.30

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -61,7 +62,10 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 	}
 	var err error
 	g.progress().Suspend(func() { err = h.Exec(ctx, name, session) })
-	return ended(err)
+	if err == nil {
+		return nil
+	}
+	return cmp.Or(stack.Named(h, name).Lacks(ctx, session.Service), ended(err))
 }
 
 // lendTerminal gives a command on a host the person's terminal, which is raw here until

@@ -26,24 +26,29 @@ func alreadyKnown(ctx context.Context, g *globals, a *app.App) ack.Known {
 func printNews(page *terminal.Page, known ack.Known, found []finding.Finding) []finding.Finding {
 	news, old := known.News(found, time.Now())
 	printFindings(page, check.Brief(news))
-	if old > 0 {
-		page.Printf("%s: salvor check --all\n", terminal.Count(old, "known finding"))
-	}
+	printKnown(page, old)
 	return news
 }
 
+// printKnown says how many findings are not shown since they are known.
+func printKnown(page *terminal.Page, known int) {
+	if known > 0 {
+		page.Printf("%s: salvor check --all\n", terminal.Count(known, "known finding"))
+	}
+}
+
 // printUncommitted prints what of the fleet is not committed in this clone, above what
-// hosts say.
-func printUncommitted(ctx context.Context, g *globals, a *app.App) error {
+// hosts say, and returns it.
+func printUncommitted(ctx context.Context, g *globals, a *app.App) ([]finding.Finding, error) {
 	found, err := a.Checkout.Uncommitted(ctx)
 	if err != nil || len(found) == 0 || g.json {
-		return err
+		return found, err
 	}
 	g.progress().Close()
 	page := g.page()
 	printFindings(page, found)
 	page.Printf("\n")
-	return page.Err()
+	return found, page.Err()
 }
 
 // printFindings writes findings, each with its fix below it.

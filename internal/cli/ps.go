@@ -19,18 +19,19 @@ import (
 
 func newPs(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:   "ps [STACK]",
+		Use:   "ps [STACK [SERVICE]]",
 		Short: "Show what runs: each service with its state, restarts, ports and image",
-		Long: "Ps asks the Docker engines of the hosts, and neither Git nor a remote. It ends with exit code 13 if a host does not " +
-			"answer.",
-		Args: mostArgs("STACK"),
+		Long: "Ps asks the Docker engines of the hosts, and neither Git nor a remote. With a SERVICE it shows all that is known of it. " +
+			"Ps ends with exit code 13 if a host does not answer.",
+		Args: mostArgs("STACK", "SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runPs(cmd.Context(), g, strings.Join(args, ""))
+			args = append(args, "", "")
+			return runPs(cmd.Context(), g, args[0], args[1])
 		},
 	}
 }
 
-func runPs(ctx context.Context, g *globals, stack string) error {
+func runPs(ctx context.Context, g *globals, stack, service string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
 		if stack != "" {
 			var err error
@@ -43,13 +44,18 @@ func runPs(ctx context.Context, g *globals, stack string) error {
 			return err
 		}
 		g.progress().Close()
+		if service != "" {
+			if err := onlyService(all, service); err != nil {
+				return err
+			}
+		}
 		if g.json {
 			err = g.printJSON(struct {
 				Schema int                   `json:"schema"`
 				Hosts  []deploy.HostServices `json:"hosts"`
 			}{1, all})
 		} else {
-			err = printPs(g.page(), all, called(a.Fleet()))
+			err = printPs(g.page(), all, called(a.Fleet()), service != "")
 		}
 		var silent []string
 		for _, h := range all {
@@ -69,7 +75,7 @@ func unanswered(hosts []string) error {
 	return fault.WithCode(fmt.Errorf("%s does not answer: %s", terminal.Count(len(hosts), "host"), strings.Join(hosts, ", ")), fault.Unreachable)
 }
 
-func printPs(p *terminal.Page, all []deploy.HostServices, called func(string) string) error {
+func printPs(p *terminal.Page, all []deploy.HostServices, called func(string) string, detailed bool) error {
 	for i, h := range all {
 		if i > 0 {
 			p.Printf("\n")
@@ -85,7 +91,11 @@ func printPs(p *terminal.Page, all []deploy.HostServices, called func(string) st
 			if j > 0 {
 				p.Printf("\n")
 			}
-			printServices(p, called(s.Name), h.Host, s)
+			if detailed {
+				printService(p, called(s.Name), h.Host, s.Services)
+			} else {
+				printServices(p, called(s.Name), h.Host, s)
+			}
 		}
 	}
 	return p.Err()

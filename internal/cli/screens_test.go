@@ -168,7 +168,7 @@ func showsApply(g *globals) error {
 	}
 	made := proposal.New("apply to home", func(_ context.Context, sink progress.Sink) (deploy.Receipt, error) {
 		step(sink, "home", "", "ask Git", "", 0, 0.4)
-		step(sink, "home", "", "seal", "", 0.4, 0.9)
+		step(sink, "home", "", "encrypt for hosts", "", 0.4, 0.9)
 		step(sink, "alpha", "shop", "pull images", "", 1, 4.2)
 		step(sink, "alpha", "shop", "start", "", 4.2, 7)
 		step(sink, "home", "", "apply", "", 1, 7.5)
@@ -184,12 +184,12 @@ func showsApply(g *globals) error {
 
 func showsRecover(g *globals) error {
 	made := proposal.New("recover alpha", func(_ context.Context, sink progress.Sink) (deploy.Receipt, error) {
-		step(sink, "home", "", "claim", "", 0, 2)
+		step(sink, "home", "", "record the owners", "", 0, 2)
 		step(sink, "gamma", "", "prepare the host", "", 2, 14)
 		step(sink, "gamma", "notes", "restore volumes", "4.0 MiB", 14, 30)
 		progress.Scope{Sink: sink, Host: "home"}.Note("alpha did not answer the request to stop")
 		return deploy.Receipt{Kind: deploy.KindRecover, Fleet: "home", Commit: "1a2b3c4d5e", Began: midnight, Ended: after(49), Placed: map[string]string{"notes": "gamma", "site": "gamma"},
-			Phases: []agentapi.Phase{{Name: "claim", Began: after(0), Ended: after(2)}, {Name: "apply", Began: after(2), Ended: after(48)}},
+			Phases: []agentapi.Phase{{Name: "record the owners", Began: after(0), Ended: after(2)}, {Name: "apply", Began: after(2), Ended: after(48)}},
 			Hosts: []agentapi.HostReceipt{{Host: "gamma", Phases: []agentapi.Phase{{Name: "prepare the host", Began: after(2), Ended: after(14)}}, Stacks: []agentapi.StackReceipt{
 				{Name: "notes", Outcome: "restored", Healthy: after(33), Restored: &agentapi.SnapshotInfo{Began: after(-130), Bytes: 4 << 20, Files: 4}},
 				{Name: "site", Outcome: "failed", Error: &agentapi.Error{Text: "no such image", Hint: "salvor logs site"}},

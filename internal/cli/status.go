@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/ack"
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/deploy"
@@ -42,29 +43,48 @@ func runStatus(ctx context.Context, g *globals, o statusOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := printUncommitted(ctx, g, a); err != nil {
+		here, err := printUncommitted(ctx, g, a)
+		if err != nil {
 			return err
 		}
 		all := s.Status(ctx)
 		g.progress().Close()
+		shown, known := withoutAcknowledged(alreadyKnown(ctx, g, a).Acks, all, time.Now())
 		if g.json {
 			err = g.printJSON(struct {
-				Schema int                 `json:"schema"`
-				Hosts  []deploy.HostStatus `json:"hosts"`
-			}{1, all})
+				Schema   int                 `json:"schema"`
+				Findings []finding.Finding   `json:"findings"` // about this clone
+				Hosts    []deploy.HostStatus `json:"hosts"`
+			}{1, append([]finding.Finding{}, here...), all})
 		} else {
 			page := g.page()
-			printStatus(page, all, called(a.Fleet()), time.Now())
+			printStatus(page, shown, called(a.Fleet()), time.Now())
+			printKnown(page, known)
 			err = page.Err()
 		}
-		return errors.Join(err, unwell(all, o.exitCode))
+		return errors.Join(err, unwell(shown, here, o.exitCode))
 	})
+}
+
+// withoutAcknowledged returns what hosts report less the findings that are acknowledged,
+// and how many those are. What the last apply showed stays: each morning is about what is
+// wrong, also if it was wrong the day before.
+func withoutAcknowledged(acks ack.Acks, all []deploy.HostStatus, now time.Time) (shown []deploy.HostStatus, known int) {
+	for _, h := range all {
+		news, old := ack.Known{Acks: acks}.News(h.State.Findings, now)
+		h.State.Findings, known = news, known+old
+		shown = append(shown, h)
+	}
+	return shown, known
 }
 
 // unwell is the error of a fleet in which something that ought to run does not or,
 // where that is asked for, in which something else needs a person.
-func unwell(all []deploy.HostStatus, strict bool) error {
+func unwell(all []deploy.HostStatus, here []finding.Finding, strict bool) error {
 	var silent, down, open []string
+	for _, f := range here {
+		open = append(open, f.Subject)
+	}
 	for _, h := range all {
 		if h.Error != "" {
 			silent = append(silent, h.Host)

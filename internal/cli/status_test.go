@@ -69,18 +69,20 @@ func TestStatusIsTrue(t *testing.T) {
 	warned := []finding.Finding{{Severity: finding.Warning, Subject: "alpha/notes"}}
 	for name, c := range map[string]struct {
 		all          []deploy.HostStatus
+		here         []finding.Finding
 		code, strict int
 	}{
-		"well":                {host(nil, well, stopped, lost), fault.OK, fault.OK},
-		"down":                {host(nil, well, down), fault.Partial, fault.Partial},
-		"unhealthy":           {host(nil, stack(agentapi.ServiceRow{State: "running", Health: "unhealthy"})), fault.Partial, fault.Partial},
-		"stopped by hand":     {host(nil, byHand), fault.OK, fault.Partial},
-		"a warning":           {host(warned, well), fault.OK, fault.Partial},
-		"something to know":   {host([]finding.Finding{{Severity: finding.Info, Subject: "alpha"}}, well), fault.OK, fault.OK},
-		"no answer from beta": {append(host(nil, down), deploy.HostStatus{Host: "beta", Error: "no answer"}), fault.Unreachable, fault.Unreachable},
+		"well":                {host(nil, well, stopped, lost), nil, fault.OK, fault.OK},
+		"down":                {host(nil, well, down), nil, fault.Partial, fault.Partial},
+		"unhealthy":           {host(nil, stack(agentapi.ServiceRow{State: "running", Health: "unhealthy"})), nil, fault.Partial, fault.Partial},
+		"stopped by hand":     {host(nil, byHand), nil, fault.OK, fault.Partial},
+		"a warning":           {host(warned, well), nil, fault.OK, fault.Partial},
+		"something to know":   {host([]finding.Finding{{Severity: finding.Info, Subject: "alpha"}}, well), nil, fault.OK, fault.OK},
+		"not committed":       {host(nil, well), warned, fault.OK, fault.Partial},
+		"no answer from beta": {append(host(nil, down), deploy.HostStatus{Host: "beta", Error: "no answer"}), nil, fault.Unreachable, fault.Unreachable},
 	} {
 		for strict, want := range map[bool]int{false: c.code, true: c.strict} {
-			err := unwell(c.all, strict)
+			err := unwell(c.all, c.here, strict)
 			if code, _ := fault.Code(err); err != nil && code != want || err == nil && want != fault.OK {
 				t.Errorf("%s, strict %t: ends with %v, want %d", name, strict, err, want)
 			}
@@ -100,7 +102,7 @@ func TestPsScreens(t *testing.T) {
 		{Name: "old", Stopped: true},
 	}}, {Host: "beta", Error: "beta: host unreachable: root@192.0.2.11:22: no answer in 10s", Placed: []string{"wiki"}, Hint: "if beta is lost permanently: salvor recover beta --to HOST"}}
 	goldenScreens(t, "ps", func(p *terminal.Page) {
-		if err := printPs(p, all, called(&fleet.Fleet{})); err != nil {
+		if err := printPs(p, all, called(&fleet.Fleet{}), false); err != nil {
 			t.Error(err)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 )
 
 // habits are words that other tools have for what salvor calls otherwise.
-var habits = map[string]string{"ls": "status", "list": "status", "top": "ps", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
+var habits = map[string]string{"ls": "status", "list": "status", "top": "ps", "inspect": "ps", "docs": "help", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
 
 // otherNames are words that other tools have for a command below a group. They mean the
 // same, so they are taken.

@@ -12,7 +12,7 @@ import (
 func TestSuggestionsDoNoHarm(t *testing.T) {
 	root := newRoot(&globals{})
 	for word, want := range map[string]string{
-		"docs": "logs", "dwon": "down", "rm": "", "up2": "", "restor": "restore", "aply": "apply",
+		"docs": "help", "dwon": "down", "rm": "", "up2": "", "restor": "restore", "aply": "apply",
 		"restoer": "restore", "mvoe": "move", "roll": "", "resto": "", "stat": "status", "sta": "", "cat": "", "log": "logs", "cover": "", "kay": "", "plan2": "plan",
 		"top": "ps", "ls": "status", "plna": "plan", "statsu": "status", "chekc": "check", "backup": "snapshot take",
 	} {

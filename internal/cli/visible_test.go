@@ -54,7 +54,12 @@ func TestS11NothingFromElsewhereReachesTheTerminalRaw(t *testing.T) {
 		"ps": func(w io.Writer) error {
 			row := agentapi.ServiceRow{Name: evil, State: evil, Image: evil, Ports: []string{evil}}
 			services := []agentapi.StackServices{{Name: evil, Services: []agentapi.ServiceRow{row}}}
-			return printPs(terminal.NewPage(w, true), []deploy.HostServices{{Host: "alpha", Stacks: services}, {Host: "beta", Error: evil, Hint: evil}}, func(s string) string { return s })
+			return printPs(terminal.NewPage(w, true), []deploy.HostServices{{Host: "alpha", Stacks: services}, {Host: "beta", Error: evil, Hint: evil}}, func(s string) string { return s }, false)
+		},
+		"service": func(w io.Writer) error {
+			page := terminal.NewPage(w, true)
+			printService(page, evil, evil, []agentapi.ServiceRow{{Name: evil, State: evil, Image: evil, Ports: []string{evil}, Error: evil, Container: evil}})
+			return page.Err()
 		},
 		"snapshots": func(w io.Writer) error {
 			row := agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: evil}, Target: evil, Commit: evil}

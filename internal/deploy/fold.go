@@ -159,7 +159,7 @@ func (r *Run) mirror(ctx context.Context) {
 	if r.Fleet.Record.Remote == "" {
 		return
 	}
-	if err := r.phase(ctx, "mirror", func() error { return r.Record.Mirror(ctx) }); err != nil {
+	if err := r.phase(ctx, "mirror the repository", func() error { return r.Record.Mirror(ctx) }); err != nil {
 		r.Leave(fmt.Sprintf("the repository's mirror on the record remote was not updated (%v); the next salvor apply tries again", err))
 	}
 }

@@ -55,7 +55,7 @@ func TestAnInterruptedApplyIsNotDone(t *testing.T) {
 	if !errors.Is(err, ErrInterrupted) || r.Stacks()["blog"].Outcome != "interrupted" || len(r.Pending) > 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if diff := cmp.Diff([]string{"done ask Git ", "done claim ", "failed apply interrupted"}, ends); diff != "" {
+	if diff := cmp.Diff([]string{"done ask Git ", "done record the owners ", "failed apply interrupted"}, ends); diff != "" {
 		t.Errorf("the screen (-want +got):\n%s", diff)
 	}
 }

@@ -50,7 +50,7 @@ func (r *Run) Fence(ctx context.Context, link *hostlink.Link) {
 		}
 	}
 	if link != nil {
-		err := r.phase(ctx, "fence", func() error {
+		err := r.phase(ctx, "stop the lost host", func() error {
 			ctx, cancel := context.WithTimeout(ctx, r.Lease)
 			defer cancel()
 			return r.call(ctx, link, agentapi.VerbFence, req, &agentapi.Fenced{})

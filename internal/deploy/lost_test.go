@@ -115,7 +115,7 @@ func TestTheHostIsPreparedBesideTheCommit(t *testing.T) {
 	if err := r.ApplyHosts(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if !slices.ContainsFunc(r.End().Phases, func(p agentapi.Phase) bool { return p.Name == "prepare for data" && !p.Ended.Before(p.Began) }) {
+	if !slices.ContainsFunc(r.End().Phases, func(p agentapi.Phase) bool { return p.Name == "prepare to restore" && !p.Ended.Before(p.Began) }) {
 		t.Errorf("%+v", r.End().Phases)
 	}
 }

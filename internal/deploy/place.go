@@ -30,7 +30,7 @@ func (r *Run) Seal(ctx context.Context) error {
 	if len(stale) == 0 {
 		return nil
 	}
-	return r.phase(ctx, "seal", func() error {
+	return r.phase(ctx, "encrypt for hosts", func() error {
 		seals, next, err := r.Sealer.Seal(ctx, r.Next, slices.Sorted(maps.Keys(stale)), r.Consent)
 		if err == nil {
 			r.Next = next
@@ -77,7 +77,7 @@ func (r *Run) release(ctx context.Context) error {
 	if len(r.due.release) == 0 {
 		return nil
 	}
-	return r.phase(ctx, "release", func() error { return r.releaseAll(ctx) })
+	return r.phase(ctx, "final snapshot", func() error { return r.releaseAll(ctx) })
 }
 
 // stillReleased has former hosts release their stacks once more, now that the claims
@@ -192,7 +192,7 @@ func (r *Run) claim(ctx context.Context) error {
 		p := r.Lock.Stacks[name]
 		return r.Record.Claim(ctx, name, p.Epoch, p.Host, r.Commit)
 	}
-	err := r.phase(ctx, "claim", func() error {
+	err := r.phase(ctx, "record the owners", func() error {
 		if err := one(due[0]); err != nil {
 			return err
 		}

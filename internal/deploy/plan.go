@@ -233,6 +233,22 @@ func (p *Plan) Unreachable() []string {
 	return names
 }
 
+// Loser is whose data the plan may lose: a stack or, where it is not one alone, the fleet.
+func (p *Plan) Loser() string {
+	losers := map[string]bool{}
+	for _, h := range p.Hosts {
+		for _, c := range h.Changes {
+			if c.Destroys != "" {
+				losers[c.Stack] = true
+			}
+		}
+	}
+	if only := slices.Collect(maps.Keys(losers)); len(only) == 1 && only[0] != "" {
+		return only[0]
+	}
+	return p.Fleet
+}
+
 // Destroys returns, by subject, the data the plan may lose.
 func (p *Plan) Destroys() []string {
 	lost := map[string]bool{}

@@ -160,7 +160,7 @@ func (r *Run) PrepareForData(ctx context.Context) (wait func()) {
 			}
 			return link.Call(ctx, agentapi.VerbPrepare, agentapi.Prepare{}, &agentapi.Prepared{})
 		})
-		done <- agentapi.Phase{Name: "prepare for data", Began: began, Ended: time.Now().UTC()}
+		done <- agentapi.Phase{Name: "prepare to restore", Began: began, Ended: time.Now().UTC()}
 	}()
 	return func() { r.receipt.Phases = append(r.receipt.Phases, <-done) }
 }

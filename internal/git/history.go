@@ -17,6 +17,7 @@ import (
 type Logged struct {
 	Commit   Commit
 	At       time.Time
+	Author   string
 	Subject  string
 	Trailers []string // "Key: value", of the message's last paragraph
 }
@@ -35,7 +36,7 @@ func (l Logged) Trailer(key string) []string {
 // Log returns at most limit commits that changed one of the paths, newest first,
 // following the branch's own line.
 func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
-	args := []string{"log", "--first-parent", "--format=%H %ct%x1f%(trailers:only=yes,unfold=yes,separator=%x1f)%x1e%s", "--max-count=" + strconv.Itoa(limit), "--"}
+	args := []string{"log", "--first-parent", "--format=%H %ct%x1f%an%x1f%(trailers:only=yes,unfold=yes,separator=%x1f)%x1e%s", "--max-count=" + strconv.Itoa(limit), "--"}
 	out, err := g.output(ctx, append(args, paths...)...)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,8 @@ func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged,
 	for line := range strings.Lines(out) {
 		id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		head, subject, _ := strings.Cut(rest, "\x1e")
-		at, trailers, _ := strings.Cut(head, "\x1f")
+		at, head, _ := strings.Cut(head, "\x1f")
+		author, trailers, _ := strings.Cut(head, "\x1f")
 		commit, err := ParseCommit(id)
 		if err != nil {
 			return nil, err
@@ -53,7 +55,7 @@ func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged,
 		if err != nil {
 			return nil, fmt.Errorf("git log printed %q", line)
 		}
-		one := Logged{Commit: commit, At: time.Unix(seconds, 0).UTC(), Subject: subject}
+		one := Logged{Commit: commit, At: time.Unix(seconds, 0).UTC(), Author: author, Subject: subject}
 		if trailers != "" {
 			one.Trailers = strings.Split(trailers, "\x1f")
 		}

@@ -27,6 +27,7 @@ const Trailer = "Salvor-Rollback"
 type Deploy struct {
 	Commit git.Commit // the newest that has it
 	At     time.Time
+	By     string            // the author of the commit
 	Images map[string]string // service to reference with digest
 	folder string            // Git's id of the stack's folder
 	back   bool              // a rollback of the stack made this its state
@@ -65,7 +66,7 @@ func (f *Fleet) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 		if folder.ID == "" || err != nil {
 			continue // not declared then, or by a Salvor that wrote it differently
 		}
-		d := Deploy{Commit: l.Commit, At: l.At, back: rolledBack(l, st.Name), folder: folder.ID, Images: lock.Stacks[st.Name].Images}
+		d := Deploy{Commit: l.Commit, At: l.At, By: l.Author, back: rolledBack(l, st.Name), folder: folder.ID, Images: lock.Stacks[st.Name].Images}
 		if len(all) == 0 || !d.same(all[len(all)-1]) {
 			all = append(all, d)
 		}

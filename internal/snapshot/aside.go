@@ -104,10 +104,10 @@ func readKept(path, when string) Kept {
 	return k
 }
 
-// Size returns how many bytes moved data takes on the disk.
-func (k Kept) Size() (int64, error) {
+// Stats counts what moved data holds.
+func (k Kept) Stats() (Stats, error) {
 	s, err := scanVolume(k.Path)
-	return s.stats.Disk, err
+	return s.stats, err
 }
 
 // RemoveKept deletes what was moved aside from a volume and is held by a

@@ -316,8 +316,9 @@ func (d download) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer release()
-	end := d.engine.scope(j.Stack).Step("download", repository.ShortID(info.ID))
-	err = explainRestore(s.restore(ctx, info.ID, targets), info)
+	scope := d.engine.scope(j.Stack)
+	end := scope.Step("download", repository.ShortID(info.ID))
+	err = explainRestore(s.restore(ctx, info.ID, targets, func(done, total int64) { scope.Bytes("download", done, total) }), info)
 	end(withCause(ctx, err), "")
 	if err != nil {
 		if full := j.Room.giveUp(shares); full != nil {
@@ -325,7 +326,7 @@ func (d download) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	end = d.engine.scope(j.Stack).Step("verify", "")
+	end = scope.Step("verify", "")
 	err = d.verify(ctx, targets, s.program.Version)
 	end(err, "")
 	if err != nil {
@@ -350,14 +351,14 @@ func (d download) verify(ctx context.Context, targets []target, version restic.V
 }
 
 // restore has restic write the targets into the folders where they are staged.
-func (s *session) restore(ctx context.Context, id string, targets []target) error {
+func (s *session) restore(ctx context.Context, id string, targets []target, progress func(done, total int64)) error {
 	var binds []nsexec.Bind
 	var include []string
 	for _, t := range targets {
 		include = append(include, t.inside)
 		binds = append(binds, nsexec.Bind{Source: t.path, Target: restoreRoot + t.inside, Writable: true})
 	}
-	return s.program.Restore(ctx, s.repo, restic.Restore{Snapshot: id, Target: restoreRoot, Include: include, Binds: binds})
+	return s.program.Restore(ctx, s.repo, restic.Restore{Snapshot: id, Target: restoreRoot, Include: include, Binds: binds, Progress: progress})
 }
 
 // restorable finds out before anything is downloaded whether all of it is there.

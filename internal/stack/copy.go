@@ -13,6 +13,7 @@ import (
 	"salvor/internal/docker"
 	"salvor/internal/fault"
 	"salvor/internal/machine"
+	"salvor/internal/suggest"
 )
 
 // Files are those of one container.
@@ -23,18 +24,42 @@ type Files struct {
 
 // Files returns the files of a service's container: of one that runs, where there is any.
 func (p Project) Files(ctx context.Context, service string) (Files, error) {
-	all, err := p.host.engine.Containers(ctx, p.name)
+	all, err := p.containers(ctx, service)
 	if err != nil {
 		return Files{}, err
 	}
-	all = slices.DeleteFunc(all, func(c docker.Container) bool { return c.OneOff || c.Service != service })
 	if i := slices.IndexFunc(all, func(c docker.Container) bool { return c.State == "running" }); i >= 0 {
 		return Files{p.host.control, all[i]}, nil
 	}
-	if len(all) > 0 {
-		return Files{p.host.control, all[0]}, nil
+	return Files{p.host.control, all[0]}, nil
+}
+
+// containers returns those of a service. One that has none is an errNoContainer, which
+// names the service that was probably meant.
+func (p Project) containers(ctx context.Context, service string) ([]docker.Container, error) {
+	all, err := p.host.engine.Containers(ctx, p.name)
+	if err != nil {
+		return nil, err
 	}
-	return Files{}, fault.WithHint(fmt.Errorf("stack %s has no container of a service %q", p.name, service), "salvor ps "+p.name)
+	var known []string
+	for _, c := range all {
+		known = append(known, c.Service)
+	}
+	all = slices.DeleteFunc(all, func(c docker.Container) bool { return c.OneOff || c.Service != service })
+	if len(all) == 0 {
+		err = fmt.Errorf("stack %s %w %q%s", p.name, errNoContainer, service, suggest.DidYouMean(service, known))
+	}
+	return all, fault.WithHint(err, "salvor ps "+p.name)
+}
+
+var errNoContainer = errors.New("has no container of a service")
+
+// Lacks is an error where it is certain that a service has no container.
+func (p Project) Lacks(ctx context.Context, service string) error {
+	if _, err := p.containers(ctx, service); errors.Is(err, errNoContainer) {
+		return err
+	}
+	return nil
 }
 
 // CopyOut writes a file or folder of the container to a tar stream, as docker cp does.

@@ -58,20 +58,24 @@ func (k *Keeper) SetAsideFindings(s *here.Stack) []finding.Finding {
 			continue // the volume's own findings say what is wrong with its folder
 		}
 		for _, k := range kept {
-			found = append(found, keptFinding(s.Spec.Name+"/"+s.Name+"/"+v.Name, s.Name, k))
+			stats, err := k.Stats()
+			if err == nil && stats.Bytes == 0 && stats.Disk == 0 {
+				continue // Docker had made the volume, and nothing was written to it
+			}
+			size := "of unknown size"
+			if err == nil {
+				size = fmt.Sprintf("%.1f MiB", float64(stats.Disk)/(1<<20))
+			}
+			found = append(found, keptFinding(s.Spec.Name+"/"+s.Name+"/"+v.Name, s.Name, size, k))
 		}
 	}
 	return found
 }
 
-func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
+func keptFinding(subject, stack, size string, k snapshot.Kept) finding.Finding {
 	held := "it is not in any snapshot in its present state"
 	if k.Snapshot != "" {
 		held = fmt.Sprintf("snapshot %.8s contains it; the next good snapshot removes it here", k.Snapshot)
-	}
-	size := "of unknown size"
-	if bytes, err := k.Size(); err == nil {
-		size = fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
 	}
 	f := finding.Finding{
 		Code: finding.VolumeKept, Severity: finding.Info, Subject: subject,

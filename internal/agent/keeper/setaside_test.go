@@ -1,10 +1,13 @@
 package keeper_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/finding"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 )
@@ -65,5 +68,26 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	s.Restore(t, kept[0].Snapshot)
 	if got := s.Read(t); got != "diverged" {
 		t.Errorf("restored %q", got)
+	}
+}
+
+// TestNothingIsNotKept: a volume that Docker had made, and that nothing was written to, is
+// moved aside like any other, but is not worth a word.
+func TestNothingIsNotKept(t *testing.T) {
+	t.Parallel()
+	s := agenttest.NewStand(t, false)
+	s.Started(t, "data")
+	aside := s.Volume().Path + ".salvor-old-20260102T030405.000000Z"
+	if err := os.MkdirAll(filepath.Join(aside, "empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if found := keeper.New(s.Host).SetAsideFindings(s.Here()); len(found) > 0 {
+		t.Errorf("about nothing: %+v", found)
+	}
+	if err := os.WriteFile(filepath.Join(aside, "note"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found := keeper.New(s.Host).SetAsideFindings(s.Here()); len(found) != 1 || found[0].Code != finding.VolumeKept {
+		t.Errorf("about a file: %+v", found)
 	}
 }

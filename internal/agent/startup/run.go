@@ -212,7 +212,7 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	return facts, r.converge(ctx, "prepare for data", early)
+	return facts, r.converge(ctx, "prepare to restore", early)
 }
 
 // PrepareData installs what data is restored with, and returns what changed.

@@ -202,12 +202,25 @@ func (l *live) area(b *strings.Builder) int {
 func (s *step) state() string {
 	switch {
 	case s.total > 0:
-		return fmt.Sprintf("%s of %s", terminal.Bytes(s.bytes), terminal.Bytes(s.total))
+		return fmt.Sprintf("%s of %s", terminal.Bytes(s.bytes), terminal.Bytes(s.total)) + s.left(time.Since(s.began))
 	case s.bytes > 0:
 		return terminal.Bytes(s.bytes)
 	default:
 		return s.text
 	}
+}
+
+// steady is how long a step must have run until its pace says how long it will take.
+const steady = 5 * time.Second
+
+// left says how much longer a step of known size takes if its pace stays as it was, in
+// the time that it has run.
+func (s *step) left(ran time.Duration) string {
+	if ran < steady || s.bytes <= 0 || s.bytes >= s.total {
+		return ""
+	}
+	left := time.Duration(float64(ran) * float64(s.total-s.bytes) / float64(s.bytes))
+	return ", " + terminal.Rough(left.Round(time.Second)) + " left"
 }
 
 func (l *live) paint(style terminal.Style, mark string) string {

@@ -102,3 +102,24 @@ func TestTriflesAreNotPrinted(t *testing.T) {
 		t.Errorf("a failure is not printed: %q", out.String())
 	}
 }
+
+// TestWhatIsLeft is for long restores: the pace so far says how long the rest takes, once
+// it is known.
+func TestWhatIsLeft(t *testing.T) {
+	for name, c := range map[string]struct {
+		ran          time.Duration
+		bytes, total int64
+		want         string
+	}{
+		"too early":                          {4 * time.Second, 1, 4, ""},
+		"a quarter":                          {30 * time.Second, 1, 4, ", 1m30s left"},
+		"hours":                              {time.Hour, 1, 4, ", 3h left"},
+		"not begun":                          {time.Minute, 0, 4, ""},
+		"at the end":                         {time.Minute, 4, 4, ""},
+		"more than said, as when files grow": {time.Minute, 5, 4, ""},
+	} {
+		if got := (&step{bytes: c.bytes, total: c.total}).left(c.ran); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

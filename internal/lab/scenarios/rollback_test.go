@@ -208,7 +208,7 @@ func (b *backing) emptied(t *testing.T) {
 // killed restores a snapshot while salvor, then salvord, is killed; a plain apply
 // finishes it.
 func (b *backing) killed(t *testing.T) {
-	for _, step := range drawn(b.Scenario, []string{"download", "commit", "stop", "claim"}, 1) {
+	for _, step := range drawn(b.Scenario, []string{"download", "commit", "stop", "record the owners"}, 1) {
 		want, id := b.held(t)
 		b.kill(t, func(e progress.Event) bool { return e.Step == step && e.State == progress.Done }, id[:12])
 		b.finished(t, want)

@@ -19,6 +19,7 @@ type Restore struct {
 	Target   string
 	Include  []string // paths in the snapshot, none for everything
 	Binds    []nsexec.Bind
+	Progress func(done, total int64) // hears how many bytes are written, from restic 0.16 on; nil for no one
 }
 
 // Restore writes a snapshot's files below Target. It takes no lock, so it works
@@ -33,12 +34,24 @@ func (p Program) Restore(ctx context.Context, repo Repository, r Restore) error 
 		args = append(args, "--sparse")
 	}
 	var report restoreReport
-	err := p.run(ctx, repo, call{args: args, binds: r.Binds, stderr: &lineWriter{each: report.line}})
+	err := p.run(ctx, repo, call{args: args, binds: r.Binds, stdout: &lineWriter{each: r.status}, stderr: &lineWriter{each: report.line}})
 	var exit *machine.ExitError
 	if errors.As(err, &exit) && len(report.lines) > 0 {
 		return &RestoreError{Code: exit.Code, Lines: report.lines, More: report.more}
 	}
 	return err
+}
+
+// status passes on how far restic has come.
+func (r Restore) status(line []byte) {
+	var l struct {
+		Type  string `json:"message_type"`
+		Done  int64  `json:"bytes_restored"`
+		Total int64  `json:"total_bytes"`
+	}
+	if r.Progress != nil && json.Unmarshal(line, &l) == nil && l.Type == "status" && l.Total > 0 {
+		r.Progress(l.Done, l.Total)
+	}
 }
 
 // A RestoreError is a restore of which restic said what went wrong.

@@ -43,3 +43,21 @@ func TestRestoreSaysWhatResticSaid(t *testing.T) {
 		})
 	}
 }
+
+// TestRestoreSaysHowFarItIs: each line of status that 0.18 prints is passed on; while it
+// plans, it does not know yet how much there is.
+func TestRestoreSaysHowFarItIs(t *testing.T) {
+	var got [][2]int64
+	r := Restore{Progress: func(done, total int64) { got = append(got, [2]int64{done, total}) }}
+	const out = `{"message_type":"status","percent_done":0,"total_files":1}
+{"message_type":"status","percent_done":0.25,"total_files":2,"total_bytes":60000000,"bytes_restored":15000000}
+{"message_type":"verbose_status","action":"restored","item":"/f","size":60000000}
+{"message_type":"summary","total_files":2,"files_restored":2,"total_bytes":60000000,"bytes_restored":60000000}
+`
+	if _, err := (&lineWriter{each: r.status}).Write([]byte(out)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][2]int64{{15000000, 60000000}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
