@@ -14,6 +14,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/progress"
 	"salvor/internal/record"
+	"salvor/internal/version"
 )
 
 // TestS03StatusSaysThatARepositoryWentBack: the remote has an older copy of the repository.
@@ -29,6 +30,9 @@ func TestS03StatusSaysThatARepositoryWentBack(t *testing.T) {
 	state, err := (*Host)(h).Status(t.Context(), agentapi.Observe{}, progress.Discard())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if state.Salvord != version.String() { // salvor version --hosts asks status
+		t.Errorf("status does not say which build answers: %q", state.Salvord)
 	}
 	if f := agenttest.Only(t, state.Findings, finding.SnapshotRolledBack); f.Severity != finding.Fatal || f.Subject != "alpha/"+s.Name || f.Stack != s.Name {
 		t.Errorf("status says %+v", f)

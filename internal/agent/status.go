@@ -17,16 +17,19 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
+	"salvor/internal/version"
 )
 
 // Status says how the host's stacks are: what runs, whether their data is
 // ready, which snapshot is newest on the remote.
 func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) (agentapi.HostState, error) {
+	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String()}
 	spec, err := h.base().ReadSpec()
 	if err != nil {
-		return agentapi.HostState{Schema: agentapi.Schema, Findings: []finding.Finding{unreadable("this host", err.Error())}}, nil
+		state.Findings = []finding.Finding{unreadable("this host", err.Error())}
+		return state, nil
 	}
-	state := agentapi.HostState{Schema: agentapi.Schema, Commit: spec.Commit, Findings: h.noteFindings(spec)}
+	state.Commit, state.Findings = spec.Commit, h.noteFindings(spec)
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}

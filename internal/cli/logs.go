@@ -68,6 +68,9 @@ func runLogs(ctx context.Context, g *globals, a *app.App, args []string, o logsO
 		all.Go(func() { errs[i] = printLogs(ctx, a, one, len(asked) > 1, lines, o) })
 	}
 	all.Wait()
+	if o.Follow && errors.Is(ctx.Err(), context.Canceled) {
+		return endedError(fault.Interrupted) // Ctrl-C is how a person ends it
+	}
 	return errors.Join(errs...)
 }
 
