@@ -125,6 +125,9 @@ func (a *App) Close() error {
 	if a.Reach != nil {
 		err = a.Reach.Close()
 	}
+	if a.Record != nil {
+		err = errors.Join(err, a.Record.Close(context.Background())) // also after an interruption
+	}
 	return errors.Join(err, a.Checkout.Close())
 }
 

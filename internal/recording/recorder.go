@@ -41,6 +41,8 @@ type Recorder struct {
 	keys      *fleetkeys.Keys
 	sink      progress.Sink
 
+	opened folders
+
 	named     sync.Map  // paths of claims that were named as ignored: once is enough for a command
 	movedNote sync.Once // says that the record is not where the lock has it
 }
@@ -94,10 +96,14 @@ func (r *Recorder) Trust() record.Trust {
 	return record.Trust{Keys: r.confirmed.Trusted, Key: r.keys.SigningKey, Hosts: r.checkout.HostSigners}
 }
 
-// Folder is Open, as package record needs it.
+// Folder is Open, as package record needs it. Each place is connected to once, however
+// often it is opened, and left by Close.
 func (r *Recorder) Folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
-	return r.Open(ctx, where)
+	return r.opened.get(where, func() (record.Folder, error) { return r.Open(ctx, where) })
 }
+
+// Close gives up the connections to all remotes.
+func (r *Recorder) Close(ctx context.Context) error { return r.opened.close(ctx) }
 
 // noteMoved says, once, that the record is not where salvor.lock has it.
 func (r *Recorder) noteMoved(want, at fleet.Location) {

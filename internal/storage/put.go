@@ -45,9 +45,9 @@ func (f *Folder) put(ctx context.Context, p string, content io.Reader, size int6
 	if f.staged {
 		name = path.Join(path.Dir(final), ".salvor-"+rand.Text()+".part")
 	}
-	proof, err := f.upload(ctx, name, content, size)
+	stored, proof, err := f.upload(ctx, name, content, size)
 	if err == nil && f.staged {
-		err = f.moveTo(ctx, name, final, size)
+		err = f.moveTo(ctx, stored, final, size)
 	}
 	if err != nil && (f.staged || errors.Is(err, ErrCorrupt)) {
 		err = errors.Join(err, f.clean(ctx, name))
@@ -59,7 +59,7 @@ func (f *Folder) put(ctx context.Context, p string, content io.Reader, size int6
 }
 
 // upload stores and verifies one object under rclone's name for it.
-func (f *Folder) upload(ctx context.Context, name string, content io.Reader, size int64) (blob.Proof, error) {
+func (f *Folder) upload(ctx context.Context, name string, content io.Reader, size int64) (fs.Object, blob.Proof, error) {
 	var sums map[hash.Type]string
 	var stored fs.Object
 	try := func(ctx context.Context) error {
@@ -86,10 +86,10 @@ func (f *Folder) upload(ctx context.Context, name string, content io.Reader, siz
 		err = withContext(ctx, try(ctx))
 	}
 	if err != nil {
-		return blob.Proof{}, err
+		return nil, blob.Proof{}, err
 	}
 	if err := f.dropDuplicates(ctx, name, stored); err != nil {
-		return blob.Proof{}, err
+		return nil, blob.Proof{}, err
 	}
 	return f.verify(ctx, name, size, sums)
 }
@@ -108,16 +108,11 @@ func rewinding(content io.Seeker, try func(context.Context) error) func(context.
 	}
 }
 
-func (f *Folder) moveTo(ctx context.Context, from, to string, size int64) error {
+// moveTo renames a verified object and compares the size of what is there afterwards:
+// each backend whose uploads are staged looks at what it has renamed.
+func (f *Folder) moveTo(ctx context.Context, verified fs.Object, to string, size int64) error {
 	return f.retry(ctx, func(ctx context.Context) error {
-		source, err := f.fs.NewObject(ctx, from)
-		if err != nil {
-			return err
-		}
-		if _, err := f.fs.Features().Move(ctx, source, to); err != nil {
-			return err
-		}
-		moved, err := f.fs.NewObject(ctx, to)
+		moved, err := f.fs.Features().Move(ctx, verified, to)
 		if err == nil && moved.Size() != size {
 			return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, moved.Size(), size)
 		}

@@ -120,3 +120,24 @@ func TestOpeningAFrozenRemoteEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAServerNearbyIsNotWaitedFor longer than for its answers, unless the remote says so.
+func TestAServerNearbyIsNotWaitedFor(t *testing.T) {
+	backend, err := backendOf(typeWebDAV)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for declared, want := range map[string]string{"": webdavPause, "20ms": "20ms"} {
+		remote := Remote{Type: typeWebDAV, Options: map[string]secret.Value{}}
+		if declared != "" {
+			remote.Options["pacer_min_sleep"] = secret.NewString(declared)
+		}
+		config, err := remote.config(backend)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := config.Get("pacer_min_sleep"); got != want {
+			t.Errorf("declared %q: %s", declared, got)
+		}
+	}
+}

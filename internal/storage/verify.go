@@ -31,11 +31,12 @@ func comparable(f fs.Fs) hash.Set {
 }
 
 // verify takes a fresh look at an object and compares it with what was sent: by
-// the remote's checksum, or by reading it back where the remote has none.
-func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[hash.Type]string) (blob.Proof, error) {
+// the remote's checksum, or by reading it back where the remote has none. It returns
+// what it saw.
+func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[hash.Type]string) (o fs.Object, _ blob.Proof, _ error) {
 	var by string
-	err := f.retry(ctx, func(ctx context.Context) error {
-		o, err := f.fs.NewObject(ctx, name)
+	err := f.retry(ctx, func(ctx context.Context) (err error) {
+		o, err = f.fs.NewObject(ctx, name)
 		switch {
 		case isNotFound(err):
 			return fmt.Errorf("%w: it is missing", ErrCorrupt)
@@ -48,7 +49,7 @@ func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[h
 		by, err = compare(ctx, o, size, sums)
 		return err
 	})
-	return blob.Proof{Size: size, By: by}, err
+	return o, blob.Proof{Size: size, By: by}, err
 }
 
 func compare(ctx context.Context, o fs.Object, size int64, sums map[hash.Type]string) (string, error) {
