@@ -56,6 +56,11 @@ func runSecretSet(ctx context.Context, g *globals, name string, o generateOption
 	if err != nil {
 		return err
 	}
+	if stack, _, is := a.Needs.Variable(name); is {
+		if _, err := a.Stack(stack); err != nil {
+			g.note(err) // it may be made later
+		}
+	}
 	done, err := accepted(ctx, g, p)
 	switch {
 	case err != nil:

@@ -318,7 +318,7 @@ func (d download) run(ctx context.Context) (err error) {
 	defer release()
 	scope := d.engine.scope(j.Stack)
 	end := scope.Step("download", repository.ShortID(info.ID))
-	err = explainRestore(s.restore(ctx, info.ID, targets, func(done, total int64) { scope.Bytes("download", done, total) }), info)
+	err = explainRestore(s.restore(ctx, info.ID, targets, inParts(func(done, total int64) { scope.Bytes("download", done, total) })), info)
 	end(withCause(ctx, err), "")
 	if err != nil {
 		if full := j.Room.giveUp(shares); full != nil {
@@ -348,6 +348,21 @@ func (d download) verify(ctx context.Context, targets []target, version restic.V
 		return err
 	}
 	return syncTargets(targets)
+}
+
+// parts is how often at most it is said how far a download is: an operator takes only so
+// much from a host, and a download may last for days.
+const parts = 1000
+
+// inParts passes on how far something is whenever it is another part further.
+func inParts(say func(done, total int64)) func(done, total int64) {
+	said := int64(0)
+	return func(done, total int64) {
+		if done-said >= max(total/parts, 1) {
+			said = done
+			say(done, total)
+		}
+	}
 }
 
 // restore has restic write the targets into the folders where they are staged.
