@@ -40,9 +40,15 @@ func effectOf(c *checkout.Checkout, root string, in []string) *effect {
 	return e
 }
 
-// counting returns the leaks that count.
+// counting returns the leaks that count, with what the Compose files say of their files.
 func (e *effect) counting(leaks []scan.Leak) []scan.Leak {
-	return slices.DeleteFunc(leaks, func(l scan.Leak) bool { return !e.counts(l) })
+	leaks = slices.DeleteFunc(leaks, func(l scan.Leak) bool { return !e.counts(l) })
+	for k, l := range leaks {
+		if folder := stackOf(l.Path); folder != "" && e.stack(folder).lists(path.Base(l.Path)) {
+			leaks[k].EnvFile = true
+		}
+	}
+	return leaks
 }
 
 // excused reports whether fleet.yaml says that the file's secrets are not real.
@@ -132,6 +138,14 @@ func (u *inUse) reads(file string) bool {
 	}
 	first, _, _ := strings.Cut(file, "/")
 	return bytes.Contains(u.named, []byte(first)) || u.names(file)
+}
+
+// envFiles is what services list as env files: one in the same line, or in the lines below.
+var envFiles = regexp.MustCompile(`(?m)\benv_file:[ \t]*(?:[^\s#][^\n]*|(?:(?:#[^\n]*)?\n[ \t]*(?:-|path:|required:|format:)[^\n]*)+)`)
+
+// lists reports whether a service lists an env file of that name.
+func (u *inUse) lists(base string) bool {
+	return slices.ContainsFunc(envFiles.FindAll(u.named, -1), func(list []byte) bool { return bytes.Contains(list, []byte(base)) })
 }
 
 // names reports whether a Compose file names a file of the stack's folder itself.

@@ -119,7 +119,8 @@ func TestFleetYAMLExcusesFiles(t *testing.T) {
 func TestTheNextCommand(t *testing.T) {
 	t.Parallel()
 	all := []scan.Leak{
-		{Path: "stacks/a/db.env"}, {Path: "stacks/a/.env"}, {Path: "stacks/a/.env", Line: 2}, {Path: "stacks/b/.env"}, {Path: ".env"},
+		{Path: "stacks/a/db.env", EnvFile: true}, {Path: "stacks/a/.env", EnvFile: true}, {Path: "stacks/a/.env", EnvFile: true, Line: 2},
+		{Path: "stacks/b/.env", EnvFile: true}, {Path: ".env", EnvFile: true},
 		{Path: "stacks/a/compose.yaml", Key: "PW", Default: "NEW OLD"}, {Path: "stacks/a/compose.yaml", Key: "PW"}, {Path: "stacks/c/docker-compose.yml"}, {Path: "stacks/a/conf/my file.yml"}, {Path: "x.txt"},
 	}
 	var got []string
@@ -138,5 +139,35 @@ func TestTheNextCommand(t *testing.T) {
 		if got := Advice(all[from:]); got != advice {
 			t.Errorf("%q, want %q", got, advice)
 		}
+	}
+}
+
+// TestAnEnvFileOfAnyName is imported: a service lists it.
+func TestAnEnvFileOfAnyName(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		compose string
+		listed  bool
+	}{
+		"one":        {"env_file: config.monitoring", true},
+		"in a line":  {"env_file: [a.env, ./config.monitoring]", true},
+		"below":      {"env_file: # two\n      - a.env\n      - path: config.monitoring\n        required: false", true},
+		"mounted":    {"env_file:\n      - a.env\n    volumes:\n      - ./config.monitoring:/c", false},
+		"not at all": {"command: config.monitoring", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClone(t)
+			c.write("stacks/a/compose.yaml", "services:\n  db:\n    image: postgres\n    "+test.compose+"\n")
+			c.write("stacks/a/config.monitoring", "ADMIN_PASSWORD=hunter2\n")
+			files, err := checkout.OpenFiles(t.Context(), c.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := Work(t.Context(), files)
+			if err != nil || len(found) != 1 || found[0].EnvFile != test.listed {
+				t.Errorf("%+v, %v", found, err)
+			}
+		})
 	}
 }

@@ -46,7 +46,7 @@ var composeFile = regexp.MustCompile(`^(?:docker-)?compose[A-Za-z0-9._-]*\.ya?ml
 // importable reports whether secret import takes a leak out of its file.
 func importable(l scan.Leak) bool {
 	inline := stackOf(l.Path) != "" && composeFile.MatchString(path.Base(l.Path)) && l.Default == "" && l.Rule != scan.RulePrivateKey
-	return inline || scan.IsDotenv(l.Path)
+	return inline || l.EnvFile
 }
 
 // notInName is what the name of a secret can't have.

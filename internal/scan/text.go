@@ -49,7 +49,7 @@ func (t *text) found(hits []hit, v values) []Found {
 			Path: t.path, Line: row + 1, Column: utf8.RuneCountInString(t.content[t.starts[row]:h.start]) + 1,
 			Rule: h.rule, Text: h.says + allowed.but(row), Key: h.key,
 			Default: v.replacing(t.content[:h.start]), Placeholder: v.placeholder.MatchString(value),
-			Sample: isSample(t.path) && h.rule != RulePrivateKey && h.rank != byShape && !v.random.MatchString(value),
+			EnvFile: IsDotenv(t.path), Sample: isSample(t.path) && h.rule != RulePrivateKey && h.rank != byShape && !v.random.MatchString(value),
 		}
 		name := h.name
 		if key, _, named := assignment(t.line(row), isYAML(t.path)); name == "" && named {

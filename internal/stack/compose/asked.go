@@ -31,10 +31,10 @@ func (c classifier) ask(ms *mounts) {
 }
 
 // questions are those of a stack in the order of its mounts. What is in a folder that is
-// asked about is not asked again.
+// asked about is not asked again, and a source that lacks a variable not yet.
 func (c classifier) questions(ms *mounts) []*question {
 	var all []*question
-	asked := slices.DeleteFunc(slices.Clone(ms.all), func(m *mount) bool { return !m.asked })
+	asked := slices.DeleteFunc(slices.Clone(ms.all), func(m *mount) bool { return !m.asked || c.load.unsettled[path.Clean(m.entry.Source)] })
 	slices.SortStableFunc(asked, func(a, b *mount) int { return cmp.Compare(len(a.entry.Source), len(b.entry.Source)) })
 	for _, m := range asked {
 		folder, proposed := c.proposal(m)

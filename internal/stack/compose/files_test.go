@@ -273,6 +273,17 @@ func TestEnvFileIsNeverSilentlyEmpty(t *testing.T) {
 	if _, found, _ := running(t, unset); len(found) != 1 || found[0].Fix != "salvor secret import stacks/app/.env" {
 		t.Errorf("found %v", found)
 	}
+	root := stackOf(t, map[string]string{"compose.yaml": "services: {web: {image: nginx, volumes: [\"${ROOT}/config/web:/config\", {type: bind, source: \"${ROOT:-/mnt}/films\", target: /films}, \"/opt/web:/opt\"]}}\n"})
+	root.WorkTree = t.TempDir()
+	writeStack(t, root.WorkTree, map[string]string{".env": "ROOT=/srv\n"})
+	_, found, _ := running(t, root)
+	var said []string
+	for _, f := range found {
+		said = append(said, string(f.Code))
+	}
+	if !slices.Contains(said, "not-in-git") || len(slices.DeleteFunc(said, func(code string) bool { return code != "mount-unclassified" })) != 1 {
+		t.Errorf("what ROOT will be is asked before it is known: %v", found)
+	}
 	several := stackOf(t, map[string]string{"compose.yaml": "services: {job: {image: nginx, env_file: .env}, web: {image: nginx, env_file: .env}}\n"})
 	several.WorkTree = t.TempDir()
 	writeStack(t, several.WorkTree, map[string]string{".env": ignored})

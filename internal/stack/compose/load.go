@@ -95,6 +95,7 @@ type load struct {
 	onChange map[string]fleet.OnChange
 	findings []finding.Finding
 
+	unsettled map[string]bool            // sources of mounts that lack a variable
 	values    *Values                    // nil: marks stand for the values of secrets
 	own       map[string]map[string]bool // by service: variables under environment:
 	listed    map[string][]string        // by service: env files, as paths in the repository
@@ -110,7 +111,7 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 		return nil, err
 	}
 	opts.RepoDir = repo
-	l := &load{Options: opts, dir: filepath.Join(repo, filepath.FromSlash(opts.Stack.Dir)), active: map[string]bool{}, values: values}
+	l := &load{Options: opts, dir: filepath.Join(repo, filepath.FromSlash(opts.Stack.Dir)), active: map[string]bool{}, unsettled: map[string]bool{}, values: values}
 	if err := l.environment(); err != nil {
 		return nil, err
 	}

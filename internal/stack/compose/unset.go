@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,28 +39,37 @@ func (v variables) unset() {
 	for _, s := range v.load.files {
 		walkMounts(s.root, false, func(n *yamldoc.Node, mount bool) {
 			for _, file := range files {
-				file.add(n.Value, mount)
+				if file.add(n.Value) && mount {
+					file.mount = true
+					v.noSource(n.Value)
+				}
 			}
 			for _, name := range v.emptyIn(n.Value, mount) {
-				if said[name] && !mount || slices.ContainsFunc(files, func(f *besideFile) bool { return f.lacking[name] }) {
-					continue
+				lacking := slices.ContainsFunc(files, func(f *besideFile) bool { return f.lacking[name] })
+				if !lacking && (mount || !said[name]) {
+					said[name] = true
+					v.empty(name, s.name, n, mount)
 				}
-				said[name] = true
-				f := finding.Finding{
-					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
-					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name),
-					Fix:  v.setting(name),
-				}
-				if mount {
-					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
-				}
-				v.load.found(f)
 			}
 		})
 	}
 	for _, file := range files {
 		file.report(v.load)
 	}
+}
+
+// empty reports a variable that becomes an empty text in a node.
+func (v variables) empty(name, file string, n *yamldoc.Node, mount bool) {
+	f := finding.Finding{
+		Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", file, n.Line, n.Column),
+		Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name),
+		Fix:  v.setting(name),
+	}
+	if mount {
+		v.noSource(n.Value)
+		f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
+	}
+	v.load.found(f)
 }
 
 // A besideFile is an env file that the working tree has and hosts do not get.
@@ -87,12 +97,23 @@ func (v variables) besides() []*besideFile {
 	return files
 }
 
-// add notes the variables that a text names.
-func (f *besideFile) add(text string, mount bool) {
+// add notes the variables of the file that a text names, and reports whether there are any.
+func (f *besideFile) add(text string) bool {
+	found := false
 	for _, m := range anyVariable.FindAllStringSubmatch(text, -1) {
 		if name := m[1] + m[2]; f.lacking[name] {
-			f.used[name], f.mount = true, f.mount || mount
+			f.used[name], found = true, true
 		}
+	}
+	return found
+}
+
+// noSource notes that a mount's source is not what it will be: it lacks variables of a file that
+// is to be imported.
+func (v variables) noSource(text string) {
+	if became, err := template.Substitute(text, template.Mapping(lookup(v.load.env))); err == nil {
+		source, _, _ := strings.Cut(became, ":")
+		v.load.unsettled[path.Clean(source)] = true
 	}
 }
 
