@@ -122,7 +122,12 @@ func printImported(g *globals, r envimport.Receipt) {
 		terminal.Printf(g.Err, "%s is outside of the repository and was not removed: remove it\n", file)
 	}
 	for _, u := range r.Unused {
-		terminal.Printf(g.Err, "%s was not removed, since no stack uses %s: remove it if nothing else does\n", u.File, strings.Join(u.Names, ", "))
+		if len(u.Names) > 0 {
+			terminal.Printf(g.Err, "%s was not removed, since no stack uses %s: remove it if nothing else does\n", u.File, strings.Join(u.Names, ", "))
+		}
+		if len(u.Stacks) > 0 {
+			terminal.Printf(g.Err, "%s was not removed, since it is also used by %s: salvor secret import %s\n", u.File, strings.Join(u.Stacks, ", "), u.File)
+		}
 	}
 	if len(r.Staged) > 0 {
 		terminal.Printf(g.Err, "Next: git add -A && git commit -m %q\n", strings.Join(r.Staged, ", "))

@@ -2,6 +2,8 @@ package controlrepo
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,6 +58,15 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 	return yamldoc.Find(root, at...), nil
 }
 
+// Services returns the names of the services that a Compose file has itself, sorted.
+func Services(content []byte) []string {
+	root, err := yamldoc.Parse("", content)
+	if err != nil {
+		return nil // what does not parse is reported where it is read
+	}
+	return slices.Sorted(maps.Keys(maps.Collect(yamldoc.Entries(yamldoc.Find(root, "services")))))
+}
+
 // DropEnvFile returns a Compose file in which a service does not list some env files,
 // identified by their paths as written. Where several services have the list from one
 // anchor, all of them lose the files. It is unchanged if the service lists none of them.
@@ -80,7 +91,7 @@ func DropEnvFile(content []byte, service string, drop func(written string) bool)
 			gone = append([]int{i}, gone...) // from the end, so that the others keep their numbers
 		}
 	}
-	if len(gone) == len(list.node.Content) {
+	if len(gone) > 0 && len(gone) == len(list.node.Content) {
 		return list.remove(content)
 	}
 	for _, i := range gone {

@@ -121,11 +121,9 @@ func (m *Importer) inHead(ctx context.Context, repoPath string) (bool, error) {
 func (b *batch) findStacks(s *source) error {
 	names := b.opts.Stacks
 	if isCompose(s.path) {
-		if names = nil; s.folder() == "" {
-			return errNoFolder(s)
-		}
+		names = nil
 	}
-	if len(names) == 0 && s.folder() != "" {
+	if _, is := b.importer.checkout.Fleet.Stack(b.importer.checkout.Named(s.folder())); len(names) == 0 && is {
 		names = []string{s.folder()}
 	}
 	for _, name := range names {
@@ -142,36 +140,44 @@ func (b *batch) findStacks(s *source) error {
 	switch {
 	case len(names) > 0:
 		return nil
+	case isCompose(s.path):
+		return b.findComposed(s)
 	case s.repo == "":
 		return errNoStackFor(s)
 	}
 	return b.findUsers(s)
 }
 
-// findUsers takes the stacks that use a file from elsewhere: that list it, or name variables of it
-// that they lack.
+// findUsers takes the stacks that read a file from elsewhere; of one that none reads, or that
+// Compose is usually given for all, also those that name variables of it that they lack.
 func (b *batch) findUsers(s *source) error {
-	found := false
+	var readers, users []*importing
 	for _, declared := range b.importer.checkout.Fleet.Stacks {
 		st, err := b.state(declared.Name)
 		if err != nil {
 			return err
 		}
-		only := st.uses(s)
-		if !slices.Contains(st.mentions.EnvFiles, s.repo) {
-			for name := range b.importer.checkout.Fleet.Vars {
+		only, reads := st.uses(s), st.reads(s)
+		for name := range b.importer.checkout.Fleet.Vars {
+			if !reads {
 				delete(only, name)
 			}
 		}
-		if len(only) == 0 {
-			continue
+		if i := (&importing{batch: b, stackState: st, source: s, only: only}); len(only) > 0 {
+			users = append(users, i)
+			if reads {
+				readers = append(readers, i)
+			}
 		}
-		found = true
-		b.parts = append(b.parts, &importing{batch: b, stackState: st, source: s, only: only})
 	}
-	if !found {
+	forAll := s.repo == ".env" || s.repo == fleet.StackDir+"/.env"
+	switch {
+	case len(users) == 0:
 		return errNoStackFor(s)
+	case len(readers) > 0 && !forAll:
+		users = readers
 	}
+	b.parts = append(b.parts, users...)
 	return nil
 }
 
@@ -179,11 +185,24 @@ func errNoStackFor(s *source) error {
 	return fault.WithCode(fault.WithHint(fmt.Errorf("%s: which stack do these variables belong to?", s.shown), "salvor secret import FILE --stack NAME"), fault.Usage)
 }
 
+// lists reports whether a service of the stack lists a file.
+func (st *stackState) lists(s *source) bool {
+	return s.repo != "" && slices.Contains(st.mentions.EnvFiles, s.repo)
+}
+
+// includes reports whether Compose takes variables of files that the stack includes from a
+// file.
+func (st *stackState) includes(s *source) bool {
+	return s.repo != "" && slices.Contains(st.mentions.Dotenvs, s.repo)
+}
+
+func (st *stackState) reads(s *source) bool { return st.lists(s) || st.includes(s) }
+
 // uses returns the variables of a file that the stack uses: all, if a service lists it.
 func (st *stackState) uses(s *source) map[string]bool {
 	only := map[string]bool{}
 	for _, e := range s.entries() {
-		if st.mentions.Names[e.Name] || slices.Contains(st.mentions.EnvFiles, s.repo) && s.repo != "" {
+		if st.mentions.Names[e.Name] || st.lists(s) {
 			only[e.Name] = true
 		}
 	}
@@ -261,12 +280,14 @@ func (b *batch) encrypt(ctx context.Context) error {
 
 // gather says what becomes of the plain files and of the env files.
 func (b *batch) gather(ctx context.Context) error {
-	for _, name := range slices.Sorted(maps.Keys(b.stacks)) {
+	shown := map[string]bool{}
+	for _, name := range b.affected() {
 		st := b.stacks[name]
 		for _, p := range slices.Sorted(maps.Keys(st.replaced)) {
-			if b.isSource(p) {
+			if b.isSource(p) || shown[p] {
 				continue
 			}
+			shown[p] = true
 			before, err := b.importer.checkout.File(p)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -283,18 +304,24 @@ func (b *batch) gather(ctx context.Context) error {
 			b.receipt.Staged = append(b.receipt.Staged, name)
 		}
 	}
+	b.stageSharers()
+	b.gatherSources()
+	return nil
+}
+
+func (b *batch) gatherSources() {
 	for _, s := range b.sources {
 		b.receipt.Repeated = append(b.receipt.Repeated, s.repeated()...)
-		switch unused := b.unused(s); {
+		unused, others := b.unused(s), b.others(s)
+		switch {
 		case s.repo == "":
 			b.receipt.Outside = append(b.receipt.Outside, s.shown)
-		case len(unused) > 0:
-			b.receipt.Unused = append(b.receipt.Unused, Unused{s.shown, unused})
+		case len(unused) > 0 || len(others) > 0:
+			b.receipt.Unused = append(b.receipt.Unused, Unused{s.shown, unused, others})
 		case !b.stays(s):
 			b.receipt.Removed = append(b.receipt.Removed, s.repo)
 		}
 	}
-	return nil
 }
 
 func (b *batch) isSource(repoPath string) bool {

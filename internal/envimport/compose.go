@@ -1,6 +1,7 @@
 package envimport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,11 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// composing rewrites one Compose file until every service gets what it got.
+// composing rewrites a stack's Compose files until every service gets what it got.
 type composing struct {
 	*importing
-	content []byte
-	name    string          // of the file, for messages
-	opts    compose.Options // as it will be
+	name    string          // of the stack's own file, for messages
+	opts    compose.Options // as it will be, the files that were rewritten with it
 	values  compose.Values
 	named   map[string]secret.Value // all that `${…}` may name
 	dropped map[string]bool         // services whose env files of the stack are taken out
@@ -31,10 +31,10 @@ type composing struct {
 // result is looked at.
 const rounds = 4
 
-// composeFile returns the stack's Compose file as it has to be when its plain files are
-// these, which include stack.env and lack the env file itself.
-func (i *importing) composeFile(ctx context.Context, content []byte, replaced map[string][]byte) ([]byte, error) {
-	c := &composing{importing: i, content: content, name: i.stack.Dir + "/" + i.stack.File, values: i.known(), dropped: map[string]bool{}}
+// composeFiles returns the stack's plain files with its Compose files as they have to be when
+// the others are these, which include stack.env and lack the env file itself.
+func (i *importing) composeFiles(ctx context.Context, replaced map[string][]byte) (map[string][]byte, error) {
+	c := &composing{importing: i, name: i.stack.Dir + "/" + i.stack.File, values: i.known(), dropped: map[string]bool{}}
 	c.opts = i.options(i.stackState)
 	_, _, before := compose.Load(ctx, c.opts)
 	c.opts.SecretKeys, c.opts.Replaced = slices.Sorted(maps.Keys(c.values.Secrets)), replaced
@@ -57,7 +57,7 @@ func (i *importing) composeFile(ctx context.Context, content []byte, replaced ma
 		if _, _, err := compose.Load(ctx, c.opts); err != nil && before == nil {
 			return nil, err
 		}
-		return c.content, nil
+		return c.opts.Replaced, nil
 	}
 	return nil, fmt.Errorf("%s %w", c.name, yamldoc.ErrByHand)
 }
@@ -80,18 +80,17 @@ func (i *importing) everything(secrets map[string]secret.Value) map[string]secre
 // begin makes the edits that are known to be needed.
 func (c *composing) begin(targets []target) error {
 	if c.goes() && c.source.repo != c.dotenvPath() {
-		for _, service := range c.want.Listing(c.source.repo) {
-			if err := c.drop(service, c.source.repo); err != nil {
-				return err
-			}
+		if err := c.dropEverywhere(c.source.repo); err != nil {
+			return err
 		}
 	}
 	for _, t := range targets {
-		edited, err := controlrepo.ReadFromFile(c.content, t.service, t.variable, t.secret)
+		_, err := c.edit(c.fileOf(t.service), func(content []byte) ([]byte, error) {
+			return controlrepo.ReadFromFile(content, t.service, t.variable, t.secret)
+		})
 		if err != nil {
 			return c.byHand(t.service, err)
 		}
-		c.content = edited
 		c.want.Deliver(t.service, t.variable, t.secret)
 	}
 	return nil
@@ -100,7 +99,6 @@ func (c *composing) begin(targets []target) error {
 // round looks at what the rewritten file means and edits what is not as it was.
 // It reports whether there was something to edit.
 func (c *composing) round(ctx context.Context) (again bool, err error) {
-	c.opts.Replaced[c.name] = c.content
 	view, err := compose.Look(ctx, c.opts, c.values)
 	if err != nil {
 		return false, err
@@ -131,18 +129,61 @@ func (c *composing) settle(d compose.Difference, dropped map[string]bool) error 
 	case d.Extra && c.dropped[d.Service]:
 		return nil
 	case d.Extra:
-		before := string(c.content)
-		if err := c.drop(d.Service, c.dotenvPath(), c.stack.Dir+"/stack.env"); err != nil || string(c.content) != before {
+		changed, err := c.drop(d.Service, c.dotenvPath(), c.stack.Dir+"/stack.env")
+		if c.dropped[d.Service] = true; err != nil || changed {
 			return err
 		}
 		return c.byHand(d.Service, fmt.Errorf("services.%s.env_file %w", d.Service, yamldoc.ErrByHand))
 	}
-	edited, err := controlrepo.SetVariable(c.content, d.Service, d.Variable, "${"+from+"}")
+	_, err := c.edit(c.fileOf(d.Service), func(content []byte) ([]byte, error) {
+		return controlrepo.SetVariable(content, d.Service, d.Variable, "${"+from+"}")
+	})
 	if err != nil {
 		return c.byHand(d.Service, err)
 	}
-	c.content = edited
 	return nil
+}
+
+// content returns one of the stack's Compose files as it is so far.
+func (c *composing) content(file string) ([]byte, error) {
+	if content, rewritten := c.opts.Replaced[file]; rewritten {
+		return content, nil
+	}
+	return c.file(c.stackState, file)
+}
+
+// edit changes one of the stack's Compose files, and reports whether it did.
+func (c *composing) edit(file string, change func(content []byte) ([]byte, error)) (changed bool, err error) {
+	content, err := c.content(file)
+	if err != nil {
+		return false, err
+	}
+	edited, err := change(content)
+	if err != nil || bytes.Equal(edited, content) {
+		return false, err
+	}
+	c.opts.Replaced[file] = edited
+	return true, nil
+}
+
+// servicesIn returns the names of the services that a Compose file has itself.
+func (c *composing) servicesIn(file string) []string {
+	content, err := c.content(file)
+	if err != nil {
+		return nil // reported where it is edited
+	}
+	return controlrepo.Services(content)
+}
+
+// fileOf returns the first of the stack's Compose files that has a service, its own if none
+// can be seen to.
+func (c *composing) fileOf(service string) string {
+	for _, f := range c.mentions.Files {
+		if slices.Contains(c.servicesIn(f.Name), service) {
+			return f.Name
+		}
+	}
+	return c.name
 }
 
 // from is the stack's variable that a service's is to have the value of.
@@ -155,15 +196,36 @@ func (c *composing) from(service, variable string) string {
 	return variable
 }
 
-// drop takes env files out of a service's list.
-func (c *composing) drop(service string, files ...string) error {
-	edited, err := controlrepo.DropEnvFile(c.content, service, func(written string) bool {
-		return slices.Contains(files, path.Join(c.stack.Dir, written))
-	})
-	if err != nil {
-		return c.byHand(service, err)
+// drop takes env files out of a service's list, and reports whether one was there.
+func (c *composing) drop(service string, files ...string) (changed bool, err error) {
+	for _, f := range c.mentions.Files {
+		one, err := c.edit(f.Name, func(content []byte) ([]byte, error) {
+			return controlrepo.DropEnvFile(content, service, func(written string) bool { return slices.Contains(files, path.Join(f.Base, written)) })
+		})
+		if err != nil {
+			return false, c.byHand(service, err)
+		}
+		changed = changed || one
 	}
-	c.content, c.dropped[service] = edited, true
+	return changed, nil
+}
+
+// dropEverywhere takes an env file out of every list, also of services that others only
+// extend.
+func (c *composing) dropEverywhere(file string) error {
+	var services []string
+	for _, f := range c.mentions.Files {
+		services = append(services, c.servicesIn(f.Name)...)
+	}
+	slices.Sort(services)
+	for _, service := range slices.Compact(services) {
+		if _, err := c.drop(service, file); err != nil {
+			return err
+		}
+	}
+	for _, service := range c.want.Listing(file) {
+		c.dropped[service] = true
+	}
 	return nil
 }
 

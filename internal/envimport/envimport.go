@@ -58,15 +58,17 @@ type Receipt struct {
 	Changes  []FileChange // the plain files, in order
 	Removed  []string     // env files in the repository
 	Outside  []string     // env files that are not in the repository and stay
-	Unused   []Unused     // env files that stay, since no stack uses some of their variables
+	Unused   []Unused     // env files that stay
 	Repeated []Repeated   // values of env files that do not count
 	Staged   []string     // stacks that are not committed yet: their files wait for the operator's commit
 }
 
-// An Unused file has variables that no stack uses.
+// An Unused file has variables that no stack uses, or stacks read it that it is not
+// imported into.
 type Unused struct {
-	File  string
-	Names []string
+	File   string
+	Names  []string
+	Stacks []string
 }
 
 // A Repeated value of an env file does not count, since a later line sets the variable
@@ -136,6 +138,9 @@ func (b *batch) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		b.receipt.Imports = append(b.receipt.Imports, i.shown)
+	}
+	if err := b.shared(); err != nil {
+		return err
 	}
 	if err := b.encrypt(ctx); err != nil {
 		return err

@@ -151,8 +151,8 @@ func shown(r Receipt, err error) string {
 		}
 	}
 	fmt.Fprintf(&out, "removed %q\n", strings.Join(r.Removed, " "))
-	if len(r.Unused) > 0 {
-		fmt.Fprintf(&out, "unused %v\n", r.Unused)
+	for _, u := range r.Unused {
+		fmt.Fprintf(&out, "kept %s: unused %v, used by %v\n", u.File, u.Names, u.Stacks)
 	}
 	if len(r.Repeated) > 0 {
 		fmt.Fprintf(&out, "repeated %v\n", r.Repeated)

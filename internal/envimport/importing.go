@@ -166,13 +166,13 @@ func (i *importing) now(ctx context.Context) (*compose.View, error) {
 // wide reports whether the file's variables are the stack's, and not only those of services
 // that list it.
 func (i *importing) wide(view *compose.View) bool {
-	return i.own() || i.source.repo == i.dotenvPath() || len(view.Listing(i.source.repo)) == 0
+	return i.own() || i.source.repo == i.dotenvPath() || len(view.Listing(i.source.repo)) == 0 && !i.includes(i.source)
 }
 
 // rename gives variables of a file that only some services list names of their own, where the
 // stack has the name for something else: no service gets another one's value.
 func (i *importing) rename() {
-	if i.wide(i.want) || i.opts.Replace {
+	if i.wide(i.want) || i.includes(i.source) || i.opts.Replace {
 		return
 	}
 	of := strings.TrimSuffix(filepath.Base(i.source.repo), ".env")
@@ -206,7 +206,7 @@ func scoped(of, name string) string {
 
 // rewrite makes the plain files.
 func (i *importing) rewrite(ctx context.Context) error {
-	envPath, composePath := i.stack.Dir+"/stack.env", i.stack.Dir+"/"+i.stack.File
+	envPath := i.stack.Dir + "/stack.env"
 	after, changed, err := i.newStackEnv()
 	if err != nil {
 		return err
@@ -215,26 +215,16 @@ func (i *importing) rewrite(ctx context.Context) error {
 	if i.inlined != nil {
 		replaced[i.source.repo] = i.inlined
 	}
-	content := replaced[composePath]
-	if content == nil {
-		if content, err = i.file(i.stackState, composePath); err != nil {
-			return err
-		}
-	}
 	if changed {
 		replaced[envPath] = after
 	}
 	if i.goes() {
 		replaced[i.source.repo] = nil
 	}
-	rewritten, err := i.composeFile(ctx, content, replaced)
-	if err != nil {
+	if i.replaced, err = i.composeFiles(ctx, replaced); err != nil {
 		return err
 	}
-	if string(rewritten) != string(content) {
-		replaced[composePath] = rewritten
-	}
-	i.replaced, i.secrets = replaced, i.known().Secrets
+	i.secrets = i.known().Secrets
 	for _, e := range i.split.secret {
 		i.fresh = append(i.fresh, secret.Variable{Name: e.as, Value: e.Value})
 	}

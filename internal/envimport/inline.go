@@ -27,7 +27,7 @@ func isCompose(name string) bool {
 // readInline makes variables of the secrets that a Compose file writes out, and the text that
 // names them instead.
 func (i *importing) readInline() error {
-	if !slices.Contains(i.mentions.Files, i.source.repo) {
+	if !i.composedOf(i.source.repo) {
 		return fault.WithHint(fmt.Errorf("%s is not a Compose file of %s, so it can't name variables", i.source.shown, i.stack.Name),
 			"delete it if nothing needs it, or encrypt all of it (docs/secrets.md); if it is not real, in fleet.yaml: scan: {allow: ["+i.source.repo+"]}")
 	}
@@ -174,7 +174,30 @@ func (i *importing) hadInline(content []byte, e entry) bool {
 	})
 }
 
+// findComposed takes the stacks that include a Compose file from elsewhere.
+func (b *batch) findComposed(s *source) error {
+	found := false
+	for _, declared := range b.importer.checkout.Fleet.Stacks {
+		st, err := b.state(declared.Name)
+		if err != nil {
+			return err
+		}
+		if st.composedOf(s.repo) {
+			b.parts, found = append(b.parts, &importing{batch: b, stackState: st, source: s}), true
+		}
+	}
+	if !found {
+		return errNoFolder(s)
+	}
+	return nil
+}
+
+// composedOf reports whether a file is one of the stack's Compose files.
+func (st *stackState) composedOf(file string) bool {
+	return slices.ContainsFunc(st.mentions.Files, func(f compose.File) bool { return f.Name == file })
+}
+
 // errNoFolder is why a Compose file from elsewhere can't be imported.
 func errNoFolder(s *source) error {
-	return fault.WithCode(fault.WithHint(fmt.Errorf("%s is not in a stack's folder", s.shown), "copy it to stacks/NAME/ first"), fault.Usage)
+	return fault.WithCode(fault.WithHint(fmt.Errorf("%s is not in a stack's folder, and no stack includes it", s.shown), "copy it to stacks/NAME/ first"), fault.Usage)
 }

@@ -166,12 +166,12 @@ func TestWhatAnIgnoredFileDecides(t *testing.T) {
 	}
 }
 
-// TestEnvFileOfASharedFolder is imported for the stack that reads it: no stack has its folder.
+// TestEnvFileOfASharedFolder is imported like any other: the import finds the stacks that read it.
 func TestEnvFileOfASharedFolder(t *testing.T) {
 	opts := stackOf(t, map[string]string{"compose.yaml": "services: {app: {image: nginx, env_file: [../common/mail.env]}}\n"})
 	opts.WorkTree = t.TempDir()
 	writeStack(t, opts.WorkTree, map[string]string{"../common/mail.env": "A=1\n"})
-	if _, _, err := Load(t.Context(), opts); fault.Hint(err) != "salvor secret import stacks/common/mail.env --stack app" {
+	if _, _, err := Load(t.Context(), opts); fault.Hint(err) != "salvor secret import stacks/common/mail.env" {
 		t.Errorf("%v, hint %s", err, fault.Hint(err))
 	}
 }

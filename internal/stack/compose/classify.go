@@ -92,13 +92,34 @@ func (c classifier) classify() (*mounts, error) {
 }
 
 // hosted rewrites what the host resolves differently from here: `~` is root's
-// home there, and a path below the project's own folder is relative to it.
+// home there, and a path below the project's own folder is relative to it, see onHost.
 func (c classifier) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfig {
 	if e.Type != types.VolumeTypeBind {
 		return e
 	}
-	e.Source = c.load.local(path.Clean(fleet.AtHome(e.Source)))
+	e.Source = c.onHost(e.Source)
 	return e
+}
+
+// onHost returns the source of a bind as the host has it. A folder next to the stack's that
+// Git does not have is one of the host only where the stack's own place there is declared:
+// nothing but stacks is delivered.
+func (c classifier) onHost(source string) string {
+	source = c.load.local(path.Clean(fleet.AtHome(source)))
+	if dir := c.load.Stack.ProjectDir; dir != "" && leaves(source) && !c.inGit(source) {
+		return path.Join(dir, source)
+	}
+	return source
+}
+
+// leaves reports whether a relative source is not in the stack's folder.
+func leaves(source string) bool { return source == ".." || strings.HasPrefix(source, "../") }
+
+// inGit reports whether the commit has a relative source.
+func (c classifier) inGit(source string) bool {
+	repoPath, inside := c.load.inRepo(source)
+	_, there := c.load.stat(repoPath)
+	return inside && there
 }
 
 // policy finds what x-salvor.volumes says about a mount: under the volume's name, the
@@ -119,8 +140,8 @@ func (c classifier) policy(m *mount, used map[string]string) error {
 		return nil
 	}
 	for _, p := range c.load.Stack.Volumes {
-		folder := path.Clean(fleet.AtHome(p.Volume))
-		if path.IsAbs(folder) && fleet.Within(folder, m.entry.Source) && len(folder) > len(path.Clean(fleet.AtHome(m.policy.Volume))) {
+		folder := c.onHost(p.Volume)
+		if path.IsAbs(folder) && fleet.Within(folder, m.entry.Source) && len(folder) > len(c.onHost(m.policy.Volume)) {
 			m.policy = p
 			m.policy.Formerly = "" // of the folder alone
 			used[p.Volume] = m.entry.Source
@@ -137,7 +158,7 @@ func (c classifier) names(key string, e types.ServiceVolumeConfig) bool {
 		return path.Clean(key) == path.Clean(e.Target)
 	case e.Type == types.VolumeTypeBind:
 		_, isVolume := c.load.project.Volumes[key]
-		return !isVolume && path.Clean(fleet.AtHome(key)) == e.Source
+		return !isVolume && c.onHost(key) == e.Source
 	}
 	return false
 }
@@ -264,8 +285,9 @@ func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 	i := slices.IndexFunc(roots, func(r string) bool { return within(r, src) })
 	if i < 0 {
-		c.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the "+
-			"stack's folder, or use an absolute path and choose what it is under x-salvor.volumes")
+		dir, full := "/opt/stacks/"+c.load.Stack.Name, "/srv/"+path.Base(src)
+		c.unclassified(m, fmt.Sprintf("%s is next to the stack's folder and not in Git, so it is not known where a host has it", src),
+			fmt.Sprintf("write its full path: %s:%s; or, if the stack and its data are in %s there already: x-salvor: {dir: %[3]s}, which makes it %s", full, m.entry.Target, dir, path.Join(dir, src)))
 		return
 	}
 	root := roots[i]
@@ -298,7 +320,7 @@ func (c classifier) dataRoots(ms *mounts) []string {
 	var roots, plain []string
 	for _, m := range ms.all {
 		src := m.entry.Source
-		if m.entry.Type != types.VolumeTypeBind || path.IsAbs(src) || src == ".." || strings.HasPrefix(src, "../") {
+		if m.entry.Type != types.VolumeTypeBind || path.IsAbs(src) || leaves(src) {
 			continue
 		}
 		repoPath, _ := c.load.inRepo(src)

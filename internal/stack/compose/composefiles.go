@@ -105,8 +105,9 @@ func setIn(l *load, name string) string {
 	return place
 }
 
-// configFiles are the Compose files as compose-go takes them.
-func (l *load) configFiles() ([]types.ConfigFile, error) {
+// configFiles are the Compose files as compose-go takes them, which reads the repository in
+// a folder.
+func (l *load) configFiles(root string) ([]types.ConfigFile, error) {
 	names, err := l.composeFiles()
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (l *load) configFiles() ([]types.ConfigFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, types.ConfigFile{Filename: filepath.Join(l.RepoDir, filepath.FromSlash(name)), Content: content})
+		files = append(files, types.ConfigFile{Filename: filepath.Join(root, filepath.FromSlash(name)), Content: content})
 	}
 	return files, nil
 }

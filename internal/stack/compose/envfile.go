@@ -18,7 +18,6 @@ import (
 func (l *load) resolveFiles(p *types.Project) (*types.Project, error) {
 	generated := map[string]bool{}
 	l.own, l.listed = map[string]map[string]bool{}, map[string][]string{}
-	defer l.cleanUp()
 	for _, name := range p.ServiceNames() {
 		s := p.Services[name]
 		l.own[name], l.listed[name] = map[string]bool{}, l.repoPaths(s.EnvFiles)
@@ -89,9 +88,6 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 // fileMissing says what to do about an env file that Git does not have, and where that
 // can be looked at, that is nowhere.
 func (v variables) fileMissing(repoPath string) string {
-	if !within(v.load.Stack.Dir, repoPath) && v.load.aside(repoPath) { // of a folder that stacks share
-		return importing(repoPath) + " --stack " + v.load.Stack.Name
-	}
 	if v.load.WorkTree == "" || v.load.aside(repoPath) {
 		return importing(repoPath)
 	}
@@ -197,7 +193,7 @@ func (l *load) onDisk(repoPath, format string) (string, error) {
 
 func (l *load) cleanUp() {
 	for _, name := range l.temporary {
-		os.Remove(name) //nolint:errcheck // nothing secret is in it, and the system clears it away
+		os.RemoveAll(name) //nolint:errcheck // nothing secret is in it, and the system clears it away
 	}
 	l.temporary = nil
 }

@@ -59,22 +59,23 @@ func (l *load) inside(dir, name string) (repoPath string, err error) {
 type guard struct {
 	load *load
 	seen map[string]bool
+	read map[string]bool // what compose-go reads, by path in the repository
 }
 
-// readsInside returns the first path of an include or extends that leads out of the
-// repository.
-func (l *load) readsInside() error {
+// readsInside returns the paths in the repository of what compose-go reads for include and
+// extends, or an error about the first that leads out of the repository.
+func (l *load) readsInside() (read map[string]bool, err error) {
 	names, err := l.composeFiles()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	g := guard{l, map[string]bool{}}
+	g := guard{l, map[string]bool{}, map[string]bool{}}
 	for _, name := range names {
 		if err := g.file(name, l.Stack.Dir, l.env, false); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return g.read, nil
 }
 
 // file goes through a Compose file whose paths count from a folder.
@@ -86,6 +87,7 @@ func (g guard) file(name, dir string, env types.Mapping, included bool) error {
 	if g.seen[key] = true; len(g.seen) > maxFiles {
 		return g.load.fail(name+":1:1", "more than %d files are included; include fewer", maxFiles)
 	}
+	g.read[name] = true
 	content, err := g.load.readRepo(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // compose-go reports it
@@ -209,12 +211,16 @@ func (g guard) envFilesOf(at, dir, base string, body map[string]any, env types.M
 		if err != nil {
 			return nil, g.load.fail(at, "%v", err)
 		}
-		if g.load.isFile(own) {
+		if g.load.isFile(own) || g.load.Beside && g.load.aside(own) {
 			files = append(files, own)
 		}
 	}
 	for i, file := range files {
-		files[i] = filepath.Join(g.load.RepoDir, filepath.FromSlash(file))
+		g.read[file] = true
+		var err error
+		if files[i], err = g.load.onDisk(file, ""); err != nil {
+			return nil, err
+		}
 	}
 	return files, nil
 }

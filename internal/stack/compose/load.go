@@ -60,7 +60,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	variables{l}.unset()
 	l.ignoredSettings()
 	unusedFiles(l)
-	if err := l.readsInside(); err != nil {
+	if _, err := l.readsInside(); err != nil {
 		return nil, nil, l.because(err)
 	}
 	if l.project, err = l.resolve(ctx); err != nil {
@@ -86,7 +86,6 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 // load is the work of one Load.
 type load struct {
 	Options
-	dir      string // the stack's folder on disk, absolute
 	env      map[string]string
 	stackEnv map[string]string // of env, what stack.env and the secrets give
 	files    sources
@@ -99,7 +98,7 @@ type load struct {
 	values    *Values                    // nil: marks stand for the values of secrets
 	own       map[string]map[string]bool // by service: variables under environment:
 	listed    map[string][]string        // by service: env files, as paths in the repository
-	temporary []string                   // files to remove
+	temporary []string                   // files and folders to remove
 }
 
 func newLoad(opts Options) (*load, error) { return newLoadWith(opts, nil) }
@@ -111,7 +110,7 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 		return nil, err
 	}
 	opts.RepoDir = repo
-	l := &load{Options: opts, dir: filepath.Join(repo, filepath.FromSlash(opts.Stack.Dir)), active: map[string]bool{}, unsettled: map[string]bool{}, values: values}
+	l := &load{Options: opts, active: map[string]bool{}, unsettled: map[string]bool{}, values: values}
 	if err := l.environment(); err != nil {
 		return nil, err
 	}
@@ -119,7 +118,7 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.files, err = readSources(l.readRepo, names)
+	l.files, err = readSources(l.readRepo, opts.Stack.Dir, names)
 	return l, err
 }
 
@@ -198,11 +197,17 @@ func (l *load) readRepo(repoPath string) ([]byte, error) {
 // resolve has compose-go do includes, extends, anchors, interpolation and
 // merging. Paths stay as written, relative to the stack's folder.
 func (l *load) resolve(ctx context.Context) (*types.Project, error) {
-	files, err := l.configFiles()
+	defer l.cleanUp()
+	root, err := mirrored(l)
 	if err != nil {
 		return nil, err
 	}
-	details := types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: files, Environment: maps.Clone(l.env)}
+	files, err := l.configFiles(root)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(root, filepath.FromSlash(l.Stack.Dir))
+	details := types.ConfigDetails{WorkingDir: dir, ConfigFiles: files, Environment: maps.Clone(l.env)}
 	project, err := loadProject(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(l.Stack.Name, true)
 		o.ResolvePaths = false
@@ -210,10 +215,10 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 		o.SkipResolveEnvironment = true
 		o.SkipResolveLabels = true
 		o.Profiles = []string{"*"}
-		o.ResourceLoaders = []loader.ResourceLoader{outsiders{l}}
+		o.ResourceLoaders = []loader.ResourceLoader{outsiders{l, dir}}
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.New(strings.ReplaceAll(err.Error(), root+string(filepath.Separator), ""))
 	}
 	on := l.profiles()
 	for name, s := range project.Services {
@@ -224,13 +229,16 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 
 // outsiders refuses what an include or extends would read from outside of the
 // commit. A path below PWD is inside.
-type outsiders struct{ load *load }
+type outsiders struct {
+	load *load
+	dir  string // the stack's folder, as compose-go reads it
+}
 
 func (outsiders) Accept(p string) bool { return filepath.IsAbs(p) || strings.Contains(p, "://") }
 
 func (o outsiders) Load(_ context.Context, p string) (string, error) {
 	if within := o.load.local(p); within != p {
-		return filepath.Join(o.load.dir, filepath.FromSlash(within)), nil
+		return filepath.Join(o.dir, filepath.FromSlash(within)), nil
 	}
 	return "", fmt.Errorf("%s is outside of the repository; copy it into the stack's folder", p)
 }

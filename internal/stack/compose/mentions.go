@@ -16,7 +16,14 @@ type Mentions struct {
 	Becomes  map[string][]string // by variable: the environment variables whose whole value it is
 	Password map[string]bool     // variables that are the password in a URL
 	EnvFiles []string            // that services list, as paths in the repository
-	Files    []string            // the Compose files themselves, with those that they include or extend, as paths in the repository
+	Dotenvs  []string            // that Compose takes the variables of included files from, as such paths
+	Files    []File              // the Compose files themselves, with those that they include or extend
+}
+
+// A File is a Compose file in the repository.
+type File struct {
+	Name string
+	Base string // the folder from which its paths count
 }
 
 var (
@@ -33,13 +40,14 @@ func Mentioned(opts Options) (Mentions, error) {
 		return m, err
 	}
 	for _, s := range l.files {
-		m.Files = append(m.Files, s.name)
+		m.Files = append(m.Files, File{s.name, s.base})
 		walkMounts(s.root, false, func(n *yamldoc.Node, _ bool) { m.add(n.Value) })
 		for _, service := range yamldoc.Entries(yamldoc.Find(s.root, "services")) {
 			m.environment(yamldoc.Find(service, "environment"))
-			m.envFiles(l, yamldoc.Find(service, "env_file"))
+			m.envFiles(l, s, yamldoc.Find(service, "env_file"))
 		}
 	}
+	m.Dotenvs = l.files.dotenvs(opts.Stack.Dir)
 	return m, nil
 }
 
@@ -75,14 +83,26 @@ func (m Mentions) becomes(key, value string, set bool) {
 	}
 }
 
-func (m *Mentions) envFiles(l *load, n *yamldoc.Node) {
+func (m *Mentions) envFiles(l *load, s source, n *yamldoc.Node) {
 	written := scalars(n)
 	for _, item := range yamldoc.Items(n) {
 		written = append(written, scalars(yamldoc.Find(item, "path"))...)
 	}
 	for _, p := range written {
-		if at, inside := l.inRepo(l.local(p)); inside && !path.IsAbs(p) && !slices.Contains(m.EnvFiles, at) {
+		if at, err := l.inside(s.base, p); err == nil && !slices.Contains(m.EnvFiles, at) {
 			m.EnvFiles = append(m.EnvFiles, at)
 		}
 	}
+}
+
+// dotenvs are the files from which Compose takes the variables of those that are not the
+// stack's own.
+func (s sources) dotenvs(own string) []string {
+	var all []string
+	for _, src := range s {
+		if file := path.Join(src.base, ".env"); src.base != own && !slices.Contains(all, file) {
+			all = append(all, file)
+		}
+	}
+	return all
 }

@@ -17,6 +17,7 @@ import (
 // A source is one Compose file as nodes, for positions only.
 type source struct {
 	name string // in the repository
+	base string // the folder from which its paths count
 	root *yamldoc.Node
 }
 
@@ -24,16 +25,16 @@ type source struct {
 // includes or extends, as far as they can be read.
 type sources []source
 
-// readSources reads the files that are merged, which must exist, and those they
-// name.
-func readSources(read func(repoPath string) ([]byte, error), names []string) (sources, error) {
+// readSources reads the files that are merged, which must exist and whose paths count from
+// dir, and those they name.
+func readSources(read func(repoPath string) ([]byte, error), dir string, names []string) (sources, error) {
 	var s sources
 	for _, name := range names {
 		content, err := read(name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, fault.WithoutPath(err))
 		}
-		src, err := newSource(name, content)
+		src, err := newSource(name, dir, content)
 		if err != nil {
 			return nil, err
 		}
@@ -41,15 +42,15 @@ func readSources(read func(repoPath string) ([]byte, error), names []string) (so
 	}
 	for i := 0; i < len(s) && len(s) < 100; i++ {
 		for _, ref := range s[i].references() {
-			next := path.Join(path.Dir(s[i].name), ref)
-			if path.IsAbs(ref) || slices.ContainsFunc(s, func(o source) bool { return o.name == next }) {
+			if path.IsAbs(ref.name) || slices.ContainsFunc(s, func(o source) bool { return o.name == path.Join(s[i].base, ref.name) }) {
 				continue
 			}
+			next := path.Join(s[i].base, ref.name)
 			content, err := read(next)
 			if err != nil {
 				continue // compose-go reports it
 			}
-			src, err := newSource(next, content)
+			src, err := newSource(next, path.Join(s[i].base, ref.base), content)
 			if err != nil {
 				return nil, err
 			}
@@ -61,7 +62,7 @@ func readSources(read func(repoPath string) ([]byte, error), names []string) (so
 
 // newSource reads the first document of a Compose file. What does not parse is an error
 // with its place.
-func newSource(name string, content []byte) (source, error) {
+func newSource(name, base string, content []byte) (source, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(content, &doc); err != nil {
 		problems := &yamldoc.Report{}
@@ -70,20 +71,30 @@ func newSource(name string, content []byte) (source, error) {
 		return source{}, problems.Err()
 	}
 	if len(doc.Content) == 0 {
-		return source{name: name, root: yamldoc.Empty()}, nil
+		return source{name, base, yamldoc.Empty()}, nil
 	}
-	return source{name: name, root: doc.Content[0]}, nil
+	return source{name, base, doc.Content[0]}, nil
 }
 
+// A naming is of a file that another one names, and the folder from which the paths in it
+// count, both as they are written.
+type naming struct{ name, base string }
+
 // references returns the files that include and extends name.
-func (s source) references() []string {
-	var refs []string
+func (s source) references() []naming {
+	var refs []naming
 	for _, inc := range yamldoc.Items(yamldoc.Find(s.root, "include")) {
-		refs = append(refs, scalars(inc)...)
-		refs = append(refs, scalars(yamldoc.Find(inc, "path"))...)
+		for _, names := range [][]string{scalars(inc), scalars(yamldoc.Find(inc, "path"))} {
+			for _, name := range names { // those after the first are merged into it
+				base := cmp.Or(yamldoc.ValueOf(yamldoc.Find(inc, "project_directory")), path.Dir(names[0]))
+				refs = append(refs, naming{name, base})
+			}
+		}
 	}
 	for _, service := range yamldoc.Entries(yamldoc.Find(s.root, "services")) {
-		refs = append(refs, scalars(yamldoc.Find(service, "extends", "file"))...)
+		for _, name := range scalars(yamldoc.Find(service, "extends", "file")) {
+			refs = append(refs, naming{name, path.Dir(name)})
+		}
 	}
 	return refs
 }

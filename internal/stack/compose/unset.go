@@ -85,7 +85,7 @@ type besideFile struct {
 func (v variables) besides() []*besideFile {
 	var files []*besideFile
 	seen := map[string]bool{}
-	for _, name := range []string{v.load.Stack.Dir + "/.env", fleet.StackDir + "/.env", ".env"} {
+	for _, name := range append([]string{v.load.Stack.Dir + "/.env", fleet.StackDir + "/.env", ".env"}, v.load.files.dotenvs(v.load.Stack.Dir)...) {
 		f := &besideFile{name: name, lacking: map[string]bool{}, used: map[string]bool{}}
 		for _, variable := range v.load.lacking(name) {
 			if _, set := v.load.env[variable]; !set && !seen[variable] {
