@@ -107,6 +107,7 @@ var layers = []struct {
 	}},
 	{"the operator's workflows", []string{
 		"ack",
+		"adopt",
 		"apply",
 		"check",
 		"claims",

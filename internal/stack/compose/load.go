@@ -75,7 +75,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if err != nil {
 		return nil, nil, err
 	}
-	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published()}
+	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published(), Asked: l.asked}
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
@@ -94,6 +94,7 @@ type load struct {
 	active   map[string]bool // services that `up` starts
 	onChange map[string]fleet.OnChange
 	findings []finding.Finding
+	asked    []project.Asked
 
 	values    *Values                    // nil: marks stand for the values of secrets
 	own       map[string]map[string]bool // by service: variables under environment:
