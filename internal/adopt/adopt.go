@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
@@ -203,7 +204,7 @@ func (w *work) take(ctx context.Context, c Candidate) error {
 // answer says in fleet.yaml what the folders of the host are that nothing was said of, and
 // finds what is still in the way.
 func (w *work) answer(ctx context.Context) error {
-	rendered, _, err := w.render(ctx)
+	asked, _, err := w.render(ctx)
 	if err != nil {
 		return err
 	}
@@ -213,7 +214,7 @@ func (w *work) answer(ctx context.Context) error {
 	}
 	content := before
 	for _, name := range w.stacks() {
-		for _, q := range rendered[name].Asked {
+		for _, q := range asked[name] {
 			if slices.Contains(w.receipt.Answered, q) {
 				continue
 			}
@@ -246,8 +247,17 @@ func (w *work) answer(ctx context.Context) error {
 	return err
 }
 
-func (w *work) render(ctx context.Context) (map[string]project.Rendered, []finding.Finding, error) {
-	files := os.DirFS(w.checkout.Export)
-	names := rendering.NamesOf(files, w.checkout.Fleet)
-	return rendering.Stacks(ctx, rendering.Source{Dir: w.checkout.Export, Repository: w.checkout.Repository, Names: names})
+// render returns the folders that the stacks ask about, by stack, and what is found in all.
+func (w *work) render(ctx context.Context) (asked map[string][]project.Asked, found []finding.Finding, err error) {
+	asked = map[string][]project.Asked{}
+	var mu sync.Mutex // guards asked
+	look := func(st fleet.Stack, r project.Rendered) []finding.Finding {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[st.Name] = r.Asked
+		return nil
+	}
+	names := rendering.NamesOf(os.DirFS(w.checkout.Export), w.checkout.Fleet)
+	_, found, err = rendering.Stacks(ctx, rendering.Source{Dir: w.checkout.Export, Repository: w.checkout.Repository, Names: names, Look: look})
+	return asked, found, err
 }
