@@ -119,7 +119,7 @@ func (c *Candidate) declare(host string) {
 	case len(given) == 1 && path.Dir(given[0]) == ".":
 		c.Compose = composeNames()[0][0]
 		if _, other := c.Files[c.Compose]; other {
-			c.refuse("it was made from "+given[0]+", and "+c.Compose+" is beside it", "rename one of them on the host, docker compose up -d there")
+			c.refuse("it was made from "+given[0]+", and there is a "+c.Compose+", too", "rename one of them on the host, docker compose up -d there")
 			return
 		}
 		c.Files[c.Compose] = c.Files[given[0]]

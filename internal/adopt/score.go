@@ -16,7 +16,6 @@ type Score struct {
 	Places    []string // where the data lies, by size, the largest first
 	Databases []string // services whose data is a database
 	Secrets   int      // files with secrets
-	Remote    []string // mounts on file systems of other machines, or of the system: not counted
 }
 
 // ScoreOf counts the data of a project that nothing copies.
