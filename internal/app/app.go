@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"salvor/internal/ack"
+	"salvor/internal/adopt"
 	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
@@ -82,6 +83,7 @@ type App struct {
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes
 	Acks      *ack.Notes
+	Adopt     *adopt.Adopter
 
 	opts     Options
 	findings []finding.Finding

@@ -3,6 +3,9 @@ package cli
 // examples are what the help of each command shows, by its path: complete command lines,
 // the usual one first. A comment says what is not plain from the line.
 var examples = map[string]string{
+	"adopt": `salvor adopt alpha --observe                      # what runs there, and what would be lost
+salvor adopt alpha
+salvor adopt alpha notes photos`,
 	"apply": `salvor apply
 salvor apply --partial               # without the hosts that do not answer
 salvor apply --restore notes         # a name that was used before: with its newest snapshot

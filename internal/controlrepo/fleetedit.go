@@ -78,3 +78,8 @@ func SetRevision(content []byte, name string, revision int) ([]byte, error) {
 }
 
 func settingText(s secret.Setting) string { return yamldoc.Scalar(s.String()) }
+
+// SetBind returns fleet.yaml with what a folder of the hosts is.
+func SetBind(content []byte, folder string, protect fleet.Protection) ([]byte, error) {
+	return yamldoc.Set(content, yamldoc.Path{"binds", folder}, string(protect))
+}

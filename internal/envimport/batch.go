@@ -131,6 +131,9 @@ func (b *batch) findStacks(s *source) error {
 		if err != nil {
 			return err
 		}
+		if s.nowhere {
+			st.replaced[s.repo] = s.content.Reveal()
+		}
 		i := &importing{batch: b, stackState: st, source: s}
 		if len(names) > 1 {
 			i.only = st.uses(s)

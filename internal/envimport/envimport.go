@@ -5,6 +5,7 @@ package envimport
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,6 +103,23 @@ func (m *Importer) Prepare(ctx context.Context, o Options) (Receipt, proposal.Pr
 	}
 	p.Question = fmt.Sprintf("Import %s into the %s?", strings.Join(names, ", "), ofStacks(b.receipt.Imports))
 	return b.receipt, p, nil
+}
+
+// Files returns what an import would commit, after it has proven it as Prepare does; nothing
+// is changed. It is for stacks that are made in the same commit.
+func (m *Importer) Files(ctx context.Context, o Options) (Receipt, map[string][]byte, error) {
+	b := m.batch(o)
+	if err := b.prepare(ctx); err != nil {
+		return b.receipt, nil, err
+	}
+	files, stage := b.parcels()
+	maps.Copy(files, stage)
+	for p := range files {
+		if b.isSource(p) {
+			delete(files, p)
+		}
+	}
+	return b.receipt, files, b.proven(func(name string) []byte { return files[name] })
 }
 
 func (m *Importer) batch(o Options) *batch {

@@ -22,6 +22,20 @@ type EnvFile struct {
 	shown   string // as the operator named it
 	path    string // absolute, without links in its folder
 	content secret.Value
+	nowhere bool // it is on no disk
+}
+
+// InMemory returns an env file that is on no disk, as if it were in the working tree below
+// root at that path of the repository.
+func InMemory(root, repoPath string, content secret.Value) (EnvFile, error) {
+	f := EnvFile{shown: repoPath, content: content, nowhere: true}
+	at, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return f, err
+	}
+	f.path = filepath.Join(at, filepath.FromSlash(repoPath))
+	_, err = parseEntries(repoPath, content.Reveal(), func(string) (string, bool) { return "", false })
+	return f, err
 }
 
 // Read reads env files by the names that the operator gave them. What is wrong with one as

@@ -97,6 +97,7 @@ type Volume struct {
 
 // Rendered is a stack as hosts need it, before it is placed.
 type Rendered struct {
+	Asked      []Asked // folders of the host of which nothing says what they are
 	Project    Project
 	Volumes    []Volume    // sorted by name
 	Networks   []Network   // that its services are in, sorted by name
@@ -116,6 +117,12 @@ type Published struct {
 	Port
 	Service  string
 	Position string // where the Compose file has it, for messages
+}
+
+// Asked is a folder of the host that a stack mounts, with what it probably is.
+type Asked struct {
+	Folder   string
+	Proposed fleet.Protection
 }
 
 // Network is a Docker network of a stack.

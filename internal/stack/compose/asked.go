@@ -25,6 +25,7 @@ type question struct {
 func (c classifier) ask(ms *mounts) {
 	for _, q := range c.questions(ms) {
 		first := q.mounts[0]
+		c.load.asked = append(c.load.asked, project.Asked{Folder: q.folder, Proposed: q.proposed})
 		c.load.found(finding.Finding{Code: finding.MountUnclassified, Severity: finding.Fatal,
 			Subject: c.load.files.mount(first.service, first.entry.Target), Text: q.text(), Fix: c.answer(q)})
 	}

@@ -75,7 +75,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if err != nil {
 		return nil, nil, err
 	}
-	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published()}
+	all := &project.Rendered{Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published(), Asked: l.asked}
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
@@ -93,6 +93,7 @@ type load struct {
 	active   map[string]bool // services that `up` starts
 	onChange map[string]fleet.OnChange
 	findings []finding.Finding
+	asked    []project.Asked
 
 	unsettled map[string]bool            // sources of mounts that lack a variable
 	values    *Values                    // nil: marks stand for the values of secrets

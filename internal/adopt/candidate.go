@@ -1,0 +1,182 @@
+// Package adopt makes stacks of the Compose projects that run on a host already. It reads
+// the host, writes their files into the repository, and changes nothing on the host: what
+// runs is taken over by an apply that is asked to.
+package adopt
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/terminal"
+	"salvor/internal/yamldoc"
+)
+
+// A Candidate is a project of a host and the stack that it would be.
+type Candidate struct {
+	Project agentapi.RunningProject
+	Stack   string            // the name that it gets
+	Compose string            // its Compose file below the stack's folder
+	Files   map[string][]byte // plain files below the stack's folder, by path
+	Secret  map[string][]byte // env files and secrets below it: to be encrypted, never written plain
+	Left    []string          // files that stay on the host, each with why
+	Why     string            // why it can't be a stack, "" for one that can
+	Hint    string            // what to do about it
+}
+
+// Candidates are the projects of an inventory that could become stacks of a host, by name:
+// those that are wanted, all where none is named, never Salvor's own.
+func Candidates(inv agentapi.Inventory, f *fleet.Fleet, host string, wanted ...string) []Candidate {
+	var all []Candidate
+	taken := map[string]bool{}
+	for _, st := range f.Stacks {
+		taken[st.Name], taken[path.Base(st.Dir)] = true, true
+	}
+	for _, p := range inv.Projects {
+		if p.Own || len(wanted) > 0 && !slices.Contains(wanted, p.Name) {
+			continue
+		}
+		c := Candidate{Project: p, Stack: stackName(p.Name, host, taken)}
+		taken[c.Stack] = true
+		c.choose(host)
+		if inv.Swarm && c.Why == "" && len(p.Compose) == 0 {
+			c.refuse("it is part of a Swarm", "docker compose up on one host, or leave it as it is")
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// stackName is the project's, or with the host's where another stack has that.
+func stackName(project, host string, taken map[string]bool) string {
+	for _, name := range []string{project, project + "-" + host} {
+		if fleet.ValidName(name) == nil && !taken[name] {
+			return name
+		}
+	}
+	for n := 2; ; n++ {
+		if name := fmt.Sprintf("%s-%s-%d", project, host, n); !taken[name] {
+			return name
+		}
+	}
+}
+
+func (c *Candidate) refuse(why, hint string) { c.Why, c.Hint = why, hint }
+
+// choose takes the project's files as the stack's, or says why they can't be.
+func (c *Candidate) choose(host string) {
+	p := c.Project
+	switch {
+	case p.Incomplete != "":
+		c.refuse(p.Incomplete, "write its Compose file into a folder of its own, docker compose up there, then salvor adopt "+host)
+		return
+	case len(p.EnvFiles) > 1 || len(p.EnvFiles) == 1 && path.Clean(p.EnvFiles[0]) != path.Join(p.Dir, ".env"):
+		c.refuse("it was started with --env-file "+strings.Join(p.EnvFiles, ", "), "put its variables into "+path.Join(p.Dir, ".env")+", docker compose up -d there, then salvor adopt "+host)
+		return
+	}
+	c.Files, c.Secret = map[string][]byte{}, map[string][]byte{}
+	for _, f := range p.Files {
+		rel, below := strings.CutPrefix(f.Path, p.Dir+"/")
+		switch {
+		case !below:
+			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
+			return
+		case f.Left != "":
+			c.Left = append(c.Left, fmt.Sprintf("%s (%s)", f.Path, f.Left))
+		case f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret:
+			c.Secret[rel] = f.Content
+		default:
+			c.Files[rel] = f.Content
+		}
+	}
+	c.declare(host)
+}
+
+// composeNames are those that Compose looks for, with the override that it adds to each.
+func composeNames() [][2]string {
+	return [][2]string{
+		{"compose.yaml", "compose.override.yaml"}, {"compose.yml", "compose.override.yml"},
+		{"docker-compose.yml", "docker-compose.override.yml"}, {"docker-compose.yaml", "docker-compose.override.yaml"},
+	}
+}
+
+// declare gives the Compose file its x-salvor. A file of another name than Compose looks
+// for gets that of the first.
+func (c *Candidate) declare(host string) {
+	var given []string
+	for _, file := range c.Project.Compose {
+		given = append(given, strings.TrimPrefix(file, c.Project.Dir+"/"))
+	}
+	known := slices.ContainsFunc(composeNames(), func(n [2]string) bool {
+		return slices.Equal(given, n[:1]) || slices.Equal(given, n[:])
+	})
+	switch {
+	case known:
+		c.Compose = given[0]
+	case len(given) == 1 && path.Dir(given[0]) == ".":
+		c.Compose = composeNames()[0][0]
+		if _, other := c.Files[c.Compose]; other {
+			c.refuse("it was made from "+given[0]+", and there is a "+c.Compose+", too", "rename one of them on the host, docker compose up -d there")
+			return
+		}
+		c.Files[c.Compose] = c.Files[given[0]]
+		delete(c.Files, given[0])
+	default:
+		c.refuse("it was made from "+strings.Join(given, ", "), fmt.Sprintf("docker compose -f %s config >compose.yaml makes one file of them", strings.Join(given, " -f ")))
+		return
+	}
+	content, err := withStack(c.Files[c.Compose], c.Stack, c.Project.Name, host, c.Project.Dir)
+	if err != nil {
+		c.refuse(c.Compose+" can't be read: "+terminal.Line(err.Error()), "is it a template? Render it on the host first, then salvor adopt "+host)
+		return
+	}
+	c.Files[c.Compose] = content
+}
+
+// withStack returns a Compose file with x-salvor in front of all that it has, which stays
+// byte for byte.
+func withStack(content []byte, stack, project, host, dir string) ([]byte, error) {
+	root, err := yamldoc.Parse("compose.yaml", content)
+	if err != nil {
+		return nil, err
+	}
+	if !yamldoc.IsMapping(root) || yamldoc.Find(root, "services") == nil {
+		return nil, fmt.Errorf("it has no services")
+	}
+	if yamldoc.Find(root, "x-salvor") != nil {
+		return nil, fmt.Errorf("it has an x-salvor already")
+	}
+	lines := []string{"x-salvor:", "  host: " + yamldoc.Scalar(host), "  dir: " + yamldoc.Scalar(dir)}
+	if project != stack {
+		lines = append(lines, "  project: "+yamldoc.Scalar(project))
+	}
+	made := append([]byte(strings.Join(lines, "\n")+"\n\n"), content...)
+	if at := documentStart(content); at > 0 {
+		made = append(append(slices.Clone(content[:at]), []byte(strings.Join(lines, "\n")+"\n\n")...), content[at:]...)
+	}
+	if _, err := yamldoc.Parse("compose.yaml", made); err != nil {
+		return nil, fmt.Errorf("x-salvor can't be put in front of it: %w", err)
+	}
+	return made, nil
+}
+
+// documentStart returns where the text of a document begins that has a line `---`, or a
+// directive, 0 for one that has none.
+func documentStart(content []byte) int {
+	at := 0
+	for line := range strings.Lines(string(content)) {
+		trimmed := strings.TrimSpace(line)
+		at += len(line)
+		switch {
+		case trimmed == "---":
+			return at
+		case trimmed == "" || strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, "%"):
+		default:
+			return 0
+		}
+	}
+	return 0
+}

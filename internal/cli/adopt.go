@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/adopt"
+	"salvor/internal/app"
+	"salvor/internal/cli/render"
+	"salvor/internal/fleet"
+	"salvor/internal/terminal"
+)
+
+type adoptOptions struct{ observe bool }
+
+func newAdopt(g *globals) *cobra.Command {
+	var o adoptOptions
+	cmd := &cobra.Command{
+		Use:   "adopt HOST [PROJECT…]",
+		Short: "Make stacks of the Compose projects that run on a host already",
+		Long: "Adopt reads the projects that run on a host and shows what of each would be lost if the host died today. Then\n" +
+			"it makes stacks of them in the repository: their files as they are, the secrets of their env files\n" +
+			"encrypted, and for each folder of the host that they mount what it is. It is one commit, after a question.\n" +
+			"Nothing changes on the host: `salvor apply --adopt STACK` takes over what runs, without recreating\n" +
+			"a container.",
+		Args: leastArgs("HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAdopt(cmd.Context(), g, args[0], args[1:], o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.observe, "observe", false, "only show what runs there and what would be lost; nothing is written")
+	return cmd
+}
+
+func runAdopt(ctx context.Context, g *globals, host string, projects []string, o adoptOptions) error {
+	return g.with(ctx, func(a *app.App) error {
+		found, err := a.Adopt.Observe(ctx, host, projects...)
+		if err != nil {
+			return err
+		}
+		g.progress().Close()
+		if !g.json {
+			page := g.page()
+			printObserved(page, found)
+			if err := page.Err(); err != nil {
+				return err
+			}
+		}
+		if o.observe {
+			return g.printAdopted(found, adopt.Receipt{})
+		}
+		r, p, err := a.Adopt.Prepare(ctx, found)
+		if err != nil {
+			return err
+		}
+		if !g.json {
+			page := g.page()
+			printAdoption(page, r)
+			if err := page.Err(); err != nil {
+				return err
+			}
+		}
+		if r, err = accepted(ctx, g, p); err != nil {
+			return err
+		}
+		return g.printAdopted(found, r)
+	})
+}
+
+// printObserved shows what runs on a host, and of each project what only the host has.
+func printObserved(page *terminal.Page, o adopt.Observed) {
+	if len(o.Candidates) == 0 {
+		page.Printf("No project runs on %s that is not one of its stacks.\n", o.Host)
+	} else {
+		page.Printf("%s on %s. If it died today, this would be lost:\n\n", terminal.Count(len(o.Candidates), "project"), o.Host)
+	}
+	for _, c := range o.Candidates {
+		page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, c.Project.Name), strings.Join(lostWith(c), ", "))
+		for _, left := range c.Left {
+			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		if c.Why != "" {
+			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
+			page.Table("  ", terminal.Row{"hint:", c.Hint})
+		}
+	}
+	var others []string
+	for _, c := range o.Containers {
+		others = append(others, "container "+c.Name)
+	}
+	for _, v := range o.Volumes {
+		others = append(others, fmt.Sprintf("volume %s (%s)", v.Name, atLeast(v.Bytes, v.More)))
+	}
+	for _, file := range o.Crontabs {
+		others = append(others, "jobs in "+file)
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Managers)) {
+		others = append(others, name+" in "+o.Managers[name])
+	}
+	if len(others) > 0 {
+		page.Printf("\nOf no project, left as they are: %s\n", strings.Join(others, ", "))
+	}
+	page.Printf("\n")
+}
+
+// lostWith says what of a project is on its host alone.
+func lostWith(c adopt.Candidate) []string {
+	s := adopt.ScoreOf(c.Project)
+	said := []string{terminal.Count(len(c.Project.Services), "service")}
+	if len(s.Places) > 0 {
+		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
+	} else {
+		said = append(said, "no data")
+	}
+	if len(s.Databases) > 0 {
+		said = append(said, terminal.Count(len(s.Databases), "database")+" ("+strings.Join(s.Databases, ", ")+")")
+	}
+	if s.Secrets > 0 {
+		said = append(said, terminal.Count(s.Secrets, "file")+" with secrets")
+	}
+	return said
+}
+
+func atLeast(n int64, more bool) string {
+	if more {
+		return "more than " + terminal.Bytes(n)
+	}
+	return terminal.Bytes(n)
+}
+
+// printAdoption shows what the commit will have.
+func printAdoption(page *terminal.Page, r adopt.Receipt) {
+	for _, s := range r.Stacks {
+		page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, s.Stack), strings.Join(s.Files, ", "))
+		if len(s.Secret) > 0 {
+			page.Table("  ", terminal.Row{"encrypted:", strings.Join(s.Secret, ", ")})
+		}
+		for _, f := range s.Findings {
+			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "to do first"), f.Subject + ": " + f.Text})
+			page.Table("  ", terminal.Row{"hint:", f.Fix})
+		}
+	}
+	for _, c := range r.Changes {
+		render.Diff(page, c.Path, c.Before, c.After)
+	}
+}
+
+// printAdopted prints what was found and committed, and the next command.
+func (g *globals) printAdopted(o adopt.Observed, r adopt.Receipt) error {
+	if g.json {
+		return g.printJSON(adoptedJSON(o, r))
+	}
+	if len(r.Stacks) == 0 {
+		terminal.Printf(g.Err, "Nothing was written. Next: salvor adopt %s\n", o.Host)
+		return nil
+	}
+	var ready []string
+	for _, s := range r.Stacks {
+		if len(s.Findings) == 0 {
+			ready = append(ready, s.Stack)
+		}
+	}
+	terminal.Printf(g.Err, "%s committed; nothing changed on %s.\n", terminal.Count(len(r.Stacks), "stack"), o.Host)
+	if len(ready) > 0 {
+		terminal.Printf(g.Err, "Next: salvor apply --adopt %s\n", strings.Join(ready, ","))
+	}
+	return nil
+}
+
+type projectRow struct {
+	Project   string   `json:"project"`
+	Stack     string   `json:"stack"`
+	Bytes     int64    `json:"bytes"`
+	More      bool     `json:"more,omitempty"`
+	Places    []string `json:"places,omitempty"`
+	Databases []string `json:"databases,omitempty"`
+	Secrets   int      `json:"secret_files,omitempty"`
+	Why       string   `json:"why,omitempty"`
+	Hint      string   `json:"hint,omitempty"`
+}
+
+// adoptedJSON is what --json prints: names and sizes, never what files say.
+func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
+	rows, stacks := []projectRow{}, []string{}
+	for _, c := range o.Candidates {
+		s := adopt.ScoreOf(c.Project)
+		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint})
+	}
+	for _, s := range r.Stacks {
+		stacks = append(stacks, s.Stack)
+	}
+	return struct {
+		Schema   int          `json:"schema"`
+		Host     string       `json:"host"`
+		Projects []projectRow `json:"projects"`
+		Stacks   []string     `json:"committed"`
+	}{fleet.Schema, o.Host, rows, stacks}
+}
