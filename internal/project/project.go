@@ -98,10 +98,11 @@ type Volume struct {
 // Rendered is a stack as hosts need it, before it is placed.
 type Rendered struct {
 	Project    Project
-	Volumes    []Volume    // sorted by name
-	Networks   []Network   // that its services are in, sorted by name
-	Containers []Container // of services that start under a container_name, sorted by name
-	Published  []Published // ports of services that start
+	Volumes    []Volume        // sorted by name
+	Networks   []Network       // that its services are in, sorted by name
+	Containers []Container     // of services that start under a container_name, sorted by name
+	Published  []Published     // ports of services that start
+	Asks       map[string]Asks // by service that starts
 }
 
 // Container is one whose name the Compose file says.
