@@ -34,12 +34,16 @@ func newRecover(g *globals) *cobra.Command {
 			"is asked which stacks fit there, and the commands are printed that recover them.\nIf a recovery is interrupted, run it " +
 			"again to finish it, also when the lost host answers by then.",
 		Args: exactArgs("HOST"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := contradicting(cmd, "without", "only"); err != nil {
+				return err
+			}
+			return runRecover(cmd.Context(), g, args[0], o)
+		},
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the new host")
 	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STACK` that stays placed on the lost host, to be recovered later")
 	cmd.Flags().StringSliceVar(&o.only, "only", nil, "`STACK` to recover; all others stay placed on the lost host")
-	cmd.MarkFlagsMutuallyExclusive("without", "only")
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
 		"newest snapshot: data written after the newest snapshot that is left is lost")
