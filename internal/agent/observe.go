@@ -55,6 +55,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		state.Findings = append(state.Findings, h.keeper().HistoryNoted(h.base().At(req.Host, st))...)
 	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
+	state.Report = reporter{h.base()}.report(ctx, facts, req.Devices)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err
 }

@@ -32,7 +32,8 @@ const (
 // Observe asks what a host is like and what apply would change there. Nothing
 // is written.
 type Observe struct {
-	Host Host `json:"host"`
+	Host    Host     `json:"host"`
+	Devices []string `json:"devices,omitempty"` // that its stacks ask for
 }
 
 // HostState is the answer to Observe, and the world a plan is made from.
@@ -47,6 +48,7 @@ type HostState struct {
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
+	Report      *Report           `json:"report,omitempty"`      // nil of a host whose salvord does not make one
 	Fingerprint string            `json:"fingerprint,omitempty"` // over what was seen, so that apply notices when the world moved
 }
 

@@ -256,6 +256,44 @@ func TestAStackWithAProblemKeepsNoOther(t *testing.T) {
 	}
 }
 
+// TestAStackThatDoesNotFit is left as it runs before anything is stopped. One that stays for
+// that may be in the way of another.
+func TestAStackThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.fleet.Declared.Stacks = []fleet.Stack{{Name: "blog", Host: "beta"}, {Name: "notes", Host: "alpha"}} // they change places
+	takes := func(port string) project.Rendered {
+		return project.Rendered{Asks: map[string]project.Asks{"web": {}}, Published: []project.Published{{Service: "web", Port: project.Port{Published: port, Protocol: "tcp"}}}}
+	}
+	h.Stacks = map[string]project.Rendered{"blog": takes("80"), "notes": takes("80")}
+	runs := func(stack string, epoch int, others ...agentapi.HostContainer) agentapi.HostState {
+		own := agentapi.HostContainer{Name: stack + "-web-1", Project: stack, Ports: []project.HostPort{{Protocol: "tcp", First: 80, Last: 80}}}
+		return agentapi.HostState{Stacks: []agentapi.StackState{{Name: stack, Epoch: epoch, Hash: "h", Wanted: true}}, Report: &agentapi.Report{Engine: &agentapi.Engine{Containers: append(others, own)}}}
+	}
+	h.States = map[string]agentapi.HostState{"alpha": runs("blog", 1), "beta": runs("notes", 2)}
+	if planned, _ := h.prepared(t, Options{}); len(planned.Plan.Findings) > 0 || len(planned.moves) != 2 {
+		t.Errorf("they can't change places: %+v", planned.Plan.Findings)
+	}
+
+	h.fleet.Declared.Stacks[0].Broken, h.fleet.Declared.Stacks[1].Broken = false, false
+	h.States["beta"] = runs("notes", 2, agentapi.HostContainer{Name: "nginx", Ports: []project.HostPort{{Protocol: "tcp", First: 80, Last: 80}}})
+	planned, err := Prepare(t.Context(), h.fleet, Options{}, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, f := range planned.Plan.Findings {
+		said = append(said, string(f.Severity)+" "+f.String()+" "+f.Fix)
+	}
+	want := []string{
+		"fatal alpha/notes: port 80 is taken there by container blog-web-1 of project blog [does-not-fit] stop it there, or publish another port; or choose another host for notes: host: under x-salvor in its Compose file",
+		"fatal beta/blog: port 80 is taken there by container nginx [does-not-fit] stop it there, or publish another port; or choose another host for blog: host: under x-salvor in its Compose file",
+	}
+	if diff := cmp.Diff(want, said); diff != "" || len(planned.moves) > 0 {
+		t.Errorf("moves %v (-want +got):\n%s", planned.moves, diff)
+	}
+}
+
 // TestAPlanSaysAll: what is found about the commit, in it, and of hosts, once each and
 // worst first, with the grants. Asked alone it changes nothing.
 func TestAPlanSaysAll(t *testing.T) {

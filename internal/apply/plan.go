@@ -54,13 +54,15 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 	if err := meanwhile.Wait(); err != nil {
 		return err
 	}
-	if held = p.inScope(append(held, deploy.Scoped(observed, p.next)...)); s.Hold(held) {
+	held = p.inScope(slices.Concat(held, deploy.Scoped(observed, p.next), p.misfits(ctx, observed)))
+	for s.Hold(held) {
 		for _, f := range held {
 			delete(stale, f.Stack) // what is left out gets no new seal
 		}
 		p.place(past)
 		observed = p.observe(ctx)
 		deploy.Scoped(observed, p.next)
+		held = append(held, p.inScope(p.misfits(ctx, observed))...) // one that stays may be in the way of another
 	}
 	p.Plan = deploy.MakePlan(s.Fleet, s.Commit, p.moves, observed)
 	p.Plan.Reseal(stale, p.next, s.Stacks)
@@ -89,4 +91,11 @@ func (p *Planned) observe(ctx context.Context) map[string]deploy.Observation {
 		return p.session.Observe(ctx, p.next)
 	}
 	return p.session.ObserveSome(ctx, p.next, p.hosts...)
+}
+
+// misfits returns which stacks do not fit on the hosts that they are to come to.
+func (p *Planned) misfits(ctx context.Context, observed map[string]deploy.Observation) []finding.Finding {
+	return deploy.FitFindings(deploy.Misfits(ctx, p.session, p.next, observed), func(stack string) string {
+		return "choose another host for " + stack + ": host: under x-salvor in its Compose file"
+	})
 }

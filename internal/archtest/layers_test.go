@@ -76,6 +76,7 @@ var layers = []struct {
 		"card",
 		"placement",
 		"hostspec",
+		"fit",
 		"secretnames",
 	}},
 	{"the opened commit", []string{

@@ -1,11 +1,8 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"salvor/internal/finding"
@@ -15,11 +12,9 @@ import (
 
 // A published is one port, or range of ports, that a service takes on its host.
 type published struct {
-	host, service string     // the service with its stack
-	position      string     // in its Compose file
-	address       netip.Addr // the zero one for every address
-	protocol      string
-	first, last   int
+	host, service string // the service with its stack
+	position      string // in its Compose file
+	project.HostPort
 }
 
 // portsTaken returns a finding for each two services of one host that publish the
@@ -40,10 +35,10 @@ func (c commit) portsTaken() []finding.Finding {
 	var found []finding.Finding
 	for i, one := range all {
 		for _, other := range all[i+1:] {
-			if one.service != other.service && one.clashes(other) {
+			if port := one.common(other); port != 0 && one.service != other.service {
 				found = append(found, finding.Finding{
 					Code: finding.PortTaken, Severity: finding.Warning, Subject: other.position,
-					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.service, other.service, max(one.first, other.first), one.protocol, one.host),
+					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.service, other.service, port, one.Protocol, one.host),
 					Fix:  "change the published port of one of them",
 				})
 			}
@@ -61,20 +56,14 @@ func (c commit) starts(st fleet.Stack) bool {
 // publishedOn is a port of a stack on its host. It is not fixed where the engine chooses one
 // that is free, or a secret is here.
 func publishedOn(st fleet.Stack, port project.Published) (_ published, fixed bool) {
-	first, last, isRange := strings.Cut(port.Published, "-")
-	from, err := strconv.Atoi(first)
-	to := from
-	if err == nil && isRange {
-		to, err = strconv.Atoi(last)
-	}
-	address, _ := netip.ParseAddr(port.Address) // what is not an address is one that we don't know
-	if address.IsUnspecified() {
-		address = netip.Addr{}
-	}
-	return published{st.Host, st.Name + "/" + port.Service, port.Position, address, cmp.Or(port.Protocol, "tcp"), from, to}, err == nil && from != 0
+	taken, fixed := port.OnHost()
+	return published{st.Host, st.Name + "/" + port.Service, port.Position, taken}, fixed
 }
 
-func (p published) clashes(o published) bool {
-	sameAddress := !p.address.IsValid() || !o.address.IsValid() || p.address == o.address
-	return p.host == o.host && p.protocol == o.protocol && sameAddress && p.first <= o.last && o.first <= p.last
+// common returns the first port that both take; 0 for none.
+func (p published) common(o published) int {
+	if p.host != o.host {
+		return 0
+	}
+	return p.Common(o.HostPort)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -26,17 +25,26 @@ func (s *Session) Observe(ctx context.Context, lock fleet.Lock) map[string]Obser
 
 // ObserveSome is Observe for some hosts.
 func (s *Session) ObserveSome(ctx context.Context, lock fleet.Lock, names ...string) map[string]Observation {
+	under := map[string]fleet.Lock{}
+	for _, name := range names {
+		under[name] = lock
+	}
+	return ObserveUnder(ctx, s, under)
+}
+
+// ObserveUnder is Observe for some hosts, with the lock of each.
+func ObserveUnder(ctx context.Context, s *Session, locks map[string]fleet.Lock) map[string]Observation {
 	seen := map[string]Observation{}
 	var mu sync.Mutex
 	var hosts []fleet.Host
 	var asked []string
 	for _, h := range s.Fleet.Hosts {
-		if slices.Contains(names, h.Name) {
+		if _, asks := locks[h.Name]; asks {
 			hosts, asked = append(hosts, h), append(asked, h.Name)
 		}
 	}
 	askEach(s.Sink, asked, func(i int) {
-		o := s.observeHost(ctx, hosts[i], lock)
+		o := s.observeHost(ctx, hosts[i], locks[hosts[i].Name])
 		mu.Lock()
 		defer mu.Unlock()
 		seen[hosts[i].Name] = o
@@ -55,7 +63,7 @@ func (s *Session) observeHost(ctx context.Context, h fleet.Host, lock fleet.Lock
 	}
 	var state agentapi.HostState
 	own := link.Carrier.Version()
-	err = link.Call(ctx, agentapi.VerbObserve, agentapi.Observe{Host: spec}, &state)
+	err = link.Call(ctx, agentapi.VerbObserve, agentapi.Observe{Host: spec, Devices: devices(s.Stacks, spec.Stacks)}, &state)
 	if errors.Is(err, hostlink.ErrNoSalvord) {
 		if other, has := errors.AsType[*hostlink.ProtocolError](err); has {
 			state.Salvord = other.There

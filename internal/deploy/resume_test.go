@@ -98,6 +98,8 @@ func (f *surroundings) Facts(context.Context, fleet.Lock) (map[string][]placemen
 	return f.facts, nil, f.unread
 }
 
+func (f *surroundings) Sizes(context.Context, fleet.Lock) (map[string]int64, error) { return nil, nil }
+
 func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error) {
 	return f.proven, nil, f.unproven
 }

@@ -109,6 +109,9 @@ type Record interface {
 	// Proven returns how far the snapshots of placed stacks have come by the record,
 	// by stack and repository, and files there that do not count.
 	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error)
+	// Sizes returns how many bytes the newest proven snapshots of placed stacks have, by
+	// stack; 0 where that is not known.
+	Sizes(ctx context.Context, lock fleet.Lock) (map[string]int64, error)
 	// Mirror brings the repository's encrypted mirror up to the newest commit.
 	Mirror(ctx context.Context) error
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"salvor/internal/project"
 )
 
 const (
@@ -28,15 +30,16 @@ type Container struct {
 	Hash            string // Compose's hash of the service it was made from
 	Image           string // as the container was made with
 	ImageID         string
-	State           string            // created, running, paused, restarting, exited, dead
-	Health          string            // healthy, unhealthy, starting, "" where there is no check; as its checks found
-	HealthUncertain bool              // paused since its last check: the engine calls it unhealthy until the next
-	Awaits          []string          // services that must be healthy before it starts
-	Exit            int               // exit code where State is exited
-	Targets         []string          // where something is mounted
-	Volumes         map[string]string // anonymous Docker volumes by target
-	Ports           []string          // as people write them, see published
-	OneOff          bool              // made by `docker compose run`
+	State           string             // created, running, paused, restarting, exited, dead
+	Health          string             // healthy, unhealthy, starting, "" where there is no check; as its checks found
+	HealthUncertain bool               // paused since its last check: the engine calls it unhealthy until the next
+	Awaits          []string           // services that must be healthy before it starts
+	Exit            int                // exit code where State is exited
+	Targets         []string           // where something is mounted
+	Volumes         map[string]string  // anonymous Docker volumes by target
+	Ports           []string           // as people write them, see published
+	Taken           []project.HostPort // of the host
+	OneOff          bool               // made by `docker compose run`
 }
 
 // Containers lists the containers of every Compose project, or of one, with a
@@ -64,6 +67,15 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]Container, e
 // Running lists the containers that run, of every project and of none.
 func (e *Engine) Running(ctx context.Context) ([]Container, error) {
 	answer, err := e.get(ctx, "/containers/json")
+	if err != nil {
+		return nil, err
+	}
+	return parseContainers(answer)
+}
+
+// All lists every container, of every project and of none.
+func (e *Engine) All(ctx context.Context) ([]Container, error) {
+	answer, err := e.get(ctx, "/containers/json?all=1")
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +115,7 @@ func parseContainers(answer []byte) ([]Container, error) {
 			c.Name = strings.TrimPrefix(l.Names[0], "/")
 		}
 		c.Health, c.Exit = parseStatus(l.Status)
-		c.Ports = published(l.Ports)
+		c.Ports, c.Taken = published(l.Ports), taken(l.Ports)
 		for _, m := range l.Mounts {
 			c.Targets = append(c.Targets, m.Destination)
 			if m.Type == "volume" && anonymous(m.Name) {

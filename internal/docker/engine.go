@@ -6,11 +6,14 @@ package docker
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"salvor/internal/machine"
@@ -73,6 +76,46 @@ func (e *Engine) ask(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, fmt.Errorf("docker engine: %s: %s", resp.Status, bytes.TrimSpace(body[:min(len(body), 300)]))
 	}
 	return body, nil
+}
+
+// About is what an engine is and has.
+type About struct {
+	Version  string
+	Runtimes []string // sorted
+	Networks []string // sorted
+}
+
+// About asks the engine what it is and which networks there are.
+func (e *Engine) About(ctx context.Context) (About, error) {
+	info, err := e.get(ctx, "/info")
+	if err != nil {
+		return About{}, err
+	}
+	networks, err := e.get(ctx, "/networks")
+	if err != nil {
+		return About{}, err
+	}
+	return parseAbout(info, networks)
+}
+
+func parseAbout(info, networks []byte) (About, error) {
+	var is struct {
+		ServerVersion string
+		Runtimes      map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(info, &is); err != nil {
+		return About{}, fmt.Errorf("read what the Docker engine is: %w", err)
+	}
+	var list []struct{ Name string }
+	if err := json.Unmarshal(networks, &list); err != nil {
+		return About{}, fmt.Errorf("read the Docker engine's networks: %w", err)
+	}
+	a := About{Version: is.ServerVersion, Runtimes: slices.Sorted(maps.Keys(is.Runtimes))}
+	for _, n := range list {
+		a.Networks = append(a.Networks, n.Name)
+	}
+	slices.Sort(a.Networks)
+	return a, nil
 }
 
 // HasNetwork reports whether there is a network of that name.

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/project"
 )
 
 func TestParseContainers(t *testing.T) {
@@ -22,10 +24,18 @@ func TestParseContainers(t *testing.T) {
 		{ID: "a", Name: "app-job-1", Project: "app", Service: "job", State: "exited", Exit: 127},
 		{ID: "b", Name: "app-web-1", Project: "app", Service: "web", Hash: "h", Image: "example/web:1", ImageID: "sha256:1", State: "running", Health: "healthy", Targets: []string{"/.salvor-gate", "/anon", "/db"},
 			Ports:   []string{"127.0.0.1:5353->53/udp", "8080->80"},
+			Taken:   []project.HostPort{{Address: "127.0.0.1", Protocol: "udp", First: 5353, Last: 5353}, {Address: "0.0.0.0", Protocol: "tcp", First: 8080, Last: 8080}, {Address: "::", Protocol: "tcp", First: 8080, Last: 8080}},
 			Volumes: map[string]string{"/anon": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestParseAbout(t *testing.T) {
+	got, err := parseAbout([]byte(`{"ServerVersion":"26.1.5+dfsg1","Runtimes":{"runc":{"path":"runc"},"nvidia":{"path":"x"}}}`), []byte(`[{"Name":"host"},{"Name":"bridge"}]`))
+	if diff := cmp.Diff(About{Version: "26.1.5+dfsg1", Runtimes: []string{"nvidia", "runc"}, Networks: []string{"bridge", "host"}}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
 
@@ -64,6 +74,7 @@ func FuzzEngine(f *testing.F) {
 		_, _ = parseContainers(answer)
 		_, _ = parseDetail(answer)
 		_, _ = parseImage(answer)
+		_, _ = parseAbout(answer, answer)
 		_, _ = parsePathStat(string(answer))
 	})
 }

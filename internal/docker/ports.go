@@ -1,9 +1,12 @@
 package docker
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
+
+	"salvor/internal/project"
 )
 
 // A port of a container as the engine lists it.
@@ -31,6 +34,17 @@ func published(all []port) []string {
 		}
 		if !slices.Contains(out, text) {
 			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// taken returns the ports of the host that the engine has taken for a container.
+func taken(all []port) []project.HostPort {
+	var out []project.HostPort
+	for _, p := range all {
+		if p.PublicPort != 0 {
+			out = append(out, project.HostPort{Address: p.IP, Protocol: cmp.Or(p.Type, "tcp"), First: p.PublicPort, Last: p.PublicPort})
 		}
 	}
 	return out

@@ -63,6 +63,7 @@ const (
 	HostFileUnused     Code = "host-file-unused"
 	SealMissing        Code = "seal-missing"
 	ComposeRefused     Code = "compose-refused"
+	DoesNotFit         Code = "does-not-fit"
 	SecretInClear      Code = "secret-in-clear"
 	SecretExposed      Code = "secret-exposed"
 	KeyUnproven        Code = "key-unproven"
@@ -281,6 +282,10 @@ func Table() []Row {
 			"it was renamed: formerly: OLD under hosts.NEW"},
 		{RecordMoved, "fleet.yaml has a different place for the record than the present one, or no longer declares its " +
 			"remote. Hosts read there which host owns a stack, so the record stays where salvor.lock has it.", "salvor record move REMOTE"},
+		{DoesNotFit, "A stack is to be placed on a host that lacks what it needs, or where something else has it: a port, a " +
+			"container name, a device, a network, memory, room for its data. Nothing is stopped or placed for it. A memory limit " +
+			"that is higher than the host's memory is only reported.", "make " +
+			"it free there, choose another host, or continue without the stack: salvor recover HOST --without STACK; salvor recover HOST shows where each stack fits"},
 		{ComposeRefused, "Docker Compose on the host does not accept the project, although it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "salvor.lock has a placement whose sealed file with its secrets is missing; both are written in one commit.", "git " +
 			"checkout COMMIT -- FILE from a commit that has it"},

@@ -123,6 +123,9 @@ func (a *answer) state(r *agentapi.HostState) {
 		a.refuse("the version %.*s…", maxVersion, r.Salvord)
 		r.Salvord = ""
 	}
+	if r.Report != nil {
+		a.report(r.Report)
+	}
 	r.Changes = a.changes(r.Changes)
 	r.Stacks = slices.DeleteFunc(r.Stacks, func(s agentapi.StackState) bool {
 		odd := fleet.ValidName(s.Name) != nil || s.Epoch < 0 || s.Epoch > maxEpoch || s.Snapshot != nil && a.late(s.Snapshot.Began)

@@ -166,6 +166,20 @@ func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 	}
 }
 
+// TestS05AReportIsHeldToWhatCanBe: its names get into findings.
+func TestS05AReportIsHeldToWhatCanBe(t *testing.T) {
+	var state agentapi.HostState
+	report := `{"memory":-1,"free":-1,"cpus":-1,"kernel":"6.1","listeners":[{"protocol":"tcp","first":22,"last":22,"program":"ssh\u001b[2Jd"},{"protocol":"tcp","first":25,"last":25,"program":"tmux: server"}],
+		"engine":{"version":"` + strings.Repeat("9", 81) + `","containers":[{"name":"ok","project":"proxy"},{"name":"a\nb"},{"name":"b","project":"; rm"}]}}`
+	err := answered(`{"result":{"report":`+strings.ReplaceAll(report, "\n\t\t", "")+"}}\n", agentapi.Observe{Host: question().Host}, &state, agentapi.VerbObserve)
+	want := &agentapi.Report{Kernel: "6.1", Engine: &agentapi.Engine{Containers: []agentapi.HostContainer{{Name: "ok", Project: "proxy"}}}, Listeners: []agentapi.Listener{
+		{HostPort: project.HostPort{Protocol: "tcp", First: 22, Last: 22}}, {HostPort: project.HostPort{Protocol: "tcp", First: 25, Last: 25}, Program: "tmux: server"},
+	}}
+	if diff := cmp.Diff(want, state.Report); err != nil || diff != "" || len(state.Findings) != 1 || state.Findings[0].Code != finding.AnswerRefused {
+		t.Errorf("%v, %+v (-want +got)\n%s", err, state.Findings, diff)
+	}
+}
+
 func TestS05AnEnrolmentIsTaken(t *testing.T) {
 	const good = `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","signer":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl salvor@alpha\n"}`
 	var e agentapi.Enrolment

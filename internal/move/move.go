@@ -7,6 +7,8 @@ import (
 
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fit"
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
@@ -74,14 +76,29 @@ func (m *move) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, err
 	}
 	next, change := placement.MoveTo(s.Lock, m.stack, m.to.Name)
 	changes := []placement.Move{change}
-	plan := deploy.MakePlan(s.Fleet, s.Commit, changes, s.ObserveSome(ctx, next, m.from, m.to.Name))
+	seen := s.ObserveSome(ctx, next, m.from, m.to.Name)
+	plan := deploy.MakePlan(s.Fleet, s.Commit, changes, seen)
 	if err := plan.Complete(); err != nil {
 		return deploy.Receipt{}, fault.WithCode(fault.WithHint(err, fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", m.from, m.from)), fault.Unreachable)
 	}
 	if err := deploy.Blocked(plan.Findings); err != nil {
 		return deploy.Receipt{}, err // before anything is stopped
 	}
+	if err := deploy.Blocked(m.misfits(deploy.Misfits(ctx, s, next, seen))); err != nil {
+		return deploy.Receipt{}, err
+	}
 	return s.Apply(ctx, plan, next, deploy.Options{Kind: deploy.KindMove, Moves: changes, Extra: files, Asked: []string{m.stack}, Unplanned: true})
+}
+
+// misfits are the reasons why the stack does not fit on its new host.
+func (m *move) misfits(all map[string][]fit.Misfit) []finding.Finding {
+	var found []finding.Finding
+	for _, f := range all[m.to.Name] {
+		if f.Stack == m.stack {
+			found = append(found, f.Finding(m.to.Name, f.Fix+", or choose another host: salvor move "+m.stack+" --to HOST"))
+		}
+	}
+	return found
 }
 
 // finish carries on after the placement: a move that was interrupted between its

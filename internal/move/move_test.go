@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // house has notes on alpha, next to it beta.
@@ -151,6 +152,16 @@ func TestWhatIsRefused(t *testing.T) {
 		"in the way": {"notes", "beta", func(h *house) {
 			h.States = map[string]agentapi.HostState{"beta": {Findings: []finding.Finding{{Code: finding.VolumeKept, Severity: finding.Fatal, Subject: "beta/notes", Text: "data is there", Fix: "look at it"}}}}
 		}, "data is there", "look at it"},
+		"does not fit": {"notes", "beta", func(h *house) {
+			h.Stacks = map[string]project.Rendered{"notes": {Containers: []project.Container{{Name: "db", Service: "db"}}}}
+			h.States = map[string]agentapi.HostState{"beta": {Report: &agentapi.Report{Engine: &agentapi.Engine{Containers: []agentapi.HostContainer{{Name: "db", Project: "shop"}}}}}}
+		}, "beta/notes: the container name db is taken there by container db of project shop [does-not-fit]", "remove container_name: db, or choose another host: salvor move notes --to HOST"},
+		"not next to another": {"notes", "beta", func(h *house) {
+			h.fleet.Stacks, h.lock.Stacks["shop"] = append(h.fleet.Stacks, fleet.Stack{Name: "shop", Host: "beta"}), fleet.Placement{Host: "beta", Epoch: 3}
+			takes := project.Rendered{Asks: map[string]project.Asks{"db": {}}, Containers: []project.Container{{Name: "db", Service: "db"}}}
+			h.Stacks = map[string]project.Rendered{"notes": takes, "shop": takes}
+			h.States = map[string]agentapi.HostState{"beta": {Stacks: []agentapi.StackState{{Name: "shop", Epoch: 3, Hash: "h", Wanted: true}}, Report: &agentapi.Report{}}}
+		}, "the container name db is taken there by db of stack shop", "remove container_name: db"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

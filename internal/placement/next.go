@@ -56,6 +56,8 @@ func MoveTo(lock fleet.Lock, stack, host string) (fleet.Lock, Move) {
 type Takeover struct {
 	Lost string // host that is gone
 	To   string // host that takes over
+	// Stacks are those that are taken over, nil for all; the others stay placed on Lost.
+	Stacks []string
 	// Replaced says that To is Lost's name, which another machine has from now on.
 	Replaced bool
 	// Compromised retires the repositories that the lost host could write to: it has
@@ -73,6 +75,9 @@ func Recover(lock fleet.Lock, o Takeover) (fleet.Lock, []Move) {
 	}
 	var moves []Move
 	for _, name := range lock.On(o.Lost) {
+		if o.Stacks != nil && !slices.Contains(o.Stacks, name) {
+			continue
+		}
 		m := Move{Stack: name, From: o.Lost, To: o.To, Epoch: lock.Stacks[name].Epoch + 1}
 		next = changed(next, name, m.do)
 		moves = append(moves, m)

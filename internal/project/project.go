@@ -99,10 +99,11 @@ type Volume struct {
 type Rendered struct {
 	Asked      []Asked // folders of the host of which nothing says what they are
 	Project    Project
-	Volumes    []Volume    // sorted by name
-	Networks   []Network   // that its services are in, sorted by name
-	Containers []Container // of services that start under a container_name, sorted by name
-	Published  []Published // ports of services that start
+	Volumes    []Volume        // sorted by name
+	Networks   []Network       // that its services are in, sorted by name
+	Containers []Container     // of services that start under a container_name, sorted by name
+	Published  []Published     // ports of services that start
+	Asks       map[string]Asks // by service that starts
 }
 
 // Container is one whose name the Compose file says.

@@ -23,6 +23,7 @@ type Proven struct {
 	Repository string
 	Snapshot   string // full id
 	At         time.Time
+	Bytes      int64    // of its files, 0 where that is not known
 	Known      []string // all snapshots of the repository that were believed then
 	Key        []byte
 	Config     []byte
@@ -31,6 +32,7 @@ type Proven struct {
 type provenFile struct {
 	Schema int       `json:"schema"`
 	At     time.Time `json:"at"`
+	Bytes  int64     `json:"bytes,omitempty"`
 	Known  []string  `json:"known,omitempty"`
 	Key    []byte    `json:"key,omitempty"`
 	Config []byte    `json:"config,omitempty"`
@@ -62,7 +64,7 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	if _, ok := parseProvenName(p.name()); !ok {
 		return fmt.Errorf("%s is not the name of a proven snapshot", p.name())
 	}
-	file := provenFile{Schema: fleet.Schema, At: p.At.UTC(), Known: p.Known, Key: p.Key, Config: p.Config}
+	file := provenFile{Schema: fleet.Schema, At: p.At.UTC(), Bytes: p.Bytes, Known: p.Known, Key: p.Key, Config: p.Config}
 	if err := r.writeNote(ctx, ProvenKind, provenDir(stack)+"/"+p.name(), file); err != nil {
 		return err
 	}
@@ -188,7 +190,7 @@ func (n *notes) readProven(ctx context.Context, stack string, p *Proven) (*Ignor
 	if err := decode(content, &file); err != nil {
 		return &Ignored{Path: path, Why: fmt.Sprintf("%s: %v", path, err)}, nil
 	}
-	p.At, p.Known, p.Key, p.Config = file.At, file.Known, file.Key, file.Config
+	p.At, p.Bytes, p.Known, p.Key, p.Config = file.At, max(0, file.Bytes), file.Known, file.Key, file.Config
 	return nil, nil
 }
 

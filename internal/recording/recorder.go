@@ -228,6 +228,31 @@ func (r *Recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string
 // Proven implements deploy.Record.
 func (r *Recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[string]map[string]fleet.Proven, ignored []finding.Finding, _ error) {
 	found = map[string]map[string]fleet.Proven{}
+	all, ignored, err := r.proven(ctx, lock)
+	for name, proven := range all {
+		found[name] = map[string]fleet.Proven{}
+		for _, one := range proven {
+			found[name][one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
+		}
+	}
+	return found, ignored, err
+}
+
+// Sizes implements deploy.Record.
+func (r *Recorder) Sizes(ctx context.Context, lock fleet.Lock) (map[string]int64, error) {
+	sizes := map[string]int64{}
+	all, _, err := r.proven(ctx, lock) // Proven names what is ignored
+	for name, proven := range all {
+		for _, one := range proven {
+			sizes[name] = max(sizes[name], one.Bytes)
+		}
+	}
+	return sizes, err
+}
+
+// proven returns the newest proven snapshots of placed stacks, by stack.
+func (r *Recorder) proven(ctx context.Context, lock fleet.Lock) (found map[string][]record.Proven, ignored []finding.Finding, _ error) {
+	found = map[string][]record.Proven{}
 	var mu sync.Mutex
 	err := r.With(ctx, func(rec *record.Record) error {
 		all, ctx := errgroup.WithContext(ctx)
@@ -235,13 +260,9 @@ func (r *Recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[strin
 		for name, p := range lock.Stacks {
 			all.Go(func() error {
 				proven, passed, err := rec.Proven(ctx, name, p.Epoch)
-				marks := map[string]fleet.Proven{}
-				for _, one := range proven {
-					marks[one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
-				}
 				mu.Lock()
 				defer mu.Unlock()
-				found[name] = marks
+				found[name] = proven
 				ignored = append(ignored, record.Findings(name, passed)...)
 				return err
 			})

@@ -33,6 +33,9 @@ type Options struct {
 	// AcceptLoss recovers although Lost answers, and gives up newest snapshots that the
 	// remote has lost: the newest ones that are there are restored.
 	AcceptLoss bool
+	// Without are stacks that stay placed on Lost, Only those that do not; at most one of
+	// the two is given.
+	Without, Only []string
 	// Compromised means that someone else has Lost's disk: its stacks get repositories
 	// with passwords that Lost never had, and are restored from the former ones.
 	Compromised bool
@@ -85,6 +88,9 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 	if err != nil {
 		return p, err
 	}
+	if err := r.chooses(); err != nil {
+		return p, err
+	}
 	if err := f.PinGitHost(ctx); err != nil {
 		return p, err
 	}
@@ -96,18 +102,22 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 	if err := errors.Join(gone(), err); err != nil {
 		return p, err
 	}
-	r.next, r.moves = placement.Recover(f.Lock(), placement.Takeover{Lost: o.Lost, To: o.To.Name, Replaced: r.target.Replaced, Compromised: o.Compromised})
+	r.next, r.moves = placement.Recover(f.Lock(), placement.Takeover{Lost: o.Lost, To: o.To.Name, Stacks: r.chosen(), Replaced: r.target.Replaced, Compromised: o.Compromised})
 	for _, m := range r.moves {
 		r.stacks = append(r.stacks, m.Stack)
 	}
 	if len(r.moves) == 0 {
 		r.stacks = r.next.On(o.To.Name) // interrupted after the placement
 	}
+	if len(r.stacks) == 0 && len(r.Without) > 0 {
+		return p, fault.WithCode(fmt.Errorf("no stack of %s is left to recover", o.Lost), fault.Usage)
+	}
 	if len(r.stacks) == 0 {
 		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", o.Lost), "salvor host ls")
 	}
 	p.Question, p.Name, p.Loses = r.question()
-	return p, nil
+	p.Plan, err = r.fits(ctx)
+	return p, err
 }
 
 // run carries the recovery out. It may be prepared and run again at any point.
@@ -151,6 +161,7 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	err = r.restore(ctx, run)
 	receipt := run.End()
 	receipt.Pending = append(pending, receipt.Pending...)
+	receipt.Pending = append(receipt.Pending, r.behind(run.Lock)...)
 	receipt.Pending = append(receipt.Pending, r.left(ctx, resumed)...)
 	return receipt, err
 }
@@ -243,7 +254,7 @@ func (r *recovery) askLost(ctx context.Context, lost fleet.Host) (wait func() er
 // placed and claimed all its stacks for the new host: what the lost one wrote since is given up already.
 func (r *recovery) alive(ctx context.Context) error {
 	err := fmt.Errorf("%s: %w", r.Lost, ErrAlive)
-	if lock := r.fleet.Lock(); len(lock.On(r.Lost)) > 0 {
+	if len(r.chosen()) > 0 {
 		return fault.WithHint(err, fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", r.To.Name))
 	}
 	open, unread := r.unclaimed(ctx)

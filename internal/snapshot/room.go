@@ -113,7 +113,7 @@ func (r *Room) release(shares []share) {
 
 // has returns ErrNoRoom when fewer bytes are free than are needed.
 func (r *Room) has(path string, need int64) error {
-	free := freeAt
+	free := FreeAt
 	if r.free != nil {
 		free = r.free
 	}
@@ -148,7 +148,8 @@ func (r *Room) giveUp(shares []share) error {
 
 func hasRoom(path string, need int64) error { return (&Room{}).has(path, need) }
 
-func freeAt(path string) (int64, error) {
+// FreeAt returns how many bytes are free on the file system that has a path.
+func FreeAt(path string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
 		return 0, err

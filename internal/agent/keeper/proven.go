@@ -234,7 +234,7 @@ func (a *Archive) prove(ctx context.Context, id string) error {
 	}
 	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err == nil {
-		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: note.Known, Key: note.Spare.Key, Config: note.Spare.Config}
+		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Bytes: note.Bytes, Known: note.Known, Key: note.Spare.Key, Config: note.Spare.Config}
 		err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx))
 	}
 	if err != nil {

@@ -23,6 +23,7 @@ func ArchiveOf(s *here.Stack) *Archive { return &Archive{Stack: s} }
 // remote has. Losing it costs a reading back, nothing else.
 type repositoryNote struct {
 	Mark     snapshot.Mark     `json:"mark,omitzero"`   // the newest snapshot that was proven
+	Bytes    int64             `json:"bytes,omitempty"` // of its files
 	Known    []string          `json:"known,omitempty"` // those that were there then, and this host's own since
 	Spare    repository.Spare  `json:"spare,omitzero"`
 	Suspects []string          `json:"suspects,omitempty"` // packs that a reading back found lost or changed
@@ -88,7 +89,7 @@ func (a *Archive) noteResult(id string, r snapshot.Result) error {
 			n.Suspects = nil
 		}
 		if !r.Skipped && !r.Snapshot.Diverged {
-			n.Known = r.Known
+			n.Known, n.Bytes = r.Known, r.Bytes
 			n.Mark = snapshot.Mark{Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Repository: id, ID: r.Snapshot.ID, At: time.Now().UTC()}
 		}
 		if r.Repaired > 0 {

@@ -49,6 +49,8 @@ type World struct {
 	Committed bool                                                 // the commits were there before: there is nothing to take back
 	Born      map[string]map[string]time.Time                      // by stack, the volumes that its host says came to life
 	Moved     map[string]int                                       // by host, how often it answers that it changed since its plan
+	Sizes     map[string]int64                                     // by stack, of its newest snapshot
+	Stacks    map[string]project.Rendered                          // what stacks are that have more than a volume
 	Used      []string                                             // repositories under the name of a stack that is new
 
 	mu      sync.Mutex
@@ -74,7 +76,9 @@ func (w *World) Session(f *fleet.Fleet, lock fleet.Lock) *deploy.Session {
 		Repo: repo{w}, Sealer: sealer{w}, Record: record{w}, Hosts: w, Sink: progress.Discard(),
 	}
 	for _, st := range f.Stacks {
-		s.Stacks[st.Name] = project.Rendered{Volumes: []project.Volume{{Name: "data", Protect: fleet.Snapshot}}}
+		rendered := w.Stacks[st.Name]
+		rendered.Volumes = []project.Volume{{Name: "data", Protect: fleet.Snapshot}}
+		s.Stacks[st.Name] = rendered
 	}
 	for _, h := range f.Hosts {
 		s.Keys[h.Name] = "age1" + h.Name
@@ -292,6 +296,10 @@ func (r record) Facts(context.Context, fleet.Lock) (map[string][]placement.Learn
 
 func (r record) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error) {
 	return nil, nil, nil
+}
+
+func (r record) Sizes(context.Context, fleet.Lock) (map[string]int64, error) {
+	return r.World.Sizes, nil
 }
 
 func (r record) Epoch(context.Context, string) (int, error)     { return 0, nil }

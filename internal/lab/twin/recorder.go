@@ -121,5 +121,8 @@ func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (map[string]map[
 	return found, nil, err
 }
 
+// Sizes implements deploy.Record: a world's hosts have room for everything.
+func (r *recorder) Sizes(context.Context, fleet.Lock) (map[string]int64, error) { return nil, nil }
+
 // Mirror implements deploy.Record: a world has no mirror.
 func (r *recorder) Mirror(context.Context) error { return nil }

@@ -95,6 +95,27 @@ func TestNothingStarts(t *testing.T) {
 	}
 }
 
+// TestWhatServicesAskOfTheirHost is what a host can't be given by a deploy.
+func TestWhatServicesAskOfTheirHost(t *testing.T) {
+	for composed, want := range map[string]project.Asks{
+		"platform: linux/arm64, runtime: nvidia":                                             {Platform: "linux/arm64", Runtime: "nvidia"},
+		"devices: [/dev/ttyUSB0:/dev/tty0:rw, /dev/dri/, vendor.com/class=name]":             {Devices: []string{"/dev/ttyUSB0", "/dev/dri"}},
+		"mem_limit: 2g, mem_reservation: 1g, cpus: 1.5":                                      {MemoryLimit: 2 << 30, Memory: 1 << 30, CPUs: 1.5},
+		"deploy: {resources: {limits: {memory: 2g, cpus: '3'}, reservations: {memory: 1g}}}": {MemoryLimit: 2 << 30, Memory: 1 << 30, CPUs: 3},
+		"healthcheck: {test: [CMD, x], start_interval: 1s}":                                  {Features: []project.Feature{{Name: "healthcheck.start_interval", Of: project.Engine, Since: "25.0"}}},
+		"volumes: [{type: image, source: nginx, target: /a}]":                                {Features: []project.Feature{{Name: "a mount of type image", Of: project.Engine, Since: "28.0"}}},
+		"volumes: [{type: volume, source: v, target: /a, volume: {subpath: b}}]":             {Features: []project.Feature{{Name: "volume.subpath", Of: project.Engine, Since: "26.0"}}},
+		"networks: {default: {interface_name: e}}":                                           {Features: []project.Feature{{Name: "networks.interface_name", Of: project.Engine, Since: "28.1"}}},
+		"cap_add: [NET_ADMIN, CAP_BPF]":                                                      {Features: []project.Feature{{Name: "cap_add: CAP_BPF", Of: project.Kernel, Since: "5.8"}}},
+	} {
+		opts := stackOf(t, map[string]string{"compose.yaml": "services: {a: {image: nginx, " + composed + "}, b: {image: nginx, profiles: [x]}}\nvolumes: {v: {}}\n"})
+		_, _, loaded := running(t, opts)
+		if diff := cmp.Diff(map[string]project.Asks{"a": want}, loaded.Asks); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", composed, diff)
+		}
+	}
+}
+
 // TestRawEnvFile: Compose knows a format of env files that compose-go does not.
 func TestRawEnvFile(t *testing.T) {
 	opts := stackOf(t, map[string]string{

@@ -1,0 +1,111 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fit"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+	"salvor/internal/suggest"
+)
+
+// chooses refuses names of stacks that a recovery can't be about. One that it took over
+// already, before it was interrupted, is none of these.
+func (r *recovery) chooses() error {
+	lock := r.fleet.Lock()
+	there := lock.On(r.Lost)
+	for _, name := range slices.Concat(r.Without, r.Only) {
+		if !slices.Contains(slices.Concat(there, lock.On(r.To.Name)), name) {
+			return fault.WithCode(fault.WithHint(fmt.Errorf("stack %s is not placed on %s%s", name, r.Lost, suggest.DidYouMean(name, there)), "salvor host ls"), fault.Usage)
+		}
+	}
+	if len(r.Without)+len(r.Only) > 0 && r.To.Name == r.Lost {
+		return fault.WithCode(fault.WithHint(fmt.Errorf("a machine that replaces %s under its name gets all its stacks", r.Lost), "--to NAME=ADDRESS with another name takes some of them"), fault.Usage)
+	}
+	return nil
+}
+
+// chosen returns the stacks of the lost host that are taken over, never nil.
+func (r *recovery) chosen() []string {
+	lock := r.fleet.Lock()
+	return slices.DeleteFunc(append([]string{}, lock.On(r.Lost)...), func(name string) bool {
+		return slices.Contains(r.Without, name) || len(r.Only) > 0 && !slices.Contains(r.Only, name)
+	})
+}
+
+// fits makes sure that the stacks fit on the host taking over, before anything is committed.
+// It returns what the operator should know although they do. A host that can't be asked is
+// asked again when it applies.
+func (r *recovery) fits(ctx context.Context) (notes string, err error) {
+	s, err := r.fleet.Session(ctx, progress.Discard())
+	if err != nil || len(r.moves) == 0 {
+		return "", err
+	}
+	var misfits []fit.Misfit
+	for _, m := range deploy.Misfits(ctx, s, r.next, s.ObserveSome(ctx, r.next, r.To.Name))[r.To.Name] {
+		switch {
+		case !slices.Contains(r.stacks, m.Stack):
+		case m.Severity == finding.Fatal:
+			misfits = append(misfits, m)
+		default:
+			notes += fmt.Sprintf("note: %s: %s\n", m.Stack, m.Text)
+		}
+	}
+	return notes, r.refusal(misfits)
+}
+
+// refusal is the error of stacks that do not fit, a line for each reason; nil without any.
+func (r *recovery) refusal(misfits []fit.Misfit) error {
+	if len(misfits) == 0 {
+		return nil
+	}
+	var errs []error
+	var names []string
+	for _, m := range misfits {
+		errs = append(errs, fmt.Errorf("%s does not fit on %s: %s", m.Stack, r.To.Name, m.Text))
+		names = append(names, m.Stack)
+	}
+	names = slices.Compact(names)
+	without := fmt.Sprintf("salvor recover %s --to %s --without %s continues with the rest", r.Lost, typed(r.To, r.New), strings.Join(slices.Concat(r.Without, names), ","))
+	switch {
+	case len(names) == len(r.stacks) || r.To.Name == r.Lost:
+		without = misfits[0].Fix
+	case len(r.Only) > 0:
+		left := slices.DeleteFunc(slices.Clone(r.stacks), func(name string) bool { return slices.Contains(names, name) })
+		without = fmt.Sprintf("salvor recover %s --to %s --only %s continues with the rest", r.Lost, typed(r.To, r.New), strings.Join(left, ","))
+	}
+	return fault.WithHint(errors.Join(errs...), without+"; salvor recover "+r.Lost+" shows where each stack fits")
+}
+
+// behind is what is left to do for stacks that stay placed on the lost host.
+func (r *recovery) behind(lock fleet.Lock) []string {
+	left := lock.On(r.Lost)
+	if len(left) == 0 || r.To.Name == r.Lost {
+		return nil
+	}
+	return []string{fmt.Sprintf("still placed on %s, which is lost: %s; salvor recover %s shows where they fit", r.Lost, strings.Join(left, ", "), r.Lost)}
+}
+
+// typed is a host as --to has it.
+func typed(h fleet.Host, isNew bool) string {
+	if !isNew {
+		return h.Name
+	}
+	address := h.Address
+	if h.Port != 0 && h.Port != 22 {
+		address = net.JoinHostPort(address, strconv.Itoa(h.Port))
+	}
+	if h.User != "" && h.User != "root" {
+		address = h.User + "@" + address
+	}
+	return h.Name + "=" + address
+}
