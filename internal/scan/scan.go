@@ -34,7 +34,7 @@ type Leak struct {
 	Key         string `json:"-"` // the name of the value, where it can be shown
 	Default     string `json:"-"` // of a ${NAME:-default}: the names that replace it, the outermost first, with a space between
 	Placeholder bool   `json:"-"` // the value is a word that examples use: changeme
-	EnvFile     bool   `json:"-"` // the file is an env file by its name, or as far as whoever sets this knows
+	EnvFile     bool   `json:"-"` // the file is an env file by its name, or as far as anyone who sets this knows
 	Sample      bool   `json:"-"` // the file is one to be copied and filled in, and no program made the value
 }
 
