@@ -103,9 +103,9 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if a.Checkout, err = open(ctx, o.Dir, o.Files); err != nil {
 		return nil, err
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // connections are closed also after an interruption
 		if err != nil {
-			err = errors.Join(err, a.Close()) //nolint:contextcheck // connections are closed also after an interruption
+			err = errors.Join(err, a.Close())
 		}
 	}()
 	return a, a.load(ctx)

@@ -31,7 +31,7 @@ func (c *Checkout) AboutClone(ctx context.Context) ([]finding.Finding, error) {
 	}
 	behind, err := c.behind()
 	c.stopAsking()
-	c.behind = nil // whoever asks later gets a new answer
+	c.behind = nil // a later call asks again
 	if err != nil || !behind {
 		return found, nil //nolint:nilerr // an apply finds out, and says so
 	}
