@@ -62,6 +62,7 @@ type Options struct {
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	Files      checkout.Files                                             // which files are the fleet's
+	News       bool                                                       // the Git host is asked for newer commits meanwhile, see checkout.OpenWithNews
 }
 
 // App is one fleet at one commit, opened for one command: what works on it, each with
@@ -95,11 +96,14 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Ask == nil {
 		o.Ask = func(ask func()) { ask() }
 	}
-	a := &App{opts: o}
-	if a.Checkout, err = checkout.Open(ctx, o.Dir, o.Files); err != nil {
+	a, open := &App{opts: o}, checkout.Open
+	if o.News {
+		open = checkout.OpenWithNews
+	}
+	if a.Checkout, err = open(ctx, o.Dir, o.Files); err != nil {
 		return nil, err
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // connections are closed also after an interruption
 		if err != nil {
 			err = errors.Join(err, a.Close())
 		}

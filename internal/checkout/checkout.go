@@ -43,25 +43,45 @@ type Checkout struct {
 	Noticed []finding.Finding // about files that Git has and no host gets
 
 	pushed bool // commits of this command are published
+
+	behind     func() (bool, error) // the Git host's answer, nil while it is not asked
+	stopAsking func()
 }
 
 // Open opens the newest commit of the control repository that dir is in, or what a
 // commit would hold, as files says. The commit must be signed as this clone goes by.
 // The caller closes it.
-func Open(ctx context.Context, dir string, files Files) (_ *Checkout, err error) {
+func Open(ctx context.Context, dir string, files Files) (*Checkout, error) {
 	c, err := OpenFiles(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	c.Files = files
-	if c.Export, err = exportFolder(os.TempDir()); err != nil {
+	return c.open(ctx, files)
+}
+
+// OpenWithNews is Open for a caller of AboutClone: the Git host, which takes longest, is
+// asked while the files are loaded.
+func OpenWithNews(ctx context.Context, dir string, files Files) (*Checkout, error) {
+	c, err := OpenFiles(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
+	c.askBehind(ctx)
+	return c.open(ctx, files)
+}
+
+func (c *Checkout) open(ctx context.Context, files Files) (_ *Checkout, err error) {
+	c.Files = files
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
+	folder, err := exportFolder(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	c.Export = folder
 	return c, c.load(ctx)
 }
 
@@ -104,8 +124,13 @@ type notLoaded struct{ error }
 
 func (e notLoaded) Unwrap() []error { return []error{ErrNotLoaded, e.error} }
 
-// Close removes the exported files. It may be called twice.
+// Close removes the exported files, and ends what asks the Git host. It may be called twice.
 func (c *Checkout) Close() error {
+	if c.behind != nil {
+		c.stopAsking()
+		_, _ = c.behind() // no one waits for the answer any more
+		c.behind = nil
+	}
 	if c.Export == c.Root {
 		return nil
 	}

@@ -26,9 +26,12 @@ func (c *Checkout) AboutClone(ctx context.Context) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask, cancel := context.WithTimeout(ctx, askGit)
-	defer cancel()
-	behind, err := c.Git.Behind(ask)
+	if c.behind == nil {
+		c.askBehind(ctx)
+	}
+	behind, err := c.behind()
+	c.stopAsking()
+	c.behind = nil // a later call asks again
 	if err != nil || !behind {
 		return found, nil //nolint:nilerr // an apply finds out, and says so
 	}
@@ -41,6 +44,22 @@ func (c *Checkout) AboutClone(ctx context.Context) ([]finding.Finding, error) {
 		Code: finding.CloneBehind, Severity: finding.Warning, Subject: branch,
 		Text: "it has commits that this clone does not have", Fix: "git pull --rebase " + u.Remote + " " + u.Branch,
 	}), nil
+}
+
+// askBehind begins to ask the Git host whether it has commits that are not here.
+func (c *Checkout) askBehind(ctx context.Context) {
+	ctx, c.stopAsking = context.WithTimeout(ctx, askGit)
+	answered := make(chan struct{})
+	var behind bool
+	var err error
+	go func() {
+		defer close(answered)
+		behind, err = c.Git.Behind(ctx)
+	}()
+	c.behind = func() (bool, error) {
+		<-answered
+		return behind, err
+	}
 }
 
 // Uncommitted returns a finding for each stack, and each other file of the fleet, that is

@@ -49,7 +49,7 @@ func newApply(g *globals) *cobra.Command {
 
 func runApply(ctx context.Context, g *globals, stacks []string, o applyOptions) error {
 	bar := g.progress()
-	return g.with(ctx, func(a *app.App) error {
+	return g.withNews(ctx, func(a *app.App) error {
 		consent, err := consents(a, o)
 		if err != nil {
 			return err

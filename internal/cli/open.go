@@ -84,10 +84,21 @@ func (g *globals) options(sink progress.Sink) app.Options {
 }
 
 // with opens the fleet for one piece of work.
-func (g *globals) with(ctx context.Context, work func(*app.App) error) (err error) {
+func (g *globals) with(ctx context.Context, work func(*app.App) error) error {
+	return g.withOptions(ctx, func(*app.Options) {}, work)
+}
+
+// withNews is with for a command that reports what the Git host has and this clone lacks.
+func (g *globals) withNews(ctx context.Context, work func(*app.App) error) error {
+	return g.withOptions(ctx, func(o *app.Options) { o.News = true }, work)
+}
+
+func (g *globals) withOptions(ctx context.Context, set func(*app.Options), work func(*app.App) error) (err error) {
 	bar := g.progress()
 	defer bar.Close()
-	a, err := g.open(ctx, bar)
+	o := g.options(bar)
+	set(&o)
+	a, err := openAs(ctx, g, o)
 	if err != nil {
 		return err
 	}

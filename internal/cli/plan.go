@@ -40,7 +40,7 @@ func newPlan(g *globals) *cobra.Command {
 
 func runPlan(ctx context.Context, g *globals, stacks []string, o planOptions) error {
 	bar := g.progress()
-	return g.with(ctx, func(a *app.App) error {
+	return g.withNews(ctx, func(a *app.App) error {
 		about, err := scope(a, stacks, o.hosts)
 		if err != nil {
 			return err
