@@ -129,6 +129,7 @@ func TestMisfits(t *testing.T) {
 		"another system":                    {stack("a", asks(project.Asks{Platform: "windows/amd64"})), nil, "web is for windows/amd64, and the host is linux/amd64"},
 		"a runtime":                         {stack("a", asks(project.Asks{Runtime: "runc"})), nil, ""},
 		"a runtime that is not there":       {stack("a", asks(project.Asks{Runtime: "nvidia"})), nil, "web has runtime: nvidia, which the engine there does not have"},
+		"a runtime by its program":          {stack("a", asks(project.Asks{Runtime: "io.containerd.kata.v2"})), nil, ""},
 		"an engine that is new enough":      {stack("a", asks(project.Asks{Features: []project.Feature{start}})), nil, ""},
 		"an engine that is too old":         {stack("a", asks(project.Asks{Features: []project.Feature{image}})), nil, "web has a mount of type image, which needs Docker Engine 28.0; 26.1.5+dfsg1 is there"},
 		"an engine to be installed":         {stack("a", asks(project.Asks{Features: []project.Feature{image}})), engine(""), ""},

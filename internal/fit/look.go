@@ -63,7 +63,7 @@ func (l look) engine() []Misfit {
 	}
 	return l.each(func(service string, asks project.Asks) []Misfit {
 		var found []Misfit
-		if engine != nil && engine.Version != "" && asks.Runtime != "" && !slices.Contains(engine.Runtimes, asks.Runtime) {
+		if engine != nil && engine.Version != "" && !hasRuntime(engine.Runtimes, asks.Runtime) {
 			found = append(found, l.misfit("install that runtime there", "%s has runtime: %s, which the engine there does not have", service, asks.Runtime))
 		}
 		for _, f := range asks.Features {
@@ -73,6 +73,12 @@ func (l look) engine() []Misfit {
 		}
 		return found
 	})
+}
+
+// hasRuntime reports whether an engine may know a runtime, "" for its own. One that is named
+// by its program, "io.containerd.kata.v2" or a path, need not be configured.
+func hasRuntime(all []string, name string) bool {
+	return name == "" || strings.ContainsAny(name, "./") || slices.Contains(all, name)
 }
 
 // processors looks at limits: an engine refuses more processors than its host has.
