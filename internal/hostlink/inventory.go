@@ -23,26 +23,35 @@ func (a *answer) inventory(r *agentapi.Inventory) {
 	})
 	for i := range r.Projects {
 		p := &r.Projects[i]
-		p.Files = slices.DeleteFunc(p.Files, func(f agentapi.FoundFile) bool {
-			odd := !absolute(f.Path) || f.Mode != 0 && f.Mode != 0o644 && f.Mode != 0o755 ||
-				!slices.Contains([]agentapi.FileKind{agentapi.FileCompose, agentapi.FileEnv, agentapi.FileSecret, agentapi.FilePlain}, f.Kind)
-			if odd {
-				a.refuse("the file %q of project %s", f.Path, p.Name)
-			}
-			return odd
-		})
-		p.Mounts = slices.DeleteFunc(p.Mounts, func(m agentapi.FoundMount) bool {
-			odd := m.Bytes < 0 || m.Files < 0 || m.Source != "" && !absolute(m.Source)
-			if odd {
-				a.refuse("the mount %q of project %s", m.Source, p.Name)
-			}
-			return odd
-		})
-		for j, s := range p.Services {
-			if a.late(s.Since) {
-				a.refuse("service %s of project %s is so since %s", s.Name, p.Name, s.Since)
-				p.Services[j].Since = time.Time{}
-			}
+		p.Files = slices.DeleteFunc(p.Files, func(f agentapi.FoundFile) bool { return a.oddFile(p.Name, f) })
+		p.Mounts = slices.DeleteFunc(p.Mounts, func(m agentapi.FoundMount) bool { return a.oddMount(p.Name, m) })
+		a.runningServices(p)
+	}
+}
+
+func (a *answer) oddFile(project string, f agentapi.FoundFile) bool {
+	kinds := []agentapi.FileKind{agentapi.FileCompose, agentapi.FileEnv, agentapi.FileSecret, agentapi.FilePlain}
+	modes := []uint32{0, 0o644, 0o755}
+	odd := !absolute(f.Path) || !slices.Contains(modes, f.Mode) || !slices.Contains(kinds, f.Kind)
+	if odd {
+		a.refuse("the file %q of project %s", f.Path, project)
+	}
+	return odd
+}
+
+func (a *answer) oddMount(project string, m agentapi.FoundMount) bool {
+	odd := m.Bytes < 0 || m.Files < 0 || m.Source != "" && !absolute(m.Source)
+	if odd {
+		a.refuse("the mount %q of project %s", m.Source, project)
+	}
+	return odd
+}
+
+func (a *answer) runningServices(p *agentapi.RunningProject) {
+	for i, s := range p.Services {
+		if a.late(s.Since) {
+			a.refuse("service %s of project %s runs since %s", s.Name, p.Name, s.Since.Format(time.RFC3339))
+			p.Services[i].Since = time.Time{}
 		}
 	}
 }
