@@ -161,11 +161,10 @@ func (b *batch) findUsers(s *source) error {
 			return err
 		}
 		only, reads := st.uses(s), st.reads(s)
-		for name := range b.importer.checkout.Fleet.Vars {
-			if !reads {
-				delete(only, name)
-			}
-		}
+		maps.DeleteFunc(only, func(name string, _ bool) bool {
+			_, common := b.importer.checkout.Fleet.Vars[name]
+			return !reads && (common || st.mentions.Set[name])
+		})
 		if i := (&importing{batch: b, stackState: st, source: s, only: only}); len(only) > 0 {
 			users = append(users, i)
 			if reads {

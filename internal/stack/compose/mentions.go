@@ -16,6 +16,7 @@ type Mentions struct {
 	Becomes  map[string][]string // by variable: the environment variables whose whole value it is
 	Password map[string]bool     // variables that are the password in a URL
 	EnvFiles []string            // that services list, as paths in the repository
+	Set      map[string]bool     // variables that the stack's .env, stack.env and secrets set
 	Dotenvs  []string            // that Compose takes the variables of included files from, as such paths
 	Files    []File              // the Compose files themselves, with those that they include or extend
 }
@@ -34,7 +35,7 @@ var (
 
 // Mentioned reads a stack's Compose files.
 func Mentioned(opts Options) (Mentions, error) {
-	m := Mentions{Names: map[string]bool{}, Becomes: map[string][]string{}, Password: map[string]bool{}}
+	m := Mentions{Names: map[string]bool{}, Becomes: map[string][]string{}, Password: map[string]bool{}, Set: map[string]bool{}}
 	l, err := newLoad(opts)
 	if err != nil {
 		return m, err
@@ -48,6 +49,9 @@ func Mentioned(opts Options) (Mentions, error) {
 		}
 	}
 	m.Dotenvs = l.files.dotenvs(opts.Stack.Dir)
+	for name := range l.stackEnv {
+		m.Set[name] = true
+	}
 	return m, nil
 }
 
