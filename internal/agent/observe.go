@@ -83,7 +83,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 			names = append(names, name)
 		}
 	}
-	seen, err := h.Stacks.Observe(ctx, names...)
+	seen, err := stack.Wanting(h.Stacks, projectNames(spec)).Observe(ctx, names...)
 	engine := err == nil
 	if here.NoEngine(err) {
 		seen, err = make([]stack.State, len(names)), nil
@@ -113,6 +113,15 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	return nil
 }
 
+// projectNames are those of Compose projects that have another name than their stack.
+func projectNames(spec agentapi.Host) map[string]string {
+	names := map[string]string{}
+	for _, st := range spec.Stacks {
+		names[st.Name] = st.Project.Name
+	}
+	return names
+}
+
 func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
 	changes, found, err := h.stackChanges(ctx, s, seen)
 	if err != nil {
@@ -124,12 +133,29 @@ func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State
 	if !s.Stopped {
 		state.Findings = append(state.Findings, s.AbsentFindings()...)
 	}
-	if !engine || s.Kept || s.Stopped || seen.Untouched(s.Deployment()) {
+	if !engine || s.Kept || s.Stopped {
 		return nil
+	}
+	renamed, err := renamed(ctx, s)
+	state.Findings = append(state.Findings, renamed...)
+	if err != nil || seen.Untouched(s.Deployment()) {
+		return err
 	}
 	refused, err := h.validate(ctx, s)
 	state.Findings = append(state.Findings, refused...)
 	return err
+}
+
+// renamed reports a stack that is to run as another Compose project than its containers.
+func renamed(ctx context.Context, s *here.Stack) ([]finding.Finding, error) {
+	was, err := stack.Named(s.Host.Stacks, s.Name).Renamed(ctx, s.Project)
+	if err != nil || was == "" {
+		return nil, err
+	}
+	return []finding.Finding{{
+		Code: finding.ProjectRenamed, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name,
+		Text: fmt.Sprintf("it runs here as the Compose project %s and is to be %s: both would write to its data", was, s.Project.Called(s.Name)), Fix: stack.RenamedFix(was),
+	}}, nil
 }
 
 // validate has the host's own Compose look at a project that is to be deployed.

@@ -3,6 +3,7 @@
 package project
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -24,8 +25,9 @@ const (
 
 // Project is a rendered Compose project: it runs by hand from its directory.
 type Project struct {
-	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>"
-	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret is
+	Name     string        `json:"name,omitempty"` // Compose's, "" where it is the stack's
+	Dir      string        `json:"dir"`            // on the host, "/var/lib/salvor/stacks/<stack>"
+	Compose  []byte        `json:"compose"`        // compose.yaml, resolved, `${…}` kept where a secret is
 	Files    []File        `json:"files,omitempty"`
 	Services []Service     `json:"services"`
 	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
@@ -33,6 +35,9 @@ type Project struct {
 	Networks []string      `json:"networks,omitempty"` // external networks that must exist
 	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
 }
+
+// Called returns the name of a stack's Compose project.
+func (p Project) Called(stack string) string { return cmp.Or(p.Name, stack) }
 
 // File is a file of the project that comes from Git.
 type File struct {

@@ -212,7 +212,7 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 	dir := filepath.Join(root, filepath.FromSlash(l.Stack.Dir))
 	details := types.ConfigDetails{WorkingDir: dir, ConfigFiles: files, Environment: maps.Clone(l.env)}
 	project, err := loadProject(ctx, details, func(o *loader.Options) {
-		o.SetProjectName(l.Stack.Name, true)
+		o.SetProjectName(l.Stack.ProjectName(), true)
 		o.ResolvePaths = false
 		o.SkipNormalization = true
 		o.SkipResolveEnvironment = true
