@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -214,6 +215,11 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if err != nil {
 		return nil, nil, err
 	}
+	adopts, differs, err := startup.Adoptable(ctx, s)
+	if err != nil || len(differs) > 0 {
+		return changes, differs, err
+	}
+	cause = cmp.Or(adopts, cause)
 	if cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	} else if commit := h.base().PendingCommit(s.Name, seen); commit != "" && len(changes) == 0 {
@@ -296,7 +302,8 @@ func whyServices(ctx context.Context, h *Host, s *here.Stack, seen stack.State, 
 	if cause != projectDiffers {
 		return cause, nil
 	}
-	return projectDifferences(ctx, h.Stacks, d)
+	said, err := projectDifferences(ctx, h.Stacks, d)
+	return said + gateToo(seen), err
 }
 
 // projectDifferences says in which parts a project differs from what is deployed.
@@ -306,6 +313,15 @@ func projectDifferences(ctx context.Context, stacks *stack.Host, d stack.Deploym
 		return projectDiffers, err
 	}
 	return strings.Join(said, "; "), nil
+}
+
+// gateToo says which services of a stack that was taken over a deploy recreates for what
+// Salvor adds to them.
+func gateToo(seen stack.State) string {
+	if len(seen.Ungated) == 0 {
+		return ""
+	}
+	return "; recreated with Salvor's gate and secrets: " + strings.Join(seen.Ungated, ", ")
 }
 
 // missingCause names the services that do not run, those apart that someone stopped.

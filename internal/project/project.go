@@ -12,7 +12,7 @@ import (
 
 // Consent is what the operator said about volumes whose data does not fit the
 // lock: nothing, restore what the repository has, start fresh, use what is on the
-// host, or let new volumes start empty although others are gone.
+// host, take over what runs there as it is, or let new volumes start empty although others are gone.
 type Consent string
 
 // The consents.
@@ -21,6 +21,7 @@ const (
 	ConsentFresh   Consent = "fresh"
 	ConsentTake    Consent = "take"
 	ConsentEmpty   Consent = "empty"
+	ConsentAdopt   Consent = "adopt"
 )
 
 // Project is a rendered Compose project: it runs by hand from its directory.
@@ -38,6 +39,16 @@ type Project struct {
 
 // Called returns the name of a stack's Compose project.
 func (p Project) Called(stack string) string { return cmp.Or(p.Name, stack) }
+
+// An Adoption is a stack as its user runs it: all that Compose reads of Git. In its values
+// `$$` is a dollar, and `${NAME}` the value of one of the stack's secret variables.
+type Adoption struct {
+	Dir     string            `json:"dir"`           // the user's folder, from x-salvor.dir
+	Compose []string          `json:"compose"`       // the Compose files, relative to Dir, in Compose's order
+	Files   []File            `json:"files"`         // they and what they read; paths are relative to Dir and may begin with ".."
+	Vars    map[string]string `json:"vars"`          // what `${…}` may name
+	Env     map[string]string `json:"env,omitempty"` // a `.env` that Git does not have
+}
 
 // File is a file of the project that comes from Git.
 type File struct {
@@ -109,6 +120,7 @@ type Rendered struct {
 	Containers []Container     // of services that start under a container_name, sorted by name
 	Published  []Published     // ports of services that start
 	Asks       map[string]Asks // by service that starts
+	Adoption   *Adoption       // of a stack with x-salvor.dir
 }
 
 // Container is one whose name the Compose file says.

@@ -19,7 +19,7 @@ import (
 )
 
 // nameFile, in a stack's folder, has the name of its Compose project where that is not
-// the stack's own. It is written before anything of the project exists, so that whoever
+// the stack's own. It is written before anything of the project exists, so that anyone who
 // stops the stack later stops its containers, whatever Git says by then.
 const nameFile = "name"
 

@@ -124,7 +124,7 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 }
 
 func foreignFix(stack string) string {
-	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data on this host"
+	return "salvor apply --adopt " + stack + " takes it over as it runs; --take " + stack + " starts what Git says instead, with the data on this host; or give the stack another name"
 }
 
 // refuseForeign is foreign for a stack that is about to be deployed.

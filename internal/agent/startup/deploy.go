@@ -26,7 +26,7 @@ func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackRece
 	if err == nil {
 		defer lock.Release()
 		if err = s.Run.Unfreeze(ctx, s.Name); err == nil {
-			err = s.call(ctx, v)
+			err = call(ctx, s, v)
 		}
 		if err == nil {
 			err = s.Host.During(ctx, s.Name, "deploy", func() error { return s.bringUp(ctx, v, &receipt) })
@@ -41,7 +41,7 @@ func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackRece
 }
 
 // call notes which Compose project the stack is, before anything of it is looked for.
-func (s *Start) call(ctx context.Context, v record.Verdict) error {
+func call(ctx context.Context, s *Start, v record.Verdict) error {
 	if !v.MayStart || s.Kept || s.Stopped {
 		return nil
 	}
@@ -96,6 +96,9 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	s = s.Run.On(opened)
 	wish := s.Wish()
 	d := s.Deployment()
+	if s.Consent == project.ConsentAdopt {
+		return adopt(ctx, s, d, receipt)
+	}
 	if err := finishAttempt(ctx, s, d); err != nil {
 		return err
 	}
