@@ -211,15 +211,10 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return append(changes, startChanges(seen)...), nil, nil // an apply leaves it as it is, see the finding
 	}
-	cause, err := whyServices(ctx, h, s, seen, d)
-	if err != nil {
-		return nil, nil, err
-	}
-	adopts, differs, err := startup.Adoptable(ctx, s)
+	cause, differs, err := whyStart(ctx, h, s, seen, d)
 	if err != nil || len(differs) > 0 {
 		return changes, differs, err
 	}
-	cause = cmp.Or(adopts, cause)
 	if cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	} else if commit := h.base().PendingCommit(s.Name, seen); commit != "" && len(changes) == 0 {
@@ -295,6 +290,17 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local, byHan
 }
 
 const projectDiffers = "the project differs from what is deployed"
+
+// whyStart says why an apply starts the stack's services, or what it takes over; findings
+// say why it can't.
+func whyStart(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d stack.Deployment) (string, []finding.Finding, error) {
+	cause, err := whyServices(ctx, h, s, seen, d)
+	if err != nil {
+		return "", nil, err
+	}
+	adopts, differs, err := startup.Adoptable(ctx, s)
+	return cmp.Or(adopts, cause), differs, err
+}
 
 // whyServices is servicesCause with what differs where the project does.
 func whyServices(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d stack.Deployment) (string, error) {
