@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -83,7 +84,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 			names = append(names, name)
 		}
 	}
-	seen, err := h.Stacks.Observe(ctx, names...)
+	seen, err := stack.Wanting(h.Stacks, projectNames(spec)).Observe(ctx, names...)
 	engine := err == nil
 	if here.NoEngine(err) {
 		seen, err = make([]stack.State, len(names)), nil
@@ -113,6 +114,15 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	return nil
 }
 
+// projectNames are those of Compose projects that have another name than their stack.
+func projectNames(spec agentapi.Host) map[string]string {
+	names := map[string]string{}
+	for _, st := range spec.Stacks {
+		names[st.Name] = st.Project.Name
+	}
+	return names
+}
+
 func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
 	changes, found, err := h.stackChanges(ctx, s, seen)
 	if err != nil {
@@ -124,12 +134,29 @@ func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State
 	if !s.Stopped {
 		state.Findings = append(state.Findings, s.AbsentFindings()...)
 	}
-	if !engine || s.Kept || s.Stopped || seen.Untouched(s.Deployment()) {
+	if !engine || s.Kept || s.Stopped {
 		return nil
+	}
+	renamed, err := renamed(ctx, s)
+	state.Findings = append(state.Findings, renamed...)
+	if err != nil || seen.Untouched(s.Deployment()) {
+		return err
 	}
 	refused, err := h.validate(ctx, s)
 	state.Findings = append(state.Findings, refused...)
 	return err
+}
+
+// renamed reports a stack that is to run as another Compose project than its containers.
+func renamed(ctx context.Context, s *here.Stack) ([]finding.Finding, error) {
+	was, err := stack.Named(s.Host.Stacks, s.Name).Renamed(ctx, s.Project)
+	if err != nil || was == "" {
+		return nil, err
+	}
+	return []finding.Finding{{
+		Code: finding.ProjectRenamed, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name,
+		Text: fmt.Sprintf("it runs here as the Compose project %s and is to be %s: both would write to its data", was, s.Project.Called(s.Name)), Fix: stack.RenamedFix(was),
+	}}, nil
 }
 
 // validate has the host's own Compose look at a project that is to be deployed.
@@ -184,9 +211,9 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return append(changes, startChanges(seen)...), nil, nil // an apply leaves it as it is, see the finding
 	}
-	cause, err := whyServices(ctx, h, s, seen, d)
-	if err != nil {
-		return nil, nil, err
+	cause, differs, err := whyStart(ctx, h, s, seen, d)
+	if err != nil || len(differs) > 0 {
+		return changes, differs, err
 	}
 	if cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
@@ -264,13 +291,25 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local, byHan
 
 const projectDiffers = "the project differs from what is deployed"
 
+// whyStart says why an apply starts the stack's services, or what it takes over; findings
+// say why it can't.
+func whyStart(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d stack.Deployment) (string, []finding.Finding, error) {
+	cause, err := whyServices(ctx, h, s, seen, d)
+	if err != nil {
+		return "", nil, err
+	}
+	adopts, differs, err := startup.Adoptable(ctx, s)
+	return cmp.Or(adopts, cause), differs, err
+}
+
 // whyServices is servicesCause with what differs where the project does.
 func whyServices(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d stack.Deployment) (string, error) {
 	cause := servicesCause(seen, d, h.base().Local(s.Name), h.base().ByHand(s.Name).Services())
 	if cause != projectDiffers {
 		return cause, nil
 	}
-	return projectDifferences(ctx, h.Stacks, d)
+	said, err := projectDifferences(ctx, h.Stacks, d)
+	return said + gateToo(seen), err
 }
 
 // projectDifferences says in which parts a project differs from what is deployed.
@@ -280,6 +319,15 @@ func projectDifferences(ctx context.Context, stacks *stack.Host, d stack.Deploym
 		return projectDiffers, err
 	}
 	return strings.Join(said, "; "), nil
+}
+
+// gateToo says which services of a stack that was taken over a deploy recreates for what
+// Salvor adds to them.
+func gateToo(seen stack.State) string {
+	if len(seen.Ungated) == 0 {
+		return ""
+	}
+	return "; recreated with Salvor's gate and secrets: " + strings.Join(seen.Ungated, ", ")
 }
 
 // missingCause names the services that do not run, those apart that someone stopped.

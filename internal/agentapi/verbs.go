@@ -219,7 +219,7 @@ type Phase struct {
 type StackReceipt struct {
 	Name     string               `json:"name"`
 	Epoch    int                  `json:"epoch"`
-	Outcome  string               `json:"outcome"` // "untouched", "deployed", "restored", "stopped", "kept", "failed", "interrupted"
+	Outcome  string               `json:"outcome"` // "untouched", "deployed", "adopted", "restored", "stopped", "kept", "failed", "interrupted"
 	Error    *Error               `json:"error,omitempty"`
 	Images   map[string]string    `json:"images,omitempty"` // service to reference with digest
 	Born     map[string]time.Time `json:"born,omitempty"`   // volumes that became ready

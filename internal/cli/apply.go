@@ -22,6 +22,7 @@ type applyOptions struct {
 	fresh   []string
 	take    []string
 	empty   []string
+	adopt   []string
 	partial bool
 	hosts   []string
 }
@@ -42,6 +43,7 @@ func newApply(g *globals) *cobra.Command {
 	cmd.Flags().StringSliceVar(&o.take, "take", nil, "`STACK` whose data is on its host: use that data as it is, instead of a snapshot")
 	cmd.Flags().StringSliceVar(&o.empty, "empty", nil, "`STACK` from which a volume was removed in Git: its new volumes "+
 		"are not renamed ones, and start empty")
+	cmd.Flags().StringSliceVar(&o.adopt, "adopt", nil, "`STACK` that runs on its host already, without Salvor: take it over as it runs, if its files in Git are those it was started with")
 	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply even if some hosts can't be reached; ends with exit code 3")
 	scopeFlags(cmd, &o.hosts)
 	return cmd
@@ -114,7 +116,7 @@ func consents(a *app.App, o applyOptions) (map[string]project.Consent, error) {
 	for _, said := range []struct {
 		consent project.Consent
 		stacks  []string
-	}{{project.ConsentRestore, o.restore}, {project.ConsentFresh, o.fresh}, {project.ConsentTake, o.take}, {project.ConsentEmpty, o.empty}} {
+	}{{project.ConsentRestore, o.restore}, {project.ConsentFresh, o.fresh}, {project.ConsentTake, o.take}, {project.ConsentEmpty, o.empty}, {project.ConsentAdopt, o.adopt}} {
 		for _, name := range said.stacks {
 			stack, err := a.Stack(name)
 			if err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"testing"
 
@@ -20,6 +21,9 @@ type resized struct {
 	enlarge func() error
 	sizes   [][2]int
 }
+
+// ReadFile implements machine.Machine: the stack's project is called as the stack.
+func (r *resized) ReadFile(context.Context, string) ([]byte, error) { return nil, fs.ErrNotExist }
 
 // Run implements machine.Machine.
 func (r *resized) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {

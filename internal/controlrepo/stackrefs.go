@@ -25,6 +25,7 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 	checkOneName(stacks)
 	checkFormerly(stacks, byName)
 	checkProjectDirs(stacks)
+	checkProjectNames(stacks)
 	checkCycles(stacks, byName)
 }
 
@@ -76,7 +77,7 @@ func checkOneName(stacks []stackFile) {
 	}
 	for i := range stacks {
 		s := &stacks[i]
-		if s.project == "" || s.project == s.Name || strings.Contains(s.project, "$") {
+		if s.Project != "" || s.project == "" || s.project == s.Name || strings.Contains(s.project, "$") {
 			continue
 		}
 		if other := owner[s.project]; other != nil {
@@ -142,6 +143,27 @@ func checkProjectDirs(stacks []stackFile) {
 			continue
 		}
 		owner[at] = s.Name
+	}
+}
+
+// checkProjectNames reports two stacks of one host that Compose would take for one project.
+func checkProjectNames(stacks []stackFile) {
+	type project struct{ host, name string }
+	owner := map[project]*stackFile{}
+	for i := range stacks {
+		s := &stacks[i]
+		here := project{s.Host, s.ProjectName()}
+		first := owner[here]
+		if first == nil {
+			owner[here] = s
+			continue
+		}
+		said := s
+		if s.Project == "" {
+			said, first = first, s // the one whose own name it is need not change
+		}
+		said.r.Advise(said.place("project"), "choose another host for one of them, or another project for a stack that does not run yet",
+			"stack %q is the Compose project %q on the same host already", first.Name, said.ProjectName())
 	}
 }
 

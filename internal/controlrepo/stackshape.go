@@ -19,6 +19,7 @@ const (
 
 var (
 	onChangePattern = regexp.MustCompile(`^(none|restart|recreate|signal(:[A-Z][A-Z0-9+-]{1,9})?)$`)
+	projectPattern  = regexp.MustCompile(fleet.ProjectPattern)
 	servicePattern  = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 )
 
@@ -29,6 +30,7 @@ func stackShape() yamldoc.Shape[fleet.Stack] {
 		yamldoc.Key("host", "The host that should run this stack. The placement itself is in salvor.lock.", name(), func(s *fleet.Stack, v string) { s.Host = v }),
 		yamldoc.Key("rpo", "How much work may be lost at most; status and drills compare with it.", yamldoc.Duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
 		yamldoc.Key("dir", "The folder of an adopted stack on its host: its relative data binds stay there, and Salvor writes nothing into it.", yamldoc.Text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
+		yamldoc.Key("project", "The Compose project's name, where it is not the stack's: it begins the names of its containers, volumes and networks, and never changes.", yamldoc.Matching(projectPattern, "a Compose project's name: write small letters, digits, - and _, beginning with a letter or digit"), func(s *fleet.Stack, v string) { s.Project = v }),
 		yamldoc.Key("needs", "Stacks that must run before this one.", yamldoc.List(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
 		yamldoc.Key("volumes", "How each volume's data survives the loss of its host: a named volume by its name, a bind mount by its path or by a folder of the host around it.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
 		yamldoc.Key("on_change", "How a running service is notified when one of its secrets changes, by service: none "+

@@ -43,6 +43,8 @@ const (
 	SnapshotUnproven   Code = "snapshot-unproven"
 	PruneDue           Code = "prune-due"
 	Ungated            Code = "ungated"
+	ProjectRenamed     Code = "project-renamed"
+	AdoptDiffers       Code = "adopt-differs"
 	PauseTooLong       Code = "pause-too-long"
 	PauseBroken        Code = "pause-broken"
 	Paused             Code = "paused"
@@ -190,6 +192,8 @@ func Table() []Row {
 			"snapshot take STACK uploads again what the remote lost and the host still has; salvor snapshot ls STACK " +
 			"lists the good ones"},
 		{PruneDue, "A target that is append_only has more snapshots of a stack than its retention keeps. Hosts delete nothing there.", "salvor snapshot prune STACK, from the operator's computer"},
+		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host"},
+		{ProjectRenamed, "x-salvor.project is changed, and containers of the project before are on the host.", "set it back: a project's name never changes"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
 		{PauseBroken, "Containers started while their stack was paused for a snapshot, at every attempt: the snapshot " +

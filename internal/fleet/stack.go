@@ -1,6 +1,10 @@
 package fleet
 
-import "time"
+import (
+	"cmp"
+	"regexp"
+	"time"
+)
 
 // A Stack is one Compose project and what Salvor needs to know about it, from
 // x-salvor. Host is the requested one; the placement itself is in the Lock.
@@ -12,6 +16,7 @@ type Stack struct {
 	Host       string
 	RPO        time.Duration // goal, 0 for none
 	ProjectDir string        // x-salvor.dir: an adopted stack's folder on its host, from which relative paths count; "" for Salvor's own
+	Project    string        // x-salvor.project: the Compose project's name, "" where it is Name
 	Needs      []string      // stacks that must run before this one
 	Volumes    []VolumePolicy
 	Formerly   string
@@ -24,6 +29,17 @@ type Stack struct {
 	// runs, where it is, and of the other fields only Name and Dir are sure.
 	Broken bool
 }
+
+// ProjectName is the name of the stack's Compose project.
+func (s Stack) ProjectName() string { return cmp.Or(s.Project, s.Name) }
+
+var projectName = regexp.MustCompile(ProjectPattern)
+
+// ProjectPattern is of the names that Compose takes for a project.
+const ProjectPattern = `^[a-z0-9][a-z0-9_-]*$`
+
+// IsProjectName reports whether Compose takes a name for a project.
+func IsProjectName(name string) bool { return projectName.MatchString(name) }
 
 // A ServiceCommand is what x-salvor.on_rotate says about one service: it runs in its
 // container when a secret of it changed, before the service is notified.

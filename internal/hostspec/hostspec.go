@@ -82,6 +82,9 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	st.Project, st.Inputs = rendered.Project, sealed.Inputs
 	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
 	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
+	if st.Consent == project.ConsentAdopt {
+		st.Adopt = rendered.Adoption
+	}
 	for i, v := range st.Volumes {
 		st.Volumes[i].Born = BornAs(p, v)
 	}

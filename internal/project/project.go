@@ -3,6 +3,7 @@
 package project
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // Consent is what the operator said about volumes whose data does not fit the
 // lock: nothing, restore what the repository has, start fresh, use what is on the
-// host, or let new volumes start empty although others are gone.
+// host, take over what runs there as it is, or let new volumes start empty although others are gone.
 type Consent string
 
 // The consents.
@@ -20,18 +21,33 @@ const (
 	ConsentFresh   Consent = "fresh"
 	ConsentTake    Consent = "take"
 	ConsentEmpty   Consent = "empty"
+	ConsentAdopt   Consent = "adopt"
 )
 
 // Project is a rendered Compose project: it runs by hand from its directory.
 type Project struct {
-	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>"
-	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret is
+	Name     string        `json:"name,omitempty"` // Compose's, "" where it is the stack's
+	Dir      string        `json:"dir"`            // on the host, "/var/lib/salvor/stacks/<stack>"
+	Compose  []byte        `json:"compose"`        // compose.yaml, resolved, `${…}` kept where a secret is
 	Files    []File        `json:"files,omitempty"`
 	Services []Service     `json:"services"`
 	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
 	Secrets  []SecretMount `json:"secrets,omitempty"`
 	Networks []string      `json:"networks,omitempty"` // external networks that must exist
 	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
+}
+
+// Called returns the name of a stack's Compose project.
+func (p Project) Called(stack string) string { return cmp.Or(p.Name, stack) }
+
+// An Adoption is a stack as its user runs it: all that Compose reads of Git. In its values
+// `$$` is a dollar, and `${NAME}` the value of one of the stack's secret variables.
+type Adoption struct {
+	Dir     string            `json:"dir"`           // the user's folder, from x-salvor.dir
+	Compose []string          `json:"compose"`       // the Compose files, relative to Dir, in Compose's order
+	Files   []File            `json:"files"`         // they and what they read; paths are relative to Dir and may begin with ".."
+	Vars    map[string]string `json:"vars"`          // what `${…}` may name
+	Env     map[string]string `json:"env,omitempty"` // a `.env` that Git does not have
 }
 
 // File is a file of the project that comes from Git.
@@ -104,6 +120,7 @@ type Rendered struct {
 	Containers []Container     // of services that start under a container_name, sorted by name
 	Published  []Published     // ports of services that start
 	Asks       map[string]Asks // by service that starts
+	Adoption   *Adoption       // of a stack with x-salvor.dir
 }
 
 // Container is one whose name the Compose file says.

@@ -73,6 +73,8 @@ func Decide(f Facts) Decision {
 		return Decision{Action: StartEmpty, Reason: "the operator chose to start fresh; the data here is set aside"}
 	case f.Renamed:
 		return Decision{Action: Rename, Reason: "it was renamed and keeps its data"}
+	case f.Consent == project.ConsentAdopt:
+		return Decision{Action: Accept, Reason: "it is taken over as it runs"}
 	case f.Consent == project.ConsentTake && f.Found != Nothing:
 		return Decision{Action: Accept, Reason: "the operator chose the data that is here"}
 	case f.notesLost(mine):

@@ -29,11 +29,15 @@ type call struct {
 // compose runs `docker compose`. It never says --yes: Compose would delete a volume
 // whose definition changed; without a terminal it declines on its own.
 func (h *control) compose(ctx context.Context, c call) error {
+	project, err := h.ProjectName(ctx, c.stack)
+	if err != nil {
+		return err
+	}
 	argv := []string{"docker"}
 	if c.login {
 		argv = append(argv, "--config", hostpath.Default().Login(c.stack))
 	}
-	argv = append(argv, "compose", "--project-name", c.stack, "--project-directory", c.dir, "--file", path.Join(c.dir, ComposeFile))
+	argv = append(argv, "compose", "--project-name", project, "--project-directory", c.dir, "--file", path.Join(c.dir, ComposeFile))
 	cmd := machine.Cmd{Argv: append(argv, c.args...), Dir: c.dir, Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty,
 		Env: []string{"COMPOSE_PROGRESS=plain", "COMPOSE_ANSI=never", "DOCKER_CLI_HINTS=false"}}
 	if c.tty == nil && c.stdout == nil {

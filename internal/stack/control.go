@@ -32,7 +32,7 @@ func (p Project) Restart(ctx context.Context, services, byHand []string, sink pr
 	if err != nil {
 		return err
 	}
-	containers, err := h.engine.Containers(ctx, stack)
+	containers, err := h.containers(ctx, stack)
 	if err != nil {
 		return err
 	}

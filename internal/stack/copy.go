@@ -37,7 +37,7 @@ func (p Project) Files(ctx context.Context, service string) (Files, error) {
 // containers returns those of a service. One that has none is an errNoContainer, which
 // names the service that was probably meant.
 func (p Project) containers(ctx context.Context, service string) ([]docker.Container, error) {
-	all, err := p.host.engine.Containers(ctx, p.name)
+	all, err := p.host.containers(ctx, p.name)
 	if err != nil {
 		return nil, err
 	}

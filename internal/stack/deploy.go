@@ -74,7 +74,10 @@ func (e *FailedError) Error() string {
 // any point, the next Deploy continues.
 func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Result, error) {
 	scope := progress.Scope{Sink: sink, Stack: d.Stack}
-	before, err := h.engine.Containers(ctx, d.Stack)
+	if err := Named(h, d.Stack).Call(ctx, d.Project); err != nil {
+		return Result{}, err
+	}
+	before, err := h.containers(ctx, d.Stack)
 	if err != nil {
 		return Result{}, err
 	}
@@ -104,7 +107,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err = errors.Join(err, cleanup(context.WithoutCancel(ctx))); err != nil {
 		return Result{}, err
 	}
-	after, err := h.engine.Containers(ctx, d.Stack)
+	after, err := h.containers(ctx, d.Stack)
 	return result(images, before, after), err
 }
 
@@ -178,7 +181,7 @@ func (h *Host) Fetch(ctx context.Context, d Deployment, sink progress.Sink) (map
 // Built returns the images of a stack's containers by service: what RestorePrevious needs
 // for those that were built on the host.
 func (h *Host) Built(ctx context.Context, stack string) (map[string]string, error) {
-	containers, err := h.engine.Containers(ctx, stack)
+	containers, err := h.containers(ctx, stack)
 	return builtOf(containers), err
 }
 
@@ -227,7 +230,7 @@ func (h *Host) restoreImageNames(ctx context.Context, d Deployment, built map[st
 		if !s.Build || image == "" {
 			continue
 		}
-		if err := h.docker(ctx, "tag", image, cmp.Or(s.Image, d.Stack+"-"+s.Name)); err != nil {
+		if err := h.docker(ctx, "tag", image, cmp.Or(s.Image, d.Project.Called(d.Stack)+"-"+s.Name)); err != nil {
 			return err
 		}
 	}
@@ -235,7 +238,7 @@ func (h *Host) restoreImageNames(ctx context.Context, d Deployment, built map[st
 }
 
 func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before project.Project) error {
-	containers, err := h.engine.Containers(ctx, d.Stack)
+	containers, err := h.containers(ctx, d.Stack)
 	if err != nil {
 		return err
 	}
@@ -280,7 +283,7 @@ func (c call) with(args ...string) call { c.args = args; return c }
 // failure finds the service that is to blame and what it said last.
 func (h *Host) failure(ctx context.Context, stack, reason string) error {
 	failed := &FailedError{Stack: stack, Reason: reason}
-	containers, err := h.engine.Containers(ctx, stack)
+	containers, err := h.containers(ctx, stack)
 	if err != nil {
 		return errors.Join(failed, err)
 	}

@@ -23,6 +23,7 @@ type Host struct{ control }
 type control struct {
 	machine machine.Machine
 	engine  *docker.Engine
+	wanted  map[string]string // Compose's names of stacks that were never here, see Wanting
 }
 
 // New returns the stacks of a machine. Close it when done.

@@ -114,6 +114,7 @@ func TestOnHost(t *testing.T) {
 		run  func(*testing.T, *labHost)
 	}{
 		{"deploy", testDeploy},
+		{"adopt", testAdopt},
 		{"deploy after create only", testDeployAfterCreateOnly},
 		{"first deploy that fails", testFirstDeployThatFails},
 		{"networks", testEnsureNetworks},

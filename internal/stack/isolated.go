@@ -73,7 +73,7 @@ func (i Isolated) Render() ([]byte, error) {
 	if from == nil || !yamldoc.IsMapping(from) {
 		return nil, fmt.Errorf("stack %s has no service %s", i.Stack, i.Service)
 	}
-	service := i.service(from)
+	service := i.service(doc, from)
 	project, services := yamldoc.NewMapping(), yamldoc.NewMapping()
 	yamldoc.SetEntry(services, i.Service, service)
 	yamldoc.SetEntry(project, "name", yamldoc.NewText(i.Name()))
@@ -82,7 +82,7 @@ func (i Isolated) Render() ([]byte, error) {
 }
 
 // service returns the service as it runs on its own.
-func (i Isolated) service(from *yamldoc.Node) *yamldoc.Node {
+func (i Isolated) service(doc, from *yamldoc.Node) *yamldoc.Node {
 	service := yamldoc.NewMapping()
 	set := func(key string, v *yamldoc.Node) { yamldoc.SetEntry(service, key, v) }
 	for _, key := range isolatedKeeps {
@@ -91,7 +91,7 @@ func (i Isolated) service(from *yamldoc.Node) *yamldoc.Node {
 		}
 	}
 	if yamldoc.Find(service, "image") == nil {
-		set("image", yamldoc.NewText(i.Stack+"-"+i.Service))
+		set("image", yamldoc.NewText(yamldoc.ValueOf(yamldoc.Find(doc, "name"))+"-"+i.Service))
 	}
 	set("user", yamldoc.NewText(i.User))
 	set("entrypoint", words(i.Entrypoint...))

@@ -20,7 +20,11 @@ import (
 // composeByName runs `docker compose` on a project's containers by their labels: it
 // works when the files are gone, which a stop must.
 func (h *control) composeByName(ctx context.Context, c call) error {
-	cmd := machine.Cmd{Argv: append([]string{"docker", "compose", "--project-name", c.stack}, c.args...), Dir: "/",
+	project, err := h.ProjectName(ctx, c.stack)
+	if err != nil {
+		return err
+	}
+	cmd := machine.Cmd{Argv: append([]string{"docker", "compose", "--project-name", project}, c.args...), Dir: "/",
 		Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty, Env: []string{"COMPOSE_PROGRESS=plain", "COMPOSE_ANSI=never"}}
 	if c.stdout == nil && c.tty == nil {
 		cmd.Timeout = composeTimeout
@@ -89,7 +93,7 @@ func (h *control) Stop(ctx context.Context, stack string) error {
 // after grace is killed. It needs no lock: a run that starts the stack in the
 // meantime has to stop it again.
 func (h *control) Halt(ctx context.Context, stack string, grace time.Duration) error {
-	containers, err := h.engine.Containers(ctx, stack)
+	containers, err := h.containers(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (h *control) Halt(ctx context.Context, stack string, grace time.Duration) e
 // Signal sends a signal ("HUP") to the main process of a service's running
 // containers.
 func (h *control) Signal(ctx context.Context, stack, service, signal string) error {
-	containers, err := h.engine.Containers(ctx, stack)
+	containers, err := h.containers(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -261,7 +265,11 @@ type Session struct {
 // Exec runs a command in a running service. The command's own exit code is in
 // the *machine.ExitError that the error wraps.
 func (h *control) Exec(ctx context.Context, stack string, s Session) error {
-	argv := []string{"docker", "compose", "--project-name", stack, "exec"}
+	project, err := h.ProjectName(ctx, stack)
+	if err != nil {
+		return err
+	}
+	argv := []string{"docker", "compose", "--project-name", project, "exec"}
 	if s.TTY == nil {
 		argv = append(argv, "--no-TTY")
 	}
@@ -274,7 +282,7 @@ func (h *control) Exec(ctx context.Context, stack string, s Session) error {
 		return err
 	}
 	said := machine.NewTail(s.Stdout)
-	_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: said, Stderr: s.Stderr})
+	_, err = h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: said, Stderr: s.Stderr})
 	return notStarted(err, said.Bytes())
 }
 

@@ -34,8 +34,12 @@ func (h *Host) Observe(ctx context.Context, stacks ...string) ([]State, error) {
 		if s.Record, s.Deployed, err = h.Deployed(ctx, name); err != nil {
 			return nil, err
 		}
+		project, err := h.ProjectName(ctx, name)
+		if err != nil {
+			return nil, err
+		}
 		for _, c := range all {
-			if c.Project == name {
+			if c.Project == project {
 				s.Containers = append(s.Containers, c)
 			}
 		}

@@ -21,7 +21,7 @@ func (h *control) Paused(ctx context.Context, stack string) ([]string, error) {
 
 // Started returns the names of a stack's containers that started since a time.
 func (h *control) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
-	all, err := h.engine.Containers(ctx, stack)
+	all, err := h.containers(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (h *control) Started(ctx context.Context, stack string, since time.Time) ([
 }
 
 func (h *control) inState(ctx context.Context, stack, state string) ([]string, error) {
-	all, err := h.engine.Containers(ctx, stack)
+	all, err := h.containers(ctx, stack)
 	var ids []string
 	for _, c := range all {
 		if c.State == state {

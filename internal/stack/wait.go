@@ -73,7 +73,7 @@ func poll(ctx context.Context, patience time.Duration, ask func() (string, error
 
 // checkHealth returns the service that still needs time, or "" when all is well.
 func (h *Host) checkHealth(ctx context.Context, d Deployment, settle time.Duration) (string, error) {
-	containers, err := h.engine.Containers(ctx, d.Stack)
+	containers, err := h.containers(ctx, d.Stack)
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +111,7 @@ func checkOutput(check string) string {
 func (h *Host) awaitChecks(ctx context.Context, d Deployment, scope progress.Scope) error {
 	noted := false
 	_, err := poll(ctx, d.patience(), func() (string, error) {
-		list, err := h.engine.Containers(ctx, d.Stack)
+		list, err := h.containers(ctx, d.Stack)
 		if err != nil {
 			return "", err
 		}

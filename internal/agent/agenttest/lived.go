@@ -46,6 +46,19 @@ func Own() record.Verdict {
 // NewLived returns such a stack, at epoch 1.
 func NewLived(t *testing.T) *Lived {
 	t.Helper()
+	l := New(t)
+	if receipt := l.Apply(); receipt.Error != nil {
+		t.Fatal(receipt.Error)
+	}
+	heretest.Write(t, l.Note, "as it was")
+	l.Old = l.Take()
+	heretest.Write(t, l.Note, "written since")
+	return l
+}
+
+// New returns a stack that was never here, at epoch 1.
+func New(t *testing.T) *Lived {
+	t.Helper()
 	h, remote := heretest.Host(t), t.TempDir()
 	if _, err := delivery.Mount(string(h.Paths.Secrets())); err != nil {
 		t.Fatal(err)
@@ -58,12 +71,6 @@ func NewLived(t *testing.T) *Lived {
 	l.Spec = agentapi.Host{Fleet: "home", Name: "alpha", Commit: "c1"}
 	l.Runs("reg/app:1")
 	l.Note = filepath.Join(h.Paths.Volumes, "data", "note")
-	if receipt := l.Apply(); receipt.Error != nil {
-		t.Fatal(receipt.Error)
-	}
-	heretest.Write(t, l.Note, "as it was")
-	l.Old = l.Take()
-	heretest.Write(t, l.Note, "written since")
 	return l
 }
 

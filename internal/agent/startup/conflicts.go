@@ -63,11 +63,17 @@ func (r *Run) awaitUnused(ctx context.Context, volumes []snapshot.Volume) error 
 }
 
 // checkUnused returns an error that names the first running container that can write
-// to one of the volumes, those of some projects left out.
-func (r *Run) checkUnused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
+// to one of the volumes, those of some stacks left out.
+func (r *Run) checkUnused(ctx context.Context, volumes []snapshot.Volume, but ...string) error {
 	mounts, err := r.Stacks.Mounts(ctx)
 	if err != nil {
 		return err
+	}
+	except := make([]string, len(but))
+	for i, name := range but {
+		if except[i], err = r.Stacks.ProjectName(ctx, name); err != nil {
+			return err
+		}
 	}
 	for _, m := range mounts {
 		i := slices.IndexFunc(volumes, func(v snapshot.Volume) bool { return within(m.Source, v.Path) })
@@ -118,7 +124,7 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 }
 
 func foreignFix(stack string) string {
-	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data on this host"
+	return "salvor apply --adopt " + stack + " takes it over as it runs; --take " + stack + " starts what Git says instead, with the data on this host; or give the stack another name"
 }
 
 // refuseForeign is foreign for a stack that is about to be deployed.

@@ -26,6 +26,9 @@ func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackRece
 	if err == nil {
 		defer lock.Release()
 		if err = s.Run.Unfreeze(ctx, s.Name); err == nil {
+			err = call(ctx, s, v)
+		}
+		if err == nil {
 			err = s.Host.During(ctx, s.Name, "deploy", func() error { return s.bringUp(ctx, v, &receipt) })
 		}
 	}
@@ -35,6 +38,18 @@ func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackRece
 	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
 	s.Host.Enter(entry)
 	return receipt
+}
+
+// call notes which Compose project the stack is, before anything of it is looked for.
+func call(ctx context.Context, s *Start, v record.Verdict) error {
+	if !v.MayStart || s.Kept || s.Stopped {
+		return nil
+	}
+	err := stack.Named(s.Host.Stacks, s.Name).Call(ctx, s.Project)
+	if here.NoEngine(err) {
+		return nil // nothing of it can be here
+	}
+	return err
 }
 
 // outcomeOf says what became of a stack that did not come up, and why. Why the host
@@ -81,6 +96,9 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	s = s.Run.On(opened)
 	wish := s.Wish()
 	d := s.Deployment()
+	if s.Consent == project.ConsentAdopt {
+		return adopt(ctx, s, d, receipt)
+	}
 	if err := finishAttempt(ctx, s, d); err != nil {
 		return err
 	}

@@ -210,7 +210,7 @@ func (c classifier) decideVolume(ms *mounts, m *mount) {
 	decl := c.load.project.Volumes[m.entry.Source]
 	v := project.Volume{Name: m.entry.Source, Source: m.entry.Source, Docker: decl.Name}
 	if v.Docker == "" {
-		v.Docker = c.load.Stack.Name + "_" + v.Name
+		v.Docker = c.load.Stack.ProjectName() + "_" + v.Name
 		if decl.External {
 			v.Docker = v.Name
 		}

@@ -74,6 +74,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
+		l.reads[repoPath] = true
 		variables{l}.unsetIn(repoPath)
 		if f.Path, err = l.onDisk(repoPath, f.Format); err != nil {
 			return false, err
@@ -109,6 +110,7 @@ func (l *load) labelFiles(name string, files []string) error {
 		if err != nil {
 			return l.fail(l.files.of("services", name, "label_file"), "label_file %v", err)
 		}
+		l.reads[repoPath] = true
 		files[i] = filepath.Join(l.RepoDir, filepath.FromSlash(repoPath))
 	}
 	return nil

@@ -202,6 +202,20 @@ func TestNothingIsWrittenIntoTheUsersFolder(t *testing.T) {
 	}
 }
 
+// TestAProjectHasItsOwnName is issue 14, 2: what Docker has is called after the project,
+// and what Salvor has after the stack.
+func TestAProjectHasItsOwnName(t *testing.T) {
+	opts := stackOf(t, map[string]string{"compose.yaml": "name: other\nservices: {web: {image: nginx, volumes: [\"data:/data\", \"./b:/b\"]}}\nvolumes: {data: {}}\n"})
+	opts.Stack.Project = "traefik"
+	_, _, loaded := running(t, opts)
+	if p := loaded.Project; p.Name != "traefik" || !strings.HasPrefix(string(p.Compose), "name: traefik\n") || p.Dir != "/var/lib/salvor/stacks/app" {
+		t.Errorf("project %q in %s:\n%s", p.Name, p.Dir, p.Compose)
+	}
+	if v := loaded.Volumes; v[0].Path != "/var/lib/salvor/volumes/app/@b" || v[1].Docker != "traefik_data" || loaded.Networks[0].Name != "traefik_default" {
+		t.Errorf("%+v, %+v", v, loaded.Networks)
+	}
+}
+
 // TestMountOfAnEmptyVariable is issue 10, C.11: ${DATA}/x with DATA unset is /x.
 func TestMountOfAnEmptyVariable(t *testing.T) {
 	for mount, fatal := range map[string]bool{

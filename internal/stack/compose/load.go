@@ -81,6 +81,9 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
+	if all.Adoption, err = adoptionOf(l); err != nil {
+		return nil, nil, err
+	}
 	finding.Sort(l.findings)
 	return all, l.findings, nil
 }
@@ -102,6 +105,7 @@ type load struct {
 	own       map[string]map[string]bool // by service: variables under environment:
 	listed    map[string][]string        // by service: env files, as paths in the repository
 	temporary []string                   // files and folders to remove
+	reads     map[string]bool            // files of the repository that Compose reads
 }
 
 func newLoad(opts Options) (*load, error) { return newLoadWith(opts, nil) }
@@ -113,7 +117,7 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 		return nil, err
 	}
 	opts.RepoDir = repo
-	l := &load{Options: opts, active: map[string]bool{}, unsettled: map[string]bool{}, values: values}
+	l := &load{Options: opts, active: map[string]bool{}, unsettled: map[string]bool{}, reads: map[string]bool{}, values: values}
 	if err := l.environment(); err != nil {
 		return nil, err
 	}
@@ -183,6 +187,7 @@ func (l *load) secretValue(key string) string {
 
 // readRepo reads a file of the repository, or what it is to be replaced with.
 func (l *load) readRepo(repoPath string) ([]byte, error) {
+	l.reads[repoPath] = true
 	if content, replaced := l.Replaced[repoPath]; replaced {
 		if content == nil {
 			return nil, &os.PathError{Op: "open", Path: repoPath, Err: os.ErrNotExist}
@@ -212,7 +217,7 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 	dir := filepath.Join(root, filepath.FromSlash(l.Stack.Dir))
 	details := types.ConfigDetails{WorkingDir: dir, ConfigFiles: files, Environment: maps.Clone(l.env)}
 	project, err := loadProject(ctx, details, func(o *loader.Options) {
-		o.SetProjectName(l.Stack.Name, true)
+		o.SetProjectName(l.Stack.ProjectName(), true)
 		o.ResolvePaths = false
 		o.SkipNormalization = true
 		o.SkipResolveEnvironment = true

@@ -22,7 +22,7 @@ func (s started) networks() []project.Network {
 		case one.Name == "" && one.External:
 			one.Name = key
 		case one.Name == "":
-			one.Name = s.load.Stack.Name + "_" + key
+			one.Name = s.load.Stack.ProjectName() + "_" + key
 		}
 		all = append(all, one)
 	}

@@ -27,7 +27,7 @@ type renderer struct{ load *load }
 // keeps it, secrets and gate mounted, `${…}` where a secret is. The top-level volumes
 // stay as written: Compose offers to delete a volume whose definition changed.
 func (r renderer) render(ms *mounts) (project.Project, error) {
-	out := project.Project{Dir: hostpath.Default().Project(r.load.Stack.Name)}
+	out := project.Project{Name: r.load.Stack.Project, Dir: hostpath.Default().Project(r.load.Stack.Name)}
 	c := &collector{load: r.load, files: map[string]project.File{}}
 	delivered, err := r.deliver(c)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -216,6 +217,8 @@ func (e *Engine) compose(_ context.Context, p machinetest.Process) int {
 	project, file := at("--project-name"), at("--file")
 	named := func(verb string) func(service string) bool { return namedBehind(p.Argv, verb) }
 	switch {
+	case slices.Contains(p.Argv, "config") && !slices.Contains(p.Argv, "--quiet"):
+		return e.config(p, file)
 	case slices.Contains(p.Argv, "stop"):
 		e.stop(project, named("stop"))
 	case slices.Contains(p.Argv, "restart"):
@@ -224,6 +227,26 @@ func (e *Engine) compose(_ context.Context, p machinetest.Process) int {
 		return e.up(p, project, file, "running", named("up"))
 	case slices.Contains(p.Argv, "create"):
 		return e.up(p, project, file, "created", named("create"))
+	}
+	return 0
+}
+
+// config prints a project as it is, or the hash of each service, which is its image.
+func (e *Engine) config(p machinetest.Process, file string) int {
+	content := e.Files()[path.Clean(file)].Content
+	if file == "-" {
+		content, _ = io.ReadAll(p.Stdin)
+	}
+	if !slices.Contains(p.Argv, "--hash") {
+		_, _ = p.Stdout.Write(content)
+		return 0
+	}
+	services, err := servicesOf(content)
+	for name, image := range services {
+		fmt.Fprintln(p.Stdout, name, image)
+	}
+	if err != nil {
+		return 1
 	}
 	return 0
 }

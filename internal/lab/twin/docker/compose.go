@@ -13,7 +13,6 @@ import (
 
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
-	"salvor/internal/stack"
 )
 
 // Digest is the digest of the image of that name and tag.
@@ -90,7 +89,10 @@ func (e *Engine) restart(project string) error {
 	return err
 }
 
-var imageLine = regexp.MustCompile(`(?m)^\s+image: (\S+)$`)
+var (
+	imageLine = regexp.MustCompile(`(?m)^\s+image: (\S+)$`)
+	gateLine  = regexp.MustCompile(`(?m)^\s+source: (` + hostpath.Default().Gates() + `/\S+)$`)
+)
 
 // read reads a rendered file of this twin, which has one service: its image, its gate
 // and its volume, "" for none.
@@ -98,8 +100,8 @@ func read(project string, compose []byte) (image, gate string, volumes []string)
 	if m := imageLine.FindSubmatch(compose); m != nil {
 		image = string(m[1])
 	}
-	if bytes.Contains(compose, []byte(stack.GateTarget)) {
-		gate = hostpath.Default().Gate(project)
+	if m := gateLine.FindSubmatch(compose); m != nil {
+		gate = string(m[1])
 	}
 	if bytes.Contains(compose, []byte("source: data")) {
 		volumes = []string{project + "_data"}

@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/agent/agenttest"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/project"
+	"salvor/internal/stack"
+	"salvor/internal/stack/stacktest"
+)
+
+// byHand is a host on which someone started a project with its data, which the fleet
+// calls by another name and is asked to adopt.
+func byHand(t *testing.T) *agenttest.Lived {
+	t.Helper()
+	l := agenttest.New(t)
+	l.Engine.Add("notes-by-hand", "app", "running")
+	if err := os.MkdirAll(filepath.Dir(l.Note), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	heretest.Write(t, l.Note, "all that I have")
+	l.Runs("app:1")
+	l.Stack.Project.Name = "notes-by-hand"
+	l.Stack.Consent = project.ConsentAdopt
+	l.Stack.Adopt = &project.Adoption{Dir: "/opt/notes", Compose: []string{"compose.yaml"}, Vars: map[string]string{"A": "b$$c"},
+		Files: []project.File{{Path: "compose.yaml", Data: []byte("services:\n  app:\n    image: app:1\n")}}}
+	return l
+}
+
+// observed is what a plan hears of the stack.
+func observed(t *testing.T, l *agenttest.Lived) agentapi.HostState {
+	t.Helper()
+	seen, err := stack.Wanting(l.Stacks, map[string]string{l.Stack.Name: l.Stack.Project.Name}).Observe(t.Context(), l.Stack.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, found, err := (*Host)(l.Host).stackChanges(t.Context(), l.Here(), seen[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return agentapi.HostState{Changes: changes, Findings: found}
+}
+
+// TestAProjectIsTakenOverAsItRuns is issue 14, 2: no container is touched, and from then on
+// nothing is to do.
+func TestAProjectIsTakenOverAsItRuns(t *testing.T) {
+	l := byHand(t)
+	before := l.Engine.Containers()
+	receipt := l.Apply()
+	if receipt.Error != nil || receipt.Outcome != "adopted" || receipt.Born["data"].IsZero() || receipt.Images["app"] != "app:1@sha256:1" {
+		t.Fatalf("%+v", receipt)
+	}
+	untouched(t, l, before)
+	checkAdopted(t, l)
+	l.Stack.Consent, l.Stack.Adopt = "", nil
+	if again := l.Apply(); again.Outcome != "untouched" {
+		t.Errorf("then an apply: %+v", again)
+	}
+	untouched(t, l, before)
+}
+
+func untouched(t *testing.T, l *agenttest.Lived, before []stacktest.Container) {
+	t.Helper()
+	if diff := cmp.Diff(before, l.Engine.Containers()); diff != "" {
+		t.Errorf("containers were touched: %s", diff)
+	}
+	for _, call := range l.Engine.Calls() {
+		for _, verb := range []string{"up", "create", "stop", "restart", "pull", "down"} {
+			if strings.Contains(strings.Join(call.Argv, " ")+" ", " "+verb+" ") {
+				t.Errorf("ran %v", call.Argv)
+			}
+		}
+	}
+}
+
+func checkAdopted(t *testing.T, l *agenttest.Lived) {
+	t.Helper()
+	seen, err := l.Stacks.Observe(t.Context(), l.Stack.Name)
+	if err != nil || !seen[0].Untouched(l.Here().Deployment()) || len(seen[0].Ungated) != 1 {
+		t.Errorf("seen %+v, %v", seen, err)
+	}
+	if l.Local(l.Stack.Name).Epoch != 1 || l.Data() != "all that I have" || l.Newest().ID == "" || l.Here().AllReady() != nil {
+		t.Errorf("noted %+v, data %q, newest %+v, %v", l.Local(l.Stack.Name), l.Data(), l.Newest(), l.Here().AllReady())
+	}
+}
+
+func TestWhatDiffersIsNotTakenOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(l *agenttest.Lived)
+		want  string
+	}{
+		"edited since": {func(l *agenttest.Lived) {
+			l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:2\n")
+			l.Stack.Project.Services[0].Image = "app:2"
+		}, "app: image 1 → 2"},
+		"not in Git":    {func(l *agenttest.Lived) { l.Engine.Add("notes-by-hand", "db", "running") }, "db: it is in no Compose file"},
+		"never started": {func(l *agenttest.Lived) { l.Stack.Project.Name = "another" }, "app: no container of it is here"},
+		"without a dir": {func(l *agenttest.Lived) { l.Stack.Adopt = nil }, "x-salvor.dir"},
+	} {
+		l := byHand(t)
+		c.spoil(l)
+		before := l.Engine.Containers()
+		receipt := l.Apply()
+		if receipt.Outcome != "failed" || !strings.Contains(receipt.Error.Text, c.want) || receipt.Error.Hint == "" {
+			t.Errorf("%s: %+v, %+v", name, receipt, receipt.Error)
+		}
+		untouched(t, l, before)
+		if _, deployed, err := l.Stacks.Deployed(t.Context(), l.Stack.Name); deployed || err != nil || l.Local(l.Stack.Name).Epoch != 0 || len(l.Here().Births()) != 0 {
+			t.Errorf("%s: something was noted: %v, %v", name, deployed, err)
+		}
+	}
+}
+
+// TestAdoptionIsCutShort is issue 14: killed at every step boundary, run again: the same
+// end state, and an apply that forgets the consent recreates nothing either.
+func TestAdoptionIsCutShort(t *testing.T) {
+	for _, step := range []string{"adopt-compared", "adopt-recorded", "adopt-marked", "adopt-noted", "adopt-reported"} {
+		l := byHand(t)
+		before := l.Engine.Containers()
+		killed(t, step, func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+		forgot := *l
+		forgot.Stack.Consent, forgot.Stack.Adopt = "", nil
+		forgot.Apply()
+		untouched(t, l, before)
+		if receipt := l.Apply(); receipt.Outcome != "adopted" {
+			t.Errorf("%s, again: %+v, %+v", step, receipt, receipt.Error)
+		}
+		untouched(t, l, before)
+		checkAdopted(t, l)
+	}
+}
+
+func TestThePlanSaysWhatIsTakenOver(t *testing.T) {
+	l := byHand(t)
+	var said []string
+	for _, c := range observed(t, l).Changes {
+		if c.Stack != "" {
+			said = append(said, c.Action+" "+c.ID+": "+c.Cause)
+		}
+	}
+	if text := strings.Join(said, "\n"); !strings.Contains(text, "~ services: adopts, and these keep running: app") || !strings.Contains(text, "~ volume data: it is taken over as it runs") {
+		t.Error(text)
+	}
+	l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:2\n")
+	agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers)
+	l = byHand(t)
+	l.Stack.Consent = ""
+	if f := agenttest.Only(t, observed(t, l).Findings, finding.VolumeOccupied); f.Fix == "" {
+		t.Errorf("without consent: %+v", f)
+	}
+}

@@ -1,0 +1,62 @@
+package compose
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"salvor/internal/project"
+)
+
+// adoptionOf gathers what Compose reads of the stack in Git, nil for a stack that has no
+// folder of its own on its host. Which services it makes of that is the host's to say.
+func adoptionOf(l *load) (*project.Adoption, error) {
+	if l.Stack.ProjectDir == "" {
+		return nil, nil
+	}
+	composeFiles, err := l.composeFiles()
+	if err != nil {
+		return nil, err
+	}
+	a := &project.Adoption{Dir: l.Stack.ProjectDir, Vars: map[string]string{}}
+	for _, name := range composeFiles {
+		a.Compose = append(a.Compose, below(l.Stack.Dir, name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.reads)) {
+		content, err := l.readRepo(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		a.Files = append(a.Files, project.File{Path: below(l.Stack.Dir, name), Mode: 0o600, Data: content})
+	}
+	for name, value := range l.env {
+		if name != "PWD" { // Compose knows it
+			a.Vars[name] = escapedValue(value)
+		}
+	}
+	if _, inGit := l.stat(l.Stack.Dir + "/.env"); !inGit {
+		a.Env = map[string]string{}
+		for name, value := range l.stackEnv {
+			a.Env[name] = escapedValue(value)
+		}
+	}
+	return a, nil
+}
+
+// below is a path of the repository as seen from a folder of it.
+func below(dir, repoPath string) string {
+	rel, err := filepath.Rel(dir, repoPath)
+	if err != nil {
+		return repoPath // both are relative to the repository, so there is a way
+	}
+	return filepath.ToSlash(rel)
+}
+
+// escapedValue writes marks as ${NAME}, and a dollar as $$.
+func escapedValue(value string) string { return unmark(strings.ReplaceAll(value, "$", "$$")) }
