@@ -45,6 +45,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err != nil {
 		return state, err
 	}
+	state.Changes = append(state.Changes, areaChanges(applied, req.Host, facts)...)
 	for _, c := range plan.Changes {
 		state.Changes = append(state.Changes, agentapi.Change{ID: c.ID, Action: string(c.Action), Cause: c.Cause, Destroys: c.Destroys})
 	}
@@ -94,8 +95,13 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	if err != nil {
 		return err
 	}
+	missing, able, err := engineFindings(ctx, h.base(), spec)
+	if err != nil {
+		return err
+	}
+	state.Findings = append(state.Findings, missing...)
 	for i, st := range spec.Stacks {
-		if err := h.observeStack(ctx, h.base().At(spec, st), seen[i], engine, state); err != nil {
+		if err := h.observeStack(ctx, h.base().At(spec, st), seen[i], engine && able, state); err != nil {
 			return err
 		}
 	}
@@ -113,7 +119,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	return nil
 }
 
-func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
+func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, able bool, state *agentapi.HostState) error {
 	changes, found, err := h.stackChanges(ctx, s, seen)
 	if err != nil {
 		return err
@@ -124,7 +130,7 @@ func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State
 	if !s.Stopped {
 		state.Findings = append(state.Findings, s.AbsentFindings()...)
 	}
-	if !engine || s.Kept || s.Stopped || seen.Untouched(s.Deployment()) {
+	if !able || s.Kept || s.Stopped || seen.Untouched(s.Deployment()) {
 		return nil
 	}
 	refused, err := h.validate(ctx, s)

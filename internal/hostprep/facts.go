@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/fleet"
 	"salvor/internal/machine"
 	"salvor/internal/machine/observe"
 )
@@ -37,6 +38,20 @@ type Account struct {
 // composePlugins are where Docker's client finds a Compose plugin that no
 // package brought. Packages use the directories under /usr/lib*.
 const composePlugin = "/usr/local/lib/docker/cli-plugins/docker-compose"
+
+// Keeps says in words what is there already and stays as it is when Salvor takes care of
+// an area, "" for nothing.
+func (f Facts) Keeps(area fleet.Area) string {
+	switch {
+	case area == fleet.AreaDocker && f.Engine != "":
+		return "keeps " + f.Engine + ", which is installed"
+	case area == fleet.AreaDocker && f.Foreign != "":
+		return "keeps the engine " + f.Foreign + ", which no package brought"
+	case area == fleet.AreaTime && !ownClock(f) && !f.Container:
+		return "keeps " + f.TimeDaemon + ", which is installed"
+	}
+	return ""
+}
 
 // foreignEngines are where an engine is that was unpacked by hand, or that a package
 // brought which is neither the distribution's nor Docker's.

@@ -147,7 +147,7 @@ func TestPreparationConverges(t *testing.T) {
 	convergetest.Law(t, newHost, resources...)
 }
 
-// TestAreasConverge: a host that is no area's, cut at every call, and then is taken.
+// TestAreasConverge: a host of which nothing is Salvor's, and one of each area, cut at every call.
 func TestAreasConverge(t *testing.T) {
 	none, err := hostprep.Resources(debian13(), hostprep.Spec{Manage: fleet.Areas{}})
 	if err != nil {
