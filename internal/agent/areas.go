@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
+	"salvor/internal/converge"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostprep"
+	"salvor/internal/machine"
 )
 
 // areaChanges says which areas of the host Salvor takes care of from now on, and what it
@@ -31,6 +34,27 @@ func areaChanges(applied, want agentapi.Host, facts hostprep.Facts) []agentapi.C
 		}
 	}
 	return all
+}
+
+// planned are the changes of a plan as they cross the wire. The one that restarts Docker
+// names the containers that stop for it, of whatever origin.
+func planned(ctx context.Context, m machine.Machine, plan *converge.Plan) ([]agentapi.Change, error) {
+	var all []agentapi.Change
+	restart := hostprep.RestartsDocker(plan.Changes)
+	for i, c := range plan.Changes {
+		cause := c.Cause
+		if i == restart {
+			stopped, err := here.Stopped(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			if len(stopped) > 0 {
+				cause += "; the restart stops " + strings.Join(stopped, ", ")
+			}
+		}
+		all = append(all, agentapi.Change{ID: c.ID, Action: string(c.Action), Cause: cause, Destroys: c.Destroys})
+	}
+	return all, nil
 }
 
 // engineFindings says what stacks lack on a host whose Docker is not Salvor's: a stack

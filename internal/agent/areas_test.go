@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,10 +14,12 @@ import (
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
+	"salvor/internal/converge"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostprep"
 	"salvor/internal/machine"
+	"salvor/internal/machine/debiantest"
 	"salvor/internal/stack"
 )
 
@@ -69,6 +72,7 @@ func TestAHostOfProtocol1IsWholly(t *testing.T) {
 type without struct {
 	machine.Machine
 	engine, compose bool
+	folders         string // what ls prints of those of containers
 }
 
 // Dial implements machine.Machine.
@@ -84,7 +88,58 @@ func (m *without) Run(ctx context.Context, c machine.Cmd) (machine.Output, error
 	if c.Argv[0] == "docker" && !m.compose {
 		return machine.Output{}, &machine.ExitError{Argv: c.Argv, Code: 1, Stderr: []byte("docker: 'compose' is not a docker command.")}
 	}
+	if c.Argv[0] == "ls" {
+		return machine.Output{Stdout: []byte(m.folders)}, nil
+	}
 	return m.Machine.Run(ctx, c)
+}
+
+// TestContainersOfWhateverOriginAreSeen, also those that do not run.
+func TestContainersOfWhateverOriginAreSeen(t *testing.T) {
+	stand := agenttest.NewStand(t, false, agenttest.Container{Name: "web", State: "running"}, agenttest.Container{Name: "old", Project: "shop", State: "exited"})
+	for name, test := range map[string]struct {
+		m      machine.Machine
+		names  []string
+		unseen string
+	}{
+		"an engine":           {stand.Engine, []string{"web", "old"}, ""},
+		"none":                {&without{Machine: stand.Engine}, nil, ""},
+		"an engine that ails": {debiantest.New(), nil, "connection refused"},
+		"one that is stopped": {&without{Machine: stand.Engine, folders: "1a2b\n"}, nil, "does not run"},
+	} {
+		names, unseen := here.Containers(t.Context(), test.m)
+		slices.Sort(names)
+		slices.Sort(test.names)
+		if !slices.Equal(names, test.names) || !strings.Contains(unseen, test.unseen) || test.unseen == "" && unseen != "" {
+			t.Errorf("%s: %q, %q", name, names, unseen)
+		}
+	}
+}
+
+// TestARestartOfDockerNamesWhatItStops: containers of whatever origin, none with live-restore
+// or where Docker is not restarted.
+func TestARestartOfDockerNamesWhatItStops(t *testing.T) {
+	unit := converge.Change{ID: "unit docker.service", Action: converge.Changes, Cause: "is old"}
+	restarted := unit
+	restarted.Restarts = true
+	file := converge.Change{ID: "file /etc/docker/daemon.json", Action: converge.Changes, Cause: "a is not set"}
+	for name, test := range map[string]struct {
+		changes []converge.Change
+		live    bool
+		want    string
+	}{
+		"restarted":               {[]converge.Change{restarted}, false, "is old; the restart stops db, web"},
+		"after its configuration": {[]converge.Change{file, unit}, false, "is old; the restart stops db, web"},
+		"enabled alone":           {[]converge.Change{unit}, false, "is old"},
+		"live-restore":            {[]converge.Change{restarted}, true, "is old"},
+	} {
+		stand := agenttest.NewStand(t, false, agenttest.Container{Name: "web", State: "running"}, agenttest.Container{Name: "db", Project: "shop", State: "running"}, agenttest.Container{Name: "old", State: "exited"})
+		stand.Engine.Live = test.live
+		got, err := planned(t.Context(), stand.Engine, &converge.Plan{Changes: test.changes})
+		if err != nil || len(got) != len(test.changes) || got[len(got)-1].Cause != test.want {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
 }
 
 // TestStacksWithoutAnEngineAreNotStarted: the plan says so of each, and of the host where

@@ -46,9 +46,11 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	state.Changes = append(state.Changes, areaChanges(applied, req.Host, facts)...)
-	for _, c := range plan.Changes {
-		state.Changes = append(state.Changes, agentapi.Change{ID: c.ID, Action: string(c.Action), Cause: c.Cause, Destroys: c.Destroys})
+	own, err := planned(ctx, h.Machine, plan)
+	if err != nil {
+		return state, err
 	}
+	state.Changes = append(state.Changes, own...)
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"salvor/internal/converge"
 	"salvor/internal/fleet"
@@ -66,6 +67,15 @@ func (e engine) units(install string) []converge.Resource {
 		Name: e.unit, Boot: resource.Enabled, Run: resource.Running,
 		RestartOn: e.restartOn, Needs: []string{install},
 	}}
+}
+
+// RestartsDocker returns the change of a plan with which a running engine is restarted, -1
+// for none: its unit's own, or that of the unit after another daemon.json.
+func RestartsDocker(changes []converge.Change) int {
+	written := slices.ContainsFunc(changes, func(c converge.Change) bool { return c.ID == resource.JSONFile{Path: daemonFile}.ID() })
+	return slices.IndexFunc(changes, func(c converge.Change) bool {
+		return c.ID == unitID(dockerUnit) && (c.Restarts || written)
+	})
 }
 
 func unitID(name string) string { return resource.Unit{Name: name}.ID() }
