@@ -19,7 +19,7 @@ import (
 // a key.
 func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	t.Parallel()
-	h := &Host{Paths: hostpath.Layout{Config: t.TempDir()}}
+	h := &Host{Machine: debiantest.New(), Paths: hostpath.Layout{Config: t.TempDir()}}
 	if keys, err := h.base().Trusted(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a host that was not enrolled trusts %q", keys)
 	}
