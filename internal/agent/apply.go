@@ -92,5 +92,9 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 		return agentapi.Enrolment{}, err
 	}
 	key, err := gitread.EnsureKey(h.Paths.GitKey())
-	return agentapi.Enrolment{Recipient: recipient, Signer: signer, GitKey: key}, err
+	e := agentapi.Enrolment{Recipient: recipient, Signer: signer, GitKey: key}
+	if err == nil {
+		e.Containers, e.Unseen = here.Containers(ctx, h.Machine)
+	}
+	return e, err
 }

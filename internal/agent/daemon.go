@@ -89,7 +89,7 @@ func (d *daemon) boot(ctx context.Context, sink progress.Sink) error {
 	r := startup.New(d.Host.keeper(), spec, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)
-	d.Host.base().FreePorts(ctx)
+	d.Host.base().FreePorts(ctx, spec)
 	r.StartAll(ctx, verdicts)
 	return nil
 }

@@ -46,9 +46,12 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err != nil {
 		return state, err
 	}
-	for _, c := range plan.Changes {
-		state.Changes = append(state.Changes, agentapi.Change{ID: c.ID, Action: string(c.Action), Cause: c.Cause, Destroys: c.Destroys})
+	state.Changes = append(state.Changes, areaChanges(applied, req.Host, facts)...)
+	own, err := planned(ctx, h.Machine, plan)
+	if err != nil {
+		return state, err
 	}
+	state.Changes = append(state.Changes, own...)
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}
@@ -95,8 +98,13 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	if err != nil {
 		return err
 	}
+	missing, able, err := engineFindings(ctx, h.base(), spec)
+	if err != nil {
+		return err
+	}
+	state.Findings = append(state.Findings, missing...)
 	for i, st := range spec.Stacks {
-		if err := h.observeStack(ctx, h.base().At(spec, st), seen[i], engine, state); err != nil {
+		if err := h.observeStack(ctx, h.base().At(spec, st), seen[i], engine && able, state); err != nil {
 			return err
 		}
 	}
@@ -123,7 +131,7 @@ func projectNames(spec agentapi.Host) map[string]string {
 	return names
 }
 
-func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
+func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, able bool, state *agentapi.HostState) error {
 	changes, found, err := h.stackChanges(ctx, s, seen)
 	if err != nil {
 		return err
@@ -134,7 +142,7 @@ func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State
 	if !s.Stopped {
 		state.Findings = append(state.Findings, s.AbsentFindings()...)
 	}
-	if !engine || s.Kept || s.Stopped {
+	if !able || s.Kept || s.Stopped {
 		return nil
 	}
 	renamed, err := renamed(ctx, s)

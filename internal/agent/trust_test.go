@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hostpath"
+	"salvor/internal/machine/debiantest"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
 )
@@ -17,7 +19,7 @@ import (
 // a key.
 func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	t.Parallel()
-	h := &Host{Paths: hostpath.Layout{Config: t.TempDir()}}
+	h := &Host{Machine: debiantest.New(), Paths: hostpath.Layout{Config: t.TempDir()}}
 	if keys, err := h.base().Trusted(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a host that was not enrolled trusts %q", keys)
 	}
@@ -72,13 +74,13 @@ func TestLostSigningKeysComeWithTheApply(t *testing.T) {
 func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h := &Host{Paths: hostpath.Layout{Config: dir + "/etc", State: dir, Run: dir}}
+	h := &Host{Machine: debiantest.New(), Paths: hostpath.Layout{Config: dir + "/etc", State: dir, Run: dir}}
 	first, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
-	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().Signer() != first.Signer {
+	if err != nil || !reflect.DeepEqual(again, first) || (sign.Keys{first.Signer}).Check() != nil || h.base().Signer() != first.Signer {
 		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
 	}
 	if info, err := os.Stat(h.Paths.SigningKey()); err != nil || info.Mode().Perm() != 0o600 {

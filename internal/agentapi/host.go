@@ -15,7 +15,9 @@ import (
 // Schema is the version of these types: the protocol. A build of salvor works with every
 // build of salvord that speaks its protocol, so a change that an older one may not ignore
 // raises it; see docs/adr/0031-two-builds.md.
-const Schema = 1
+//
+// Protocol 2 has Host.Manage: a salvord that ignored it would take over what is not Salvor's.
+const Schema = 2
 
 // OldestSchema is the oldest protocol that this salvord answers.
 const OldestSchema = max(Schema-1, 1)
@@ -29,6 +31,7 @@ type Host struct {
 	Name     string          `json:"name"`
 	Commit   string          `json:"commit"`
 	Docker   fleet.Docker    `json:"docker"`
+	Manage   fleet.Areas     `json:"manage"` // none of protocol 1, which had no areas: both that there are
 	Networks []fleet.Network `json:"networks,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`

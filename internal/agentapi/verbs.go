@@ -316,7 +316,13 @@ type Enrol struct {
 }
 
 // Enrolment is the answer to Enrol.
+//
+// Containers are the names of those that there are, whatever made them and whether they
+// run. Unseen says why they can't be listed, "" where they can.
 type Enrolment struct {
+	Containers []string `json:"containers,omitempty"`
+	Unseen     string   `json:"unseen,omitempty"`
+
 	Recipient string      `json:"recipient"` // age recipient of the host's identity
 	Signer    sign.Public `json:"signer"`    // signs what the host finds out
 	GitKey    string      `json:"git_key"`   // SSH public key, authorized_keys format

@@ -51,7 +51,7 @@ func (e *enrolling) Run(ctx context.Context, c machine.Cmd) (machine.Output, err
 
 func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	k := newKeyed(t)
-	host := &enrolling{Host: debiantest.New(), agent: agent.Host{Paths: hostpath.Layout{Config: t.TempDir()}}}
+	host := &enrolling{Host: debiantest.New(), agent: agent.Host{Machine: debiantest.New(), Paths: hostpath.Layout{Config: t.TempDir()}}}
 	away := true
 	open := func() *App {
 		o := k.options(k.ann)

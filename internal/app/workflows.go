@@ -11,6 +11,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
@@ -64,13 +65,17 @@ type recoverer struct{ *App }
 // AddHost implements recovery.Fleet.
 func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
 	add, err := r.Hosts.Add(ctx, h, key, replaces)
-	return recovery.Target(add), err
+	return target(add), err
 }
 
 // Enrol implements recovery.Fleet.
 func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, error) {
 	add, err := r.Hosts.Enrol(ctx, h)
-	return recovery.Target(add), err
+	return target(add), err
+}
+
+func target(add hosts.Addition) recovery.Target {
+	return recovery.Target{Files: add.Files, GitKey: add.GitKey, Replaced: add.Replaced}
 }
 
 // PinGitHost implements recovery.Fleet.

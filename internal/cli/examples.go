@@ -37,6 +37,7 @@ salvor host add gamma root@192.0.2.12 --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLk
 	"host ls": `salvor host ls
 salvor host ls --json`,
 	"host remove": `salvor host remove alpha`,
+	"host take":   `salvor host take alpha docker`,
 	"init": `salvor init ~/fleet
 salvor init ~/fleet --name home --signed-commits`,
 	"key lock": `salvor key lock`,

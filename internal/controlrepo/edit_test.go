@@ -72,6 +72,39 @@ recipients:
 	}
 }
 
+// TestTheAreasOfAHost are written for a new host alone: what a file says of a declared one stays.
+func TestTheAreasOfAHost(t *testing.T) {
+	const in = "hosts:\n  alpha: {address: 192.0.2.10, manage: [time]} # mine\n"
+	for name, test := range map[string]struct {
+		areas fleet.Areas
+		host  string
+		want  string
+	}{
+		"new, every one":  {fleet.EveryArea(), "beta", in + "  beta: {address: 192.0.2.11, user: root, manage: [docker, time]}\n"},
+		"new, none":       {fleet.Areas{}, "beta", in + "  beta: {address: 192.0.2.11, user: root, manage: []}\n"},
+		"new, not looked": {nil, "beta", in + "  beta: {address: 192.0.2.11, user: root}\n"},
+		"declared":        {fleet.Areas{}, "alpha", "hosts:\n  alpha: {address: 192.0.2.11, manage: [time], user: root} # mine\n"},
+	} {
+		got, err := AddHost([]byte(in), fleet.Host{Name: test.host, Address: "192.0.2.11", User: "root", Manage: test.areas})
+		if diff := cmp.Diff(test.want, string(got)); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}
+
+func TestAddArea(t *testing.T) {
+	for in, want := range map[string]string{
+		"hosts:\n  alpha: {address: a, manage: []} # mine\n":                          "hosts:\n  alpha: {address: a, manage: [docker]} # mine\n",
+		"hosts:\n  alpha: {address: a, manage: [time]} # mine\n":                      "hosts:\n  alpha: {address: a, manage: [time, docker]} # mine\n",
+		"hosts:\n  alpha:\n    manage:\n      - time # ours\n    address: a # mine\n": "hosts:\n  alpha:\n    manage:\n      - time # ours\n      - docker\n    address: a # mine\n",
+	} {
+		got, err := AddArea([]byte(in), "alpha", fleet.AreaDocker)
+		if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+			t.Errorf("%q: %v (-want +got):\n%s", in, err, diff)
+		}
+	}
+}
+
 func TestSetRevision(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"absent":  {"secrets:\n  # from the safe\n  nas: {command: [op, read, \"op://a/b\"]} # mine\nvars: {}\n", "secrets:\n  # from the safe\n  nas: {command: [op, read, \"op://a/b\"], revision: 2} # mine\nvars: {}\n"},

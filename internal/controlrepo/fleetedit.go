@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
@@ -21,7 +22,8 @@ func SetStackHost(content []byte, host string) ([]byte, error) {
 }
 
 // AddHost returns fleet.yaml with one more host, or with the address, port, user and
-// jump of a declared one changed; what else is at it stays.
+// jump of a declared one changed; what else is at it stays. The areas of a host that is
+// new are written where they are not nil.
 func AddHost(content []byte, h fleet.Host) ([]byte, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {
 		return nil, err
@@ -36,7 +38,17 @@ func AddHost(content []byte, h fleet.Host) ([]byte, error) {
 	if h.Jump != "" {
 		fields = append(fields, yamldoc.Assignment{Key: "jump", Value: yamldoc.Scalar(h.Jump)})
 	}
-	return yamldoc.SetFields(content, yamldoc.Path{"hosts", h.Name}, fields)
+	at := yamldoc.Path{"hosts", h.Name}
+	if root, err := yamldoc.Parse(fleet.File, content); err == nil && h.Manage != nil && yamldoc.Find(root, at...) == nil {
+		fields = append(fields, yamldoc.Assignment{Key: manageKey, Value: "[" + strings.Join(h.Manage.Words(), ", ") + "]"})
+	}
+	return yamldoc.SetFields(content, at, fields)
+}
+
+// AddArea returns fleet.yaml with one more area that Salvor takes care of on a declared
+// host. Comments stay.
+func AddArea(content []byte, host string, area fleet.Area) ([]byte, error) {
+	return yamldoc.Append(content, yamldoc.Path{"hosts", host, manageKey}, string(area))
 }
 
 // AddRecipient returns fleet.yaml with an operator's age recipient added or

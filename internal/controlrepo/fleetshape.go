@@ -137,6 +137,8 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 		yamldoc.Key("user", "The user to log in as, root by default. Another user needs sudo without a password.", yamldoc.Matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
 		yamldoc.Key("jump", "An SSH jump host, as user@host:port.", yamldoc.Text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
 		yamldoc.Key("docker", "Where this host gets Docker from, instead of the fleet's setting.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
+		yamldoc.Key(manageKey, "The areas of this host that Salvor takes care of. Default: all that there are. Without an area "+
+			"it puts only its own things there; `salvor host take` adds one.", areasShape(), func(h *fleet.Host, v fleet.Areas) { h.Manage = v }),
 		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }

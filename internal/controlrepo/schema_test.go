@@ -55,6 +55,10 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		"command as text":    {"fleet: home\nsecrets: {a: {command: op read}}\n", false},
 		"misspelt command":   {"fleet: home\nsecrets: {a: {comand: [op]}}\n", false},
 		"revision of none":   {"fleet: home\nsecrets: {a: {command: [op], revision: 0}}\n", false},
+		"areas":              {"fleet: home\nhosts: {a: {address: b, manage: [time, docker]}, b: {address: c, manage: []}, c: {address: d, manage: }}\n", true},
+		"later area":         {"fleet: home\nhosts: {a: {address: b, manage: [updates]}}\n", false},
+		"unknown area":       {"fleet: home\nhosts: {a: {address: b, manage: [dcoker]}}\n", false},
+		"area as text":       {"fleet: home\nhosts: {a: {address: b, manage: docker}}\n", false},
 		"choice":             {"fleet: home\ndocker: {channel: mine}\n", false},
 	}
 	schema := compile(t, FleetSchema())

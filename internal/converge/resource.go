@@ -40,14 +40,16 @@ const (
 )
 
 // A Change makes one resource right. ID is filled in by the plan. Destroys
-// names the data that may be lost, "" for none. Seen is not for people. Everything but Apply crosses
-// the wire and enters the fingerprint.
+// names the data that may be lost, "" for none. Seen is not for people. Everything but Restarts and
+// Apply crosses the wire and enters the fingerprint.
 type Change struct {
 	ID       string `json:"id"`
 	Action   Action `json:"action"`
 	Cause    string `json:"cause"`          // "mode is 0644, want 0600"
 	Seen     string `json:"seen,omitempty"` // what is there and what is wanted, where the cause does not name it: digests
 	Destroys string `json:"destroys,omitempty"`
+	// Restarts says that something is restarted which runs.
+	Restarts bool `json:"-"`
 	// Apply makes it so. It may be called again after it was interrupted, once Diff
 	// was asked again. It reports how it gets on by say.
 	Apply func(ctx context.Context, say func(text string)) error `json:"-"`

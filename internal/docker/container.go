@@ -73,7 +73,7 @@ func (e *Engine) Running(ctx context.Context) ([]Container, error) {
 	return parseContainers(answer)
 }
 
-// All lists every container, of every project and of none.
+// All lists every container, of every project and of none, whether it runs or not.
 func (e *Engine) All(ctx context.Context) ([]Container, error) {
 	answer, err := e.get(ctx, "/containers/json?all=1")
 	if err != nil {

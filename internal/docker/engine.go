@@ -118,6 +118,19 @@ func parseAbout(info, networks []byte) (About, error) {
 	return a, nil
 }
 
+// LiveRestore reports whether containers keep running while the engine is restarted.
+func (e *Engine) LiveRestore(ctx context.Context) (bool, error) {
+	answer, err := e.get(ctx, "/info")
+	if err != nil {
+		return false, err
+	}
+	var info struct{ LiveRestoreEnabled bool }
+	if err := json.Unmarshal(answer, &info); err != nil {
+		return false, fmt.Errorf("read what the Docker engine says of itself: %w", err)
+	}
+	return info.LiveRestoreEnabled, nil
+}
+
 // HasNetwork reports whether there is a network of that name.
 func (e *Engine) HasNetwork(ctx context.Context, name string) (bool, error) {
 	_, err := e.get(ctx, "/networks/"+name)

@@ -97,6 +97,7 @@ const (
 	AnswerRefused      Code = "answer-refused"
 	CrashLoop          Code = "crash-loop"
 	ServiceDown        Code = "service-down"
+	EngineMissing      Code = "engine-missing"
 )
 
 // Row documents one code.
@@ -174,6 +175,8 @@ func Table() []Row {
 			"rollback STACK, or correct it and run salvor apply"},
 		{CrashLoop, "A service keeps ending, and Docker restarts it after ever longer pauses.", "salvor logs STACK SERVICE says why; once it is repaired: salvor restart STACK SERVICE"},
 		{ServiceDown, "A service that should run does not, or its health check fails.", "salvor logs STACK SERVICE says why; salvor restart STACK starts it again"},
+		{EngineMissing, "A host whose Docker Salvor does not take care of (manage: in fleet.yaml) lacks an engine or Compose: " +
+			"its stacks are not started.", "salvor host take HOST docker, then salvor apply; or install it there yourself"},
 		{HistoryLost, "The remote has none of the proven snapshots of a stack. A disk may not be mounted there, or the " +
 			"repository was emptied or deleted.", "bring " +
 			"it back; if it is lost permanently, salvor snapshot take STACK --accept-loss takes a new one of the data on " +

@@ -43,6 +43,7 @@ type Host struct {
 	User    string // root by default; another one needs sudo without a password
 	Jump    string // "user@host:port", "" for a direct connection; its key is pinned like any other
 	Docker  Docker // overrides the fleet's where set
+	Manage  Areas  // what Salvor takes care of there
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }

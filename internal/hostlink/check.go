@@ -302,7 +302,10 @@ func (a *answer) enrolment(e *agentapi.Enrolment) error {
 	if err := (sign.Keys{e.Signer}).Check(); err != nil {
 		return fmt.Errorf("%s answers with an invalid signing key: %w", a.host, err)
 	}
-	e.Recipient = recipient.String()
+	e.Recipient, e.Unseen = recipient.String(), terminal.Line(e.Unseen)
+	for i, name := range e.Containers {
+		e.Containers[i] = fmt.Sprintf("%.80s", terminal.Line(name))
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"salvor/internal/converge"
 	"salvor/internal/fleet"
@@ -20,7 +21,64 @@ const (
 	repositoryName = "salvor-docker"
 	repositoryFile = "/etc/apt/sources.list.d/" + repositoryName + ".sources"
 	daemonFile     = "/etc/docker/daemon.json"
+	dockerUnit     = "docker.service"
 )
+
+// An engine is what the area docker is made of. The zero value leaves the host's as it is.
+type engine struct {
+	before    []converge.Resource // than the packages
+	packages  []resource.Package
+	unit      string
+	restartOn []string
+}
+
+// engineOf returns nothing where Docker is not Salvor's, and where the engine came from
+// no package that is known: another one next to it would take its containers' place.
+func engineOf(f Facts, s system, spec Spec) (engine, error) {
+	if !spec.Manage.Has(fleet.AreaDocker) || f.Foreign != "" {
+		return engine{}, nil
+	}
+	ch, err := channel(f, s, spec.Docker)
+	if err != nil {
+		return engine{}, err
+	}
+	e := engine{unit: dockerUnit, packages: dockerPackages(f, s, ch, spec.Docker)}
+	if f.AppArmor {
+		e.packages = append(packages("apparmor"), e.packages...)
+	}
+	if ch == channelDocker {
+		if e.before, err = dockerRepository(f, spec.Docker); err != nil {
+			return engine{}, err
+		}
+	}
+	configured, err := daemon(spec.InsecureRegistries)
+	if len(configured) > 0 { // a daemon.json that is the user's alone restarts nothing
+		e.before, e.restartOn = append(e.before, configured...), []string{daemonFile}
+	}
+	return e, err
+}
+
+// units are the engine's, once its packages are installed.
+func (e engine) units(install string) []converge.Resource {
+	if e.unit == "" {
+		return nil
+	}
+	return []converge.Resource{resource.Unit{
+		Name: e.unit, Boot: resource.Enabled, Run: resource.Running,
+		RestartOn: e.restartOn, Needs: []string{install},
+	}}
+}
+
+// RestartsDocker returns the change of a plan with which a running engine is restarted, -1
+// for none: its unit's own, or that of the unit after another daemon.json.
+func RestartsDocker(changes []converge.Change) int {
+	written := slices.ContainsFunc(changes, func(c converge.Change) bool { return c.ID == resource.JSONFile{Path: daemonFile}.ID() })
+	return slices.IndexFunc(changes, func(c converge.Change) bool {
+		return c.ID == unitID(dockerUnit) && (c.Restarts || written)
+	})
+}
+
+func unitID(name string) string { return resource.Unit{Name: name}.ID() }
 
 // channel decides where Docker comes from. An engine that is installed stays:
 // replacing it would stop every container.

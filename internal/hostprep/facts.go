@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/fleet"
 	"salvor/internal/machine"
 	"salvor/internal/machine/observe"
 )
@@ -21,6 +22,7 @@ type Facts struct {
 	AppArmor   bool   // the kernel enforces it, so Docker needs its tools
 	TimeDaemon string // installed package that keeps the time, "" for none
 	Engine     string // installed package with Docker's engine: "docker.io", "docker-ce" or ""
+	Foreign    string // program of an engine that neither of them brought, "" for none
 	Compose    bool   // a Compose plugin was put there by hand
 	Repository bool   // Docker's apt repository was declared by Salvor
 
@@ -37,10 +39,30 @@ type Account struct {
 // package brought. Packages use the directories under /usr/lib*.
 const composePlugin = "/usr/local/lib/docker/cli-plugins/docker-compose"
 
+// Keeps says in words what is there already and stays as it is when Salvor takes care of
+// an area, "" for nothing.
+func (f Facts) Keeps(area fleet.Area) string {
+	switch {
+	case area == fleet.AreaDocker && f.Engine != "":
+		return "keeps " + f.Engine + ", which is installed"
+	case area == fleet.AreaDocker && f.Foreign != "":
+		return "keeps the engine " + f.Foreign + ", which no package brought"
+	case area == fleet.AreaTime && !ownClock(f) && !f.Container:
+		return "keeps " + f.TimeDaemon + ", which is installed"
+	}
+	return ""
+}
+
+// foreignEngines are where an engine is that was unpacked by hand, or that a package
+// brought which is neither the distribution's nor Docker's.
+func foreignEngines() []string {
+	return []string{"/usr/local/bin/dockerd", "/snap/docker/current/bin/dockerd", "/usr/bin/dockerd", "/usr/sbin/dockerd"}
+}
+
 // Look reads the facts from the host that this program runs on. It changes
 // nothing.
 func Look(ctx context.Context, m machine.Machine) (Facts, error) {
-	h := observe.New(m, observe.Query{Paths: []string{composePlugin, repositoryFile}})
+	h := observe.New(m, observe.Query{Paths: append(foreignEngines(), composePlugin, repositoryFile)})
 	release, err := m.ReadFile(ctx, "/etc/os-release")
 	if err != nil {
 		return Facts{}, err
@@ -95,9 +117,16 @@ func (f *Facts) lookAtDocker(ctx context.Context, h *observe.Host) error {
 			f.TimeDaemon = p.Name
 		}
 	}
+	begun := false // an installation that was interrupted, and is to be finished
 	for _, engine := range []string{"docker.io", "docker-ce"} {
 		if packages[engine].Installed() {
 			f.Engine = engine
+		}
+		begun = begun || packages[engine].Interrupted()
+	}
+	if f.Engine == "" && !begun {
+		if f.Foreign, err = firstOf(ctx, h, foreignEngines()); err != nil {
+			return err
 		}
 	}
 	plugin, err := h.File(ctx, composePlugin)
@@ -107,6 +136,16 @@ func (f *Facts) lookAtDocker(ctx context.Context, h *observe.Host) error {
 	repository, err := h.File(ctx, repositoryFile)
 	f.Compose, f.Repository = plugin.Exists, repository.Exists
 	return err
+}
+
+// firstOf returns the first of these paths that is there, "" for none.
+func firstOf(ctx context.Context, h *observe.Host, paths []string) (string, error) {
+	for _, path := range paths {
+		if f, err := h.File(ctx, path); err != nil || f.Exists {
+			return path, err
+		}
+	}
+	return "", nil
 }
 
 func keepsTime(p observe.Package) bool {

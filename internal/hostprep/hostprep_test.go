@@ -53,6 +53,10 @@ func TestResources(t *testing.T) {
 		"debian-13-insecure":   {facts: debian13(), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
 		"debian-13-keys": {facts: with(debian13(), func(f *hostprep.Facts) { f.Accounts = rootAlone() }),
 			spec: hostprep.Spec{SSH: hostprep.SSH{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}}},
+		"debian-13-nothing":      {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true }), spec: hostprep.Spec{Manage: fleet.Areas{}, InsecureRegistries: []string{"10.0.0.2:5000"}}},
+		"debian-13-docker-only":  {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaDocker}}},
+		"debian-13-time-only":    {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaTime}}},
+		"debian-13-foreign":      {facts: with(debian13(), func(f *hostprep.Facts) { f.Foreign = "/usr/local/bin/dockerd" }), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
 		"debian-12":              {facts: on("debian", "12", "bookworm")},
 		"debian-12-mirror":       {facts: on("debian", "12", "bookworm"), spec: hostprep.Spec{Docker: fleet.Docker{URL: "http://mirror.example.net/docker", Key: "a key"}}},
 		"debian-12-hand-compose": {facts: with(on("debian", "12", "bookworm"), func(f *hostprep.Facts) { f.Compose = true })},
@@ -143,6 +147,35 @@ func TestPreparationConverges(t *testing.T) {
 	convergetest.Law(t, newHost, resources...)
 }
 
+// TestAreasConverge: a host of which nothing is Salvor's, and one of each area, cut at every call.
+func TestAreasConverge(t *testing.T) {
+	none, err := hostprep.Resources(debian13(), hostprep.Spec{Manage: fleet.Areas{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	convergetest.Law(t, newHost, none...)
+	for _, area := range fleet.EveryArea() {
+		taken, err := hostprep.Resources(debian13(), hostprep.Spec{Manage: fleet.Areas{area}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		convergetest.Law(t, newHost, taken...)
+	}
+}
+
+// TestWhatDockerIsAskedDoesNotMatterWithoutTheArea: a channel that does not fit the
+// installed engine, and a distribution without Compose, are errors only where Docker is
+// Salvor's.
+func TestWhatDockerIsAskedDoesNotMatterWithoutTheArea(t *testing.T) {
+	spec := hostprep.Spec{Docker: fleet.Docker{Channel: "docker"}, Manage: fleet.Areas{fleet.AreaTime}}
+	if _, err := hostprep.Resources(with(debian13(), func(f *hostprep.Facts) { f.Engine = "docker.io" }), spec); err != nil {
+		t.Error(err)
+	}
+	if _, err := hostprep.Resources(with(on("debian", "12", "bookworm"), func(f *hostprep.Facts) { f.Engine = "docker.io" }), hostprep.Spec{Manage: fleet.Areas{}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLook(t *testing.T) {
 	tests := map[string]struct {
 		host func(*debiantest.Host)
@@ -157,6 +190,14 @@ func TestLook(t *testing.T) {
 				h.Put("/var/lib/dpkg/status", "Package: chrony\nStatus: install ok installed\nVersion: 4\nProvides: time-daemon\n\nPackage: docker.io\nStatus: install ok installed\nVersion: 26\n", 0o644)
 			},
 			func(f *hostprep.Facts) { f.TimeDaemon, f.Engine = "chrony", "docker.io" },
+		},
+		"an engine by hand": {func(h *debiantest.Host) { h.Put("/usr/local/bin/dockerd", "", 0o755) }, func(f *hostprep.Facts) { f.Foreign = "/usr/local/bin/dockerd" }},
+		"an engine whose installation was cut short": {
+			func(h *debiantest.Host) {
+				h.Put("/var/lib/dpkg/status", "Package: docker.io\nStatus: install ok unpacked\nVersion: 26\n", 0o644)
+				h.Put("/usr/sbin/dockerd", "", 0o755)
+			},
+			func(*hostprep.Facts) {},
 		},
 		"Compose by hand, Salvor's repository": {
 			func(h *debiantest.Host) {

@@ -33,6 +33,7 @@ var tmpfiles []byte
 
 // A Spec is what the fleet says about a host's preparation.
 type Spec struct {
+	Manage             fleet.Areas
 	Docker             fleet.Docker
 	InsecureRegistries []string // host:port, reached without TLS; for labs
 	SSH                SSH
@@ -76,44 +77,35 @@ func supported(f Facts) (system, error) {
 	return system{}, fmt.Errorf("%w: %s; Salvor prepares Debian 12 and 13, Ubuntu 22.04 and 24.04", ErrUnsupported, f.OS)
 }
 
-// Resources returns what a host with these facts needs. It is a pure function;
-// what the host can't fulfil is an error.
+// Resources returns what a host with these facts needs: what is Salvor's own, and what
+// belongs to the areas of spec. It is a pure function; what the host can't fulfil is an
+// error.
 func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	s, err := supported(f)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := channel(f, s, spec.Docker)
+	e, err := engineOf(f, s, spec)
 	if err != nil {
 		return nil, err
 	}
-	var all []converge.Resource
-	if ch == channelDocker {
-		if all, err = dockerRepository(f, spec.Docker); err != nil {
-			return nil, err
-		}
+	keepsTime := spec.Manage.Has(fleet.AreaTime) && ownClock(f)
+	list := dataPackages(s)
+	if keepsTime {
+		list = append(list, packages(timesyncd)...)
 	}
-	configured, err := daemon(spec.InsecureRegistries)
-	if err != nil {
-		return nil, err
-	}
-	var restartOn []string // a daemon.json that is the user's alone restarts nothing
-	if len(configured) > 0 {
-		restartOn = []string{daemonFile}
-	}
-	all = append(all, configured...)
 	install := resource.Packages{
 		Name: "host",
-		List: append(base(f, s), dockerPackages(f, s, ch, spec.Docker)...),
+		List: append(list, e.packages...),
 		// Docker's configuration comes first, so that the engine starts with it.
 		After: []string{"repository " + repositoryName, "file " + daemonFile},
 	}
-	all = append(all, install, resource.Unit{
-		Name: "docker.service", Boot: resource.Enabled, Run: resource.Running,
-		RestartOn: restartOn, Needs: []string{install.ID()},
-	})
+	all := slices.Concat(e.before, []converge.Resource{install}, e.units(install.ID()))
+	if keepsTime {
+		all = append(all, resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install.ID()}})
+	}
 	keys, err := authorizedKeys(f, spec.SSH)
-	return slices.Concat(all, clock(f, install.ID()), keys, salvord(), signers(spec.Signers)), err
+	return slices.Concat(all, keys, salvord(e.unit), signers(spec.Signers)), err
 }
 
 func signers(content []byte) []converge.Resource {
@@ -158,18 +150,6 @@ func dataPackages(s system) []resource.Package {
 	return list
 }
 
-// base are the packages that every host needs; one apt-get brings them all.
-func base(f Facts, s system) []resource.Package {
-	list := dataPackages(s)
-	if f.AppArmor {
-		list = append(list, packages("apparmor")...)
-	}
-	if ownClock(f) {
-		list = append(list, packages(timesyncd)...)
-	}
-	return list
-}
-
 func packages(names ...string) []resource.Package {
 	var list []resource.Package
 	for _, name := range names {
@@ -184,21 +164,19 @@ func ownClock(f Facts) bool {
 	return !f.Container && (f.TimeDaemon == "" || f.TimeDaemon == timesyncd)
 }
 
-func clock(f Facts, install string) []converge.Resource {
-	if !ownClock(f) {
-		return nil
-	}
-	return []converge.Resource{resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install}}}
-}
-
-// salvord are Salvor's own directories and its service.
-func salvord() []converge.Resource {
+// salvord are Salvor's own directories and its service, which comes after the engine's
+// unit; "" for none.
+func salvord(engine string) []converge.Resource {
 	const unit = "salvord.service"
+	needs := []string{"directory /var/lib/salvor/journal", "directory /run/salvor/secrets"}
+	if engine != "" {
+		needs = append(needs, unitID(engine))
+	}
 	return append(directories(),
 		resource.File{Path: "/etc/systemd/system/" + unit, Content: service, Mode: 0o644},
 		resource.Unit{
 			Name: unit, Boot: resource.Enabled, Run: resource.Running, RestartOn: []string{hostpath.Salvord},
-			Needs: []string{"unit docker.service", "directory /var/lib/salvor/journal", "directory /run/salvor/secrets"},
+			Needs: needs,
 		},
 	)
 }

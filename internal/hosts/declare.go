@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/confirmation"
@@ -42,10 +43,18 @@ func (c *Changes) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, 
 	}
 	before := c.checkout.Recipients[h.Name]
 	add.Replaced = before != "" && c.otherMachine(h.Name, e)
+	_, known := c.checkout.Fleet.Host(h.Name)
+	if !known {
+		add.InUse = inUse(e)
+		h.Manage = fleet.EveryArea()
+		if add.InUse != "" {
+			h.Manage = fleet.Areas{}
+		}
+	}
 	if add.Files, err = c.files(h, key, keys, e.GitKey); err != nil {
 		return add, err
 	}
-	if _, known := c.checkout.Fleet.Host(h.Name); !known {
+	if !known {
 		c.checkout.Fleet.Hosts = append(c.checkout.Fleet.Hosts, h)
 	}
 	if c.checkout.Recipients == nil {
@@ -53,6 +62,25 @@ func (c *Changes) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, 
 	}
 	c.checkout.Recipients[h.Name], c.checkout.HostSigners[h.Name] = e.Recipient, e.Signer
 	return add, c.confirmed.Note(ctx, append(c.trustedGrants(h, key), confirmation.HostGrant(c.checkout.Repository, h.Name, h.Name))...)
+}
+
+// named is how many containers are named where there are more.
+const named = 3
+
+// inUse says what is on a host that is used already, "" for one that is not.
+func inUse(e agentapi.Enrolment) string {
+	count := len(e.Containers)
+	switch {
+	case e.Unseen != "":
+		return e.Unseen
+	case count == 0:
+		return ""
+	case count == 1:
+		return "it has the container " + e.Containers[0]
+	case count <= named:
+		return "it has the containers " + strings.Join(e.Containers, ", ")
+	}
+	return fmt.Sprintf("it has %d containers (%s and others)", count, strings.Join(e.Containers[:named], ", "))
 }
 
 // files are those that declare a host, of which the commit has none as it is there.

@@ -62,6 +62,8 @@ type Addition struct {
 	GitKey string            // what the Git host must accept, read-only
 
 	Replaced bool // another machine had the name before
+
+	InUse string // what is on a new host already, of which nothing is Salvor's then; "" for nothing
 }
 
 // Add pins the host's key, installs salvord there, has it make its identity and

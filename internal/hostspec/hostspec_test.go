@@ -71,6 +71,17 @@ func TestWhatAStackIsMadeOf(t *testing.T) {
 	}
 }
 
+// TestAreasAreListed: a salvord of a later version, which knows more of them, takes over no
+// area that the operator's program does not know.
+func TestAreasAreListed(t *testing.T) {
+	for want, areas := range map[string]fleet.Areas{"docker, time": nil, "none": {}, "time": {fleet.AreaTime}} {
+		spec, err := commit().Host(fleet.Host{Name: "alpha", Manage: areas}, lock(nil), Said{})
+		if err != nil || spec.Manage == nil || spec.Manage.String() != want {
+			t.Errorf("%v is asked for as %v, %v", areas, spec.Manage, err)
+		}
+	}
+}
+
 func TestASealThatCannotBeReadIsAnError(t *testing.T) {
 	c := commit(fleet.Stack{Name: "notes"})
 	c.Seal = func(string, string) (Seal, error) { return Seal{}, errors.New("no such file") }

@@ -87,9 +87,14 @@ func (u Unit) Diff(ctx context.Context, h *observe.Host) (*converge.Change, erro
 	if newer != "" {
 		causes = append(causes, "was started before "+newer+" changed")
 	}
-	return because(causes, func(ctx context.Context, say func(string)) error {
-		return u.set(ctx, h, is, newer != "" || is.NeedReload)
-	}), nil
+	restart := newer != "" || is.NeedReload
+	change := because(causes, func(ctx context.Context, say func(string)) error {
+		return u.set(ctx, h, is, restart)
+	})
+	if change != nil {
+		change.Restarts = restart && u.Run == Running && is.Active == "active"
+	}
+	return change, nil
 }
 
 // absent is the state before the package or the file that brings the unit.

@@ -77,6 +77,16 @@ func (h *control) docker(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// HasCompose reports whether Docker's client on a machine has the Compose plugin.
+func HasCompose(ctx context.Context, m machine.Machine) (bool, error) {
+	_, err := m.Run(ctx, machine.Cmd{Argv: []string{"docker", "compose", "version"}, Timeout: engineTimeout})
+	var exit *machine.ExitError
+	if errors.As(err, &exit) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // ErrRefused means that the host's own Docker Compose does not take a project.
 var ErrRefused = errors.New("the host's Docker Compose rejects the project")
 

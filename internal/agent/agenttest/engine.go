@@ -31,6 +31,7 @@ type Engine struct {
 	Containers []Container
 	calls      []string
 	Stopping   func() // runs while a project is stopped
+	Live       bool   // containers run on while the engine is restarted
 	stopped    string // project that is listed as running once more, as Docker does for a moment
 }
 
@@ -85,6 +86,10 @@ func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Name: "engine"} }
 func (e *Engine) answer(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if r.URL.Path == "/info" {
+		_ = json.NewEncoder(w).Encode(map[string]bool{"LiveRestoreEnabled": e.Live})
+		return
+	}
 	list := []map[string]any{}
 	for _, c := range e.Containers {
 		late := c.Project != "" && c.Project == e.stopped

@@ -3,10 +3,8 @@ package here
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -138,24 +136,6 @@ func (h *Host) Enter(e journal.Entry) {
 	}
 	if err != nil {
 		terminal.Printf(terminal.Stderr(), "salvord: %s %s %s %s (not in the journal: %s)\n", e.Kind, e.Stack, e.Text, e.Error, err.Error())
-	}
-}
-
-// NoEngine reports whether an error means that no Docker engine answers, as on
-// a host that is not prepared yet.
-func NoEngine(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// FreePorts has Docker release ports that it kept over a power cut. Where that fails
-// the stacks are started anyway: most need none of those ports, and one that does
-// says what to do.
-func (h *Host) FreePorts(ctx context.Context) {
-	switch freed, err := h.Stacks.FreePorts(ctx); {
-	case err != nil:
-		h.Trouble("ports", err)
-	case freed:
-		h.Enter(journal.Entry{Kind: "ports", Text: "Docker still held ports of no container after a power cut: restarted it"})
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/hostprep"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -141,12 +143,21 @@ func (r *Run) prepare(ctx context.Context) error {
 	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
-	r.FreePorts(ctx)
+	if lacks, err := r.Lacks(ctx, r.Spec); err != nil || lacks != "" {
+		r.Meet(needEngine, noEngine(r.Spec.Name, lacks))
+		return err
+	}
+	r.FreePorts(ctx, r.Spec)
 	if err := r.Stacks.EnsureNetworks(ctx, r.Spec.Networks); err != nil {
 		return err
 	}
 	r.Meet(needEngine, nil)
 	return nil
+}
+
+// noEngine is the error of stacks on a host that lacks what they need.
+func noEngine(host, lacks string) error {
+	return fault.WithHint(fmt.Errorf("%s, and Docker on %s is not Salvor's", lacks, host), fmt.Sprintf("salvor host take %s %s, then salvor apply", host, fleet.AreaDocker))
 }
 
 func (r *Run) converge(ctx context.Context, name string, resources []converge.Resource) error {
@@ -223,7 +234,7 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 
 // PreparationOf is what the host itself is asked to be.
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
+	return hostprep.Spec{Manage: spec.Manage, Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }
 
 // A Start is one stack that a run brings up.

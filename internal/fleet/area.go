@@ -1,0 +1,50 @@
+package fleet
+
+import (
+	"slices"
+	"strings"
+)
+
+// An Area is a part of a host that belongs to its owner until Salvor takes care of it.
+// What Salvor needs for itself, such as its folders and restic, is in none.
+type Area string
+
+// The areas that there are.
+const (
+	AreaDocker Area = "docker" // the engine, Compose, where they come from and daemon.json
+	AreaTime   Area = "time"   // a service that keeps the clock
+)
+
+// Areas are the areas of one host that Salvor takes care of; nil stands for every one.
+type Areas []Area
+
+// EveryArea returns all areas that there are.
+func EveryArea() Areas { return Areas{AreaDocker, AreaTime} }
+
+// Has reports whether an area is one of them.
+func (a Areas) Has(area Area) bool { return slices.Contains(a.Listed(), area) }
+
+// Listed returns them one by one: none as an empty list, never as nil.
+func (a Areas) Listed() Areas {
+	if a == nil {
+		return EveryArea()
+	}
+	return a
+}
+
+// Words returns them as text.
+func (a Areas) Words() []string {
+	words := []string{}
+	for _, area := range a.Listed() {
+		words = append(words, string(area))
+	}
+	return words
+}
+
+// String returns "docker, time", or "none".
+func (a Areas) String() string {
+	if words := a.Words(); len(words) > 0 {
+		return strings.Join(words, ", ")
+	}
+	return "none"
+}

@@ -1,0 +1,85 @@
+package hosts
+
+import (
+	"strings"
+	"testing"
+
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/ssh"
+)
+
+// TestAHostInUseIsLeftAlone: of a host with containers nothing is Salvor's, and what
+// fleet.yaml says of a declared one counts, whatever runs there.
+func TestAHostInUseIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		host       string
+		containers []string
+		unseen     string
+		inUse      string
+		manage     string
+	}{
+		"empty":             {"gamma", nil, "", "", "docker, time"},
+		"one container":     {"gamma", []string{"web"}, "", "it has the container web", "none"},
+		"three":             {"gamma", []string{"db", "old", "web"}, "", "it has the containers db, old, web", "none"},
+		"many":              {"gamma", []string{"a", "b", "c", "d", "e"}, "", "it has 5 containers (a, b, c and others)", "none"},
+		"an engine is down": {"gamma", nil, "its engine does not run", "its engine does not run", "none"},
+		"declared":          {"beta", []string{"web"}, "", "", "docker, time"},
+	} {
+		h := newHouse(t)
+		e := h.enrols[test.host]
+		e.Containers, e.Unseen = test.containers, test.unseen
+		h.enrols[test.host] = e
+		host, key := at("gamma", "192.0.2.12"), gammaIs
+		if test.host == "beta" {
+			host, key = at("beta", "192.0.2.11"), betaReads
+		}
+		add, err := h.open(t).PrepareAdd(host, ssh.PublicKey(key)).Run(t.Context(), nil)
+		declared, _ := h.open(t).checkout.Fleet.Host(test.host)
+		if err != nil || add.InUse != test.inUse || declared.Manage.String() != test.manage {
+			t.Errorf("%s: %v, in use %q, manages %s", name, err, add.InUse, declared.Manage)
+		}
+	}
+}
+
+// TestTake adds an area as one commit, in which comments stay; what is Salvor's already is
+// not asked about, and not committed.
+func TestTake(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	config, err := h.open(t).checkout.File(fleet.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := strings.Replace(string(config), "alpha: {address: 192.0.2.10}", "alpha: {address: 192.0.2.10, manage: []} # the NAS", 1)
+	h.Commit(t, map[string][]byte{fleet.File: []byte(none)})
+	p, err := h.open(t).PrepareTake("alpha", fleet.AreaDocker)
+	if err != nil || p.Question != "Let Salvor take care of docker on alpha?" || p.Title != "take docker of alpha" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if taken, err := p.Run(t.Context(), nil); !taken || err != nil {
+		t.Fatal(taken, err)
+	}
+	now := h.open(t)
+	content, err := now.checkout.File(fleet.File)
+	if want := "alpha: {address: 192.0.2.10, manage: [docker]} # the NAS\n"; err != nil || !strings.Contains(string(content), want) {
+		t.Errorf("%v\n%s", err, content)
+	}
+	before := subject(t, now)
+	if before != "host take: alpha docker" {
+		t.Errorf("committed as %q", before)
+	}
+	for _, host := range []string{"alpha", "beta"} { // beta says nothing of areas: all of them
+		p, err := now.PrepareTake(host, fleet.AreaDocker)
+		if err != nil || p.Question != "" {
+			t.Errorf("%s: %+v, %v", host, p, err)
+		}
+		if taken, err := p.Run(t.Context(), nil); taken || err != nil || subject(t, h.open(t)) != before {
+			t.Errorf("%s: again: %v, %v", host, taken, err)
+		}
+	}
+	if _, err := now.PrepareTake("delta", fleet.AreaTime); err == nil || fault.Hint(err) != "salvor host ls" {
+		t.Errorf("a host that there is not: %v", err)
+	}
+}
