@@ -112,9 +112,9 @@ func (h folderHost) asked(text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// ReadFile implements machine.Machine.
-func (folderHost) ReadFile(context.Context, string) ([]byte, error) {
-	return nil, errors.ErrUnsupported
+// ReadFile implements machine.Machine: the host has no files that anyone would read.
+func (folderHost) ReadFile(_ context.Context, path string) ([]byte, error) {
+	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 }
 
 // WriteFile implements machine.Machine.
