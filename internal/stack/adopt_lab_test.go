@@ -57,7 +57,7 @@ volumes: {data: {}}
 	if err := p.Call(t.Context(), d.Project); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.sh(t, "rm -rf /run/compared /opt/notes /var/lib/salvor/stacks/notes") })
+	t.Cleanup(func() { _ = l.sh2("rm -rf /run/compared /opt/notes /var/lib/salvor/stacks/notes") })
 	compared, err := p.Compare(t.Context(), d, *loaded.Adoption, map[string]string{"PW": "s3cret"}, "/run/compared")
 	if err != nil || !slices.Equal(compared.Same, []string{"app", "db"}) || len(compared.Differs) > 0 {
 		t.Errorf("compared %+v, %v", compared, err)

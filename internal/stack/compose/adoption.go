@@ -36,9 +36,7 @@ func adoptionOf(l *load) (*project.Adoption, error) {
 		a.Files = append(a.Files, project.File{Path: below(l.Stack.Dir, name), Mode: 0o600, Data: content})
 	}
 	for name, value := range l.env {
-		if name != "PWD" { // Compose knows it
-			a.Vars[name] = escapedValue(value)
-		}
+		a.Vars[name] = escapedValue(value)
 	}
 	if _, inGit := l.stat(l.Stack.Dir + "/.env"); !inGit {
 		a.Env = map[string]string{}

@@ -28,7 +28,7 @@ func TestAnAdoptionIsAllThatComposeReads(t *testing.T) {
 	if diff := cmp.Diff(env, a.Env); diff != "" {
 		t.Error(diff)
 	}
-	env["TZ"] = "UTC"
+	env["TZ"], env["PWD"] = "UTC", "/srv/app"
 	if diff := cmp.Diff(env, a.Vars); diff != "" || a.Dir != "/srv/app" || len(a.Compose) != 2 {
 		t.Errorf("%s, %v in %s", diff, a.Compose, a.Dir)
 	}
