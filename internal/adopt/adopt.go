@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/envimport"
@@ -151,7 +152,7 @@ func (w *work) put(files map[string][]byte) error {
 		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(at, content, 0o600); err != nil {
+		if err := atomicfile.Write(at, bytes.NewReader(content), 0o600); err != nil {
 			return err
 		}
 	}
@@ -212,17 +213,9 @@ func (w *work) answer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	content := before
-	for _, name := range w.stacks() {
-		for _, q := range asked[name] {
-			if slices.Contains(w.receipt.Answered, q) {
-				continue
-			}
-			if content, err = controlrepo.SetBind(content, q.Folder, q.Proposed); err != nil {
-				return err
-			}
-			w.receipt.Answered = append(w.receipt.Answered, q)
-		}
+	content, err := w.withBinds(before, asked)
+	if err != nil {
+		return err
 	}
 	if !bytes.Equal(before, content) {
 		w.receipt.Changes = append(w.receipt.Changes, envimport.FileChange{Path: fleet.File, Before: before, After: content})
@@ -232,19 +225,40 @@ func (w *work) answer(ctx context.Context) error {
 	}
 	_, found, err := w.render(ctx)
 	for i := range w.receipt.Stacks {
-		s := &w.receipt.Stacks[i]
-		for _, name := range slices.Sorted(maps.Keys(w.files)) {
-			if strings.HasPrefix(name, path.Join(fleet.StackDir, s.Stack)+"/") || name == fleet.EnvFile(s.Stack) {
-				s.Files = append(s.Files, name)
-			}
-		}
-		for _, f := range found {
-			if f.Stack == s.Stack && f.Severity == finding.Fatal {
-				s.Findings = append(s.Findings, f)
-			}
-		}
+		w.describe(&w.receipt.Stacks[i], found)
 	}
 	return err
+}
+
+// withBinds returns fleet.yaml with the proposed answer to every question.
+func (w *work) withBinds(content []byte, asked map[string][]project.Asked) ([]byte, error) {
+	var err error
+	for _, name := range w.stacks() {
+		for _, q := range asked[name] {
+			if slices.Contains(w.receipt.Answered, q) {
+				continue
+			}
+			if content, err = controlrepo.SetBind(content, q.Folder, q.Proposed); err != nil {
+				return nil, err
+			}
+			w.receipt.Answered = append(w.receipt.Answered, q)
+		}
+	}
+	return content, nil
+}
+
+// describe says which files a stack has, and what is in the way of taking it over.
+func (w *work) describe(s *Adopted, found []finding.Finding) {
+	for _, name := range slices.Sorted(maps.Keys(w.files)) {
+		if strings.HasPrefix(name, path.Join(fleet.StackDir, s.Stack)+"/") || name == fleet.EnvFile(s.Stack) {
+			s.Files = append(s.Files, name)
+		}
+	}
+	for _, f := range found {
+		if f.Stack == s.Stack && f.Severity == finding.Fatal {
+			s.Findings = append(s.Findings, f)
+		}
+	}
 }
 
 // render returns the folders that the stacks ask about, by stack, and what is found in all.
