@@ -2,7 +2,9 @@ package adopt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/leaks"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/proposal"
@@ -94,6 +97,7 @@ func names(inv agentapi.Inventory) []string {
 // commit will have, afterwards what it has. What it shows holds no secret.
 type Receipt struct {
 	Stacks   []Adopted
+	Refused  []Refused
 	Answered []project.Asked        // what folders of the hosts were taken to be, in fleet.yaml
 	Changes  []envimport.FileChange // fleet.yaml, and Compose files beside what the host has
 }
@@ -106,6 +110,9 @@ type Adopted struct {
 	Findings []finding.Finding // that are in the way of taking it over
 }
 
+// Refused is a project that can't be made a stack, as its files turned out.
+type Refused struct{ Project, Why, Hint string }
+
 // Prepare makes stacks of what was observed, as far as it can be, and proposes to commit
 // them. The operator's key is needed where there are secrets. Nothing is changed on the host.
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
@@ -116,12 +123,17 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 	for _, c := range o.Candidates {
 		if c.Why == "" {
 			if err := w.take(ctx, c); err != nil {
-				return w.receipt, p, fmt.Errorf("project %s: %w", c.Project.Name, err)
+				return w.receipt, p, err
 			}
 		}
 	}
 	if len(w.receipt.Stacks) == 0 {
-		return w.receipt, p, fault.WithHint(fmt.Errorf("nothing on %s can be made a stack", o.Host), "salvor adopt "+o.Host+" --observe says why")
+		err := fmt.Errorf("nothing on %s can be made a stack", o.Host)
+		if len(w.receipt.Refused) > 0 {
+			r := w.receipt.Refused[0]
+			return w.receipt, p, fault.WithHint(fmt.Errorf("%w: %s: %s", err, r.Project, r.Why), r.Hint)
+		}
+		return w.receipt, p, fault.WithHint(err, "salvor adopt "+o.Host+" --observe says why")
 	}
 	err := w.answer(ctx)
 	p.Question = fmt.Sprintf("Commit %s as described? Nothing changes on %s.", strings.Join(w.stacks(), ", "), o.Host)
@@ -146,16 +158,36 @@ func (w *work) stacks() []string {
 
 // put adds files to the commit, as it is read from now on.
 func (w *work) put(files map[string][]byte) error {
+	within, err := os.OpenRoot(w.checkout.Export) // which may have links
+	if err != nil {
+		return err
+	}
+	defer within.Close() // it was written by then
 	for name, content := range files {
-		at := filepath.Join(w.checkout.Export, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+		if err := within.MkdirAll(path.Dir(name), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(at, content, 0o600); err != nil {
+		if err := within.WriteFile(name, content, 0o600); err != nil {
 			return err
 		}
 	}
 	maps.Copy(w.files, files)
+	return w.load()
+}
+
+// drop takes a stack out of the commit again.
+func (w *work) drop(stack string) error {
+	maps.DeleteFunc(w.files, func(name string, _ []byte) bool {
+		return strings.HasPrefix(name, stackDir(stack)+"/") || name == fleet.EnvFile(stack)
+	})
+	within, err := os.OpenRoot(w.checkout.Export)
+	if err == nil {
+		err = errors.Join(within.RemoveAll(stackDir(stack)), within.RemoveAll(fleet.EnvFile(stack)), within.Close())
+	}
+	return errors.Join(err, w.load())
+}
+
+func (w *work) load() error {
 	loaded, err := controlrepo.Load(w.checkout.Export, version.String())
 	if err == nil {
 		w.checkout.Repository = loaded
@@ -163,42 +195,81 @@ func (w *work) put(files map[string][]byte) error {
 	return err
 }
 
-// take makes a stack of a project: its plain files as they are, its env files encrypted.
+func stackDir(stack string) string { return path.Join(fleet.StackDir, stack) }
+
+// take makes a stack of a project, or says why it can't.
 func (w *work) take(ctx context.Context, c Candidate) error {
-	dir := path.Join(fleet.StackDir, c.Stack)
+	made, changes, err := w.stack(ctx, c)
+	if err == nil {
+		w.receipt.Stacks, w.receipt.Changes = append(w.receipt.Stacks, made), append(w.receipt.Changes, changes...)
+		return nil
+	}
+	w.receipt.Refused = append(w.receipt.Refused, Refused{c.Project.Name, err.Error(), cmp.Or(fault.Hint(err), "make its stack by hand: docs/stacks.md")})
+	return errors.Join(w.drop(c.Stack), ctx.Err())
+}
+
+// stack makes one: its plain files as they are, its env files encrypted.
+func (w *work) stack(ctx context.Context, c Candidate) (Adopted, []envimport.FileChange, error) {
+	made := Adopted{Stack: c.Stack}
+	if _, err := os.Lstat(filepath.Join(w.checkout.Export, stackDir(c.Stack))); err == nil {
+		return made, nil, fmt.Errorf("%s is there already, and is not its stack", stackDir(c.Stack))
+	}
 	files := map[string][]byte{}
 	for name, content := range c.Files {
-		files[path.Join(dir, name)] = content
+		files[path.Join(stackDir(c.Stack), name)] = content
 	}
 	if err := w.put(files); err != nil {
-		return err
+		return made, nil, err
 	}
-	made := Adopted{Stack: c.Stack}
-	var env []envimport.EnvFile
-	for _, name := range slices.Sorted(maps.Keys(c.Secret)) {
-		f, err := envimport.InMemory(w.checkout.Root, path.Join(dir, name), secret.New(c.Secret[name]))
-		if err != nil {
-			made.Findings = append(made.Findings, finding.Finding{Code: finding.StackBroken, Severity: finding.Fatal, Stack: c.Stack,
-				Subject: path.Join(dir, name), Text: err.Error(), Fix: "salvor secret set for each value that it has"})
-			continue
-		}
-		env = append(env, f)
+	env, err := w.envFiles(c)
+	if err != nil {
+		return made, nil, err
 	}
+	var changes []envimport.FileChange
 	if len(env) > 0 {
 		r, changed, err := w.importer.Files(ctx, envimport.Options{EnvFiles: env, Stacks: []string{c.Stack}})
 		if err != nil {
-			return err
+			return made, nil, err
 		}
 		for _, i := range r.Imports {
 			made.Secret = append(made.Secret, i.Secret...)
 		}
-		w.receipt.Changes = append(w.receipt.Changes, r.Changes...)
+		changes = r.Changes
 		if err := w.put(changed); err != nil {
-			return err
+			return made, nil, err
 		}
 	}
-	w.receipt.Stacks = append(w.receipt.Stacks, made)
-	return nil
+	return made, changes, w.plain(c)
+}
+
+// envFiles are the project's that set anything.
+func (w *work) envFiles(c Candidate) ([]envimport.EnvFile, error) {
+	var env []envimport.EnvFile
+	for _, name := range slices.Sorted(maps.Keys(c.Secret)) {
+		f, err := envimport.InMemory(w.checkout.Root, path.Join(stackDir(c.Stack), name), secret.New(c.Secret[name]))
+		if errors.Is(err, envimport.ErrEmpty) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, f)
+	}
+	return env, nil
+}
+
+// plain returns an error where a file of the stack has a secret that would be in Git in
+// plain text: nothing checks a commit of Salvor's own later.
+func (w *work) plain(c Candidate) error {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(w.files)), func(name string) bool { return !strings.HasPrefix(name, stackDir(c.Stack)+"/") })
+	found, err := leaks.In(w.checkout, w.checkout.Export, names)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	l := found[0]
+	where := path.Join(c.Project.Dir, strings.TrimPrefix(l.Path, stackDir(c.Stack)+"/"))
+	return fault.WithHint(fmt.Errorf("%s:%d has a secret in plain text (%s)", where, l.Line, l.Rule),
+		"in a Compose file: write ${NAME} there and NAME=… into "+path.Join(c.Project.Dir, ".env")+", which changes nothing that runs; one that is not real: scan: {allow: ["+l.Path+"]} in fleet.yaml")
 }
 
 // answer says in fleet.yaml what the folders of the host are that nothing was said of, and
@@ -212,17 +283,9 @@ func (w *work) answer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	content := before
-	for _, name := range w.stacks() {
-		for _, q := range asked[name] {
-			if slices.Contains(w.receipt.Answered, q) {
-				continue
-			}
-			if content, err = controlrepo.SetBind(content, q.Folder, q.Proposed); err != nil {
-				return err
-			}
-			w.receipt.Answered = append(w.receipt.Answered, q)
-		}
+	content, err := w.withBinds(before, asked)
+	if err != nil {
+		return err
 	}
 	if !bytes.Equal(before, content) {
 		w.receipt.Changes = append(w.receipt.Changes, envimport.FileChange{Path: fleet.File, Before: before, After: content})
@@ -232,19 +295,40 @@ func (w *work) answer(ctx context.Context) error {
 	}
 	_, found, err := w.render(ctx)
 	for i := range w.receipt.Stacks {
-		s := &w.receipt.Stacks[i]
-		for _, name := range slices.Sorted(maps.Keys(w.files)) {
-			if strings.HasPrefix(name, path.Join(fleet.StackDir, s.Stack)+"/") || name == fleet.EnvFile(s.Stack) {
-				s.Files = append(s.Files, name)
-			}
-		}
-		for _, f := range found {
-			if f.Stack == s.Stack && f.Severity == finding.Fatal {
-				s.Findings = append(s.Findings, f)
-			}
-		}
+		w.describe(&w.receipt.Stacks[i], found)
 	}
 	return err
+}
+
+// withBinds returns fleet.yaml with the proposed answer to every question.
+func (w *work) withBinds(content []byte, asked map[string][]project.Asked) ([]byte, error) {
+	var err error
+	for _, name := range w.stacks() {
+		for _, q := range asked[name] {
+			if slices.Contains(w.receipt.Answered, q) {
+				continue
+			}
+			if content, err = controlrepo.SetBind(content, q.Folder, q.Proposed); err != nil {
+				return nil, err
+			}
+			w.receipt.Answered = append(w.receipt.Answered, q)
+		}
+	}
+	return content, nil
+}
+
+// describe says which files a stack has, and what is in the way of taking it over.
+func (w *work) describe(s *Adopted, found []finding.Finding) {
+	for _, name := range slices.Sorted(maps.Keys(w.files)) {
+		if strings.HasPrefix(name, stackDir(s.Stack)+"/") || name == fleet.EnvFile(s.Stack) {
+			s.Files = append(s.Files, name)
+		}
+	}
+	for _, f := range found {
+		if f.Stack == s.Stack && f.Severity == finding.Fatal {
+			s.Findings = append(s.Findings, f)
+		}
+	}
 }
 
 // render returns the folders that the stacks ask about, by stack, and what is found in all.

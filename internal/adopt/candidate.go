@@ -21,22 +21,28 @@ type Candidate struct {
 	Stack   string            // the name that it gets
 	Compose string            // its Compose file below the stack's folder
 	Files   map[string][]byte // plain files below the stack's folder, by path
-	Secret  map[string][]byte // env files and secrets below it: to be encrypted, never written plain
+	Secret  map[string][]byte // env files below it: to be encrypted, never written plain
 	Left    []string          // files that stay on the host, each with why
 	Why     string            // why it can't be a stack, "" for one that can
 	Hint    string            // what to do about it
 }
 
 // Candidates are the projects of an inventory that could become stacks of a host, by name:
-// those that are wanted, all where none is named, never Salvor's own.
+// those that are wanted, all where none is named, never Salvor's own, and none that is a stack
+// of the host already.
 func Candidates(inv agentapi.Inventory, f *fleet.Fleet, host string, wanted ...string) []Candidate {
 	var all []Candidate
 	taken := map[string]bool{}
 	for _, st := range f.Stacks {
 		taken[st.Name], taken[path.Base(st.Dir)] = true, true
 	}
+	declared := func(p agentapi.RunningProject) bool {
+		return slices.ContainsFunc(f.Stacks, func(st fleet.Stack) bool {
+			return st.Host == host && (st.ProjectName() == p.Name || st.ProjectDir != "" && st.ProjectDir == p.Dir)
+		})
+	}
 	for _, p := range inv.Projects {
-		if p.Own || len(wanted) > 0 && !slices.Contains(wanted, p.Name) {
+		if p.Own || declared(p) || len(wanted) > 0 && !slices.Contains(wanted, p.Name) {
 			continue
 		}
 		c := Candidate{Project: p, Stack: stackName(p.Name, host, taken)}
@@ -84,12 +90,23 @@ func (c *Candidate) choose(host string) {
 		case !below:
 			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
 			return
+		case fleet.ValidPath(rel) != nil || strings.Contains("/"+rel, "/.git") || strings.Contains("/"+rel, "/.ssh/"):
+			c.Left = append(c.Left, f.Path+" (Git's, or a key)")
+		case f.Left != "" && f.Kind == agentapi.FileEnv:
+			c.refuse(f.Path+" can't be read: "+f.Left, "make it a plain file, then salvor adopt "+host)
+			return
+		case f.Kind == agentapi.FileSecret:
+			c.refuse(f.Path+" is a secret of its Compose file in a plain file", "make the stack by hand: docs/secrets.md shows how a file is encrypted")
+			return
 		case f.Left != "":
 			c.Left = append(c.Left, fmt.Sprintf("%s (%s)", f.Path, f.Left))
-		case f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret:
+		case f.Kind == agentapi.FileEnv:
 			c.Secret[rel] = f.Content
 		default:
 			c.Files[rel] = f.Content
+			if f.Mode == 0o755 {
+				c.Left = append(c.Left, f.Path+"'s mode (it is executable: git update-index --chmod=+x, before its containers are recreated)")
+			}
 		}
 	}
 	c.declare(host)
@@ -125,7 +142,7 @@ func (c *Candidate) declare(host string) {
 		c.Files[c.Compose] = c.Files[given[0]]
 		delete(c.Files, given[0])
 	default:
-		c.refuse("it was made from "+strings.Join(given, ", "), fmt.Sprintf("docker compose -f %s config >compose.yaml makes one file of them", strings.Join(given, " -f ")))
+		c.refuse("it was made from "+strings.Join(given, ", "), "make one Compose file of them, docker compose up -d with it, then salvor adopt "+host)
 		return
 	}
 	content, err := withStack(c.Files[c.Compose], c.Stack, c.Project.Name, host, c.Project.Dir)

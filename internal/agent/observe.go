@@ -181,14 +181,8 @@ func (h *Host) validate(ctx context.Context, s *here.Stack) ([]finding.Finding, 
 
 // stackChanges returns what starting one stack would change, and what prevents it.
 func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
-	if s.Kept {
-		return nil, nil, nil
-	}
-	if s.Stopped {
-		if seen.Running() {
-			return []agentapi.Change{{Stack: s.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil, nil
-		}
-		return nil, nil, nil
+	if s.Kept || s.Stopped {
+		return stopChanges(s, seen), nil, nil
 	}
 	var changes []agentapi.Change
 	if len(s.Sealed) > 0 {
@@ -230,6 +224,14 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	}
 	return changes, startup.Occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
+}
+
+// stopChanges is the end of a stack that is declared stopped and runs.
+func stopChanges(s *here.Stack, seen stack.State) []agentapi.Change {
+	if s.Kept || !seen.Running() {
+		return nil
+	}
+	return []agentapi.Change{{Stack: s.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}
 }
 
 // startChanges is the start of what was deployed last, for a stack that an apply leaves as it

@@ -47,7 +47,7 @@ type FoundFile struct {
 	Path    string   `json:"path"` // absolute
 	Kind    FileKind `json:"kind"`
 	Mode    uint32   `json:"mode"`
-	Content []byte   `json:"content,omitempty"`
+	Content []byte   `json:"content"`
 	Left    string   `json:"left,omitempty"` // why there is no Content: "3.1 MiB", "a link out of the folder"
 }
 

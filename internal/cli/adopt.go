@@ -12,6 +12,7 @@ import (
 	"salvor/internal/adopt"
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
@@ -79,6 +80,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 	} else {
 		page.Printf("%s on %s. If it died today, this would be lost:\n\n", terminal.Count(len(o.Candidates), "project"), o.Host)
 	}
+	for _, f := range o.Findings {
+		page.Table("", terminal.Row{terminal.Paint(terminal.Bad, string(f.Code)), f.Text})
+	}
 	for _, c := range o.Candidates {
 		page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, c.Project.Name), strings.Join(lostWith(c), ", "))
 		for _, left := range c.Left {
@@ -145,6 +149,11 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 			page.Table("  ", terminal.Row{"hint:", f.Fix})
 		}
 	}
+	for _, f := range r.Refused {
+		page.Printf("%s\n", terminal.Paint(terminal.Strong, f.Project))
+		page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), f.Why})
+		page.Table("  ", terminal.Row{"hint:", f.Hint})
+	}
 	for _, c := range r.Changes {
 		render.Diff(page, c.Path, c.Before, c.After)
 	}
@@ -199,5 +208,7 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 		Host     string       `json:"host"`
 		Projects []projectRow `json:"projects"`
 		Stacks   []string     `json:"committed"`
-	}{fleet.Schema, o.Host, rows, stacks}
+
+		Findings []finding.Finding `json:"findings,omitempty"`
+	}{fleet.Schema, o.Host, rows, stacks, o.Findings}
 }

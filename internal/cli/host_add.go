@@ -52,7 +52,8 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 			return err
 		}
 		if add.InUse != "" {
-			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %s docker lets it take care of Docker.\n", h.Name, add.InUse, h.Name)
+			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there.\n"+
+				"Next: salvor adopt %[1]s --observe shows what runs there; salvor host take %[1]s docker lets Salvor take care of Docker.\n", h.Name, add.InUse)
 		}
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
 		if err := g.printOne("git_key", add.GitKey); err != nil {

@@ -86,6 +86,9 @@ func readEnvFile(name string) (EnvFile, error) {
 	return f, err
 }
 
+// ErrEmpty is wrapped by the error of an env file that says nothing.
+var ErrEmpty = errors.New("does not set a variable")
+
 // parseEntries reads an env file as Compose would.
 func parseEntries(name string, content []byte, lookup compose.Lookup) ([]compose.EnvEntry, error) {
 	f, err := compose.ParseEnv(name, content, lookup)
@@ -99,7 +102,7 @@ func parseEntries(name string, content []byte, lookup compose.Lookup) ([]compose
 		}
 	}
 	if len(entries) == 0 {
-		return nil, fmt.Errorf("%s does not set a variable", name)
+		return nil, fmt.Errorf("%s %w", name, ErrEmpty)
 	}
 	return entries, nil
 }

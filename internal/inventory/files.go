@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/yamldoc"
@@ -22,8 +23,7 @@ const (
 )
 
 // A reader collects the files of one project. Labels say where they are, and an image may
-// carry any label; so files are read below the project's folder only, and those outside
-// where their names say that they are a Compose or an env file.
+// carry any label; so files are read below the project's folder only.
 type reader struct {
 	host   Host
 	dir    string
@@ -53,7 +53,7 @@ func (h Host) collect(p *agentapi.RunningProject, room *int64) {
 	defer root.Close()
 	r := &reader{host: h, dir: path.Clean(p.Dir), root: root, room: room, files: map[string]agentapi.FoundFile{}}
 	for _, m := range p.Mounts {
-		if m.Folder && !m.ReadOnly {
+		if !m.ReadOnly {
 			r.data = append(r.data, m.Source)
 		}
 	}
@@ -65,7 +65,7 @@ func (h Host) collect(p *agentapi.RunningProject, room *int64) {
 		r.file(file, agentapi.FileEnv)
 	}
 	for _, m := range p.Mounts {
-		if m.ReadOnly || !m.Folder {
+		if m.ReadOnly {
 			r.tree(m.Source)
 		}
 	}
@@ -78,7 +78,7 @@ func (h Host) collect(p *agentapi.RunningProject, room *int64) {
 
 // tooWide are folders that are not one project's, whatever a label says.
 func tooWide() []string {
-	return []string{"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib"}
+	return []string{"/", "/root", "/var/lib/docker", "/var/lib/salvor", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib"}
 }
 
 // compose takes a Compose file and what it refers to.
@@ -196,7 +196,7 @@ func kindOf(file string) agentapi.FileKind {
 
 // file takes one file, where there is one.
 func (r *reader) file(file string, kind agentapi.FileKind) {
-	if _, taken := r.files[file]; taken {
+	if _, taken := r.files[file]; taken || slices.Contains(r.data, file) {
 		return
 	}
 	content, left := r.read(file)
@@ -249,9 +249,9 @@ func (r *reader) read(file string) (content []byte, left string) {
 	case info.Size() > *r.room:
 		return nil, fmt.Sprintf("the files have more than %d MiB; fewer projects have room", maxAll>>20)
 	}
-	content, err = io.ReadAll(io.LimitReader(f, maxFile))
-	if err != nil {
-		return nil, "a file that can't be read"
+	content, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil || len(content) > maxFile {
+		return nil, "a file that can't be read, or grows"
 	}
 	if content == nil {
 		content = []byte{}
@@ -260,25 +260,19 @@ func (r *reader) read(file string) (content []byte, left string) {
 }
 
 func (r *reader) open(file string) (*os.File, error) {
-	if rel, below := r.below(file); below {
-		info, err := r.root.Stat(rel)
-		if err == nil && !info.Mode().IsRegular() {
-			return nil, errOutside // opening a pipe would wait for its writer
-		}
-		return r.root.Open(rel)
-	}
-	ext := path.Ext(file)
-	if ext != ".yml" && ext != ".yaml" && kindOf(file) != agentapi.FileEnv || !path.IsAbs(file) {
+	rel, below := r.below(file)
+	if !below {
 		return nil, errOutside
 	}
-	info, err := os.Lstat(r.host.Root + file)
+	// a pipe would wait for its writer
+	f, err := r.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, errOutside
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(errOutside, f.Close())
 	}
-	return os.Open(r.host.Root + file)
+	return f, nil
 }
 
 var errOutside = errors.New("not a plain file of the project's folder")

@@ -116,13 +116,14 @@ func TestAProjectIsFoundWithItsFilesAndData(t *testing.T) {
 		"/opt/notes/nginx.conf":                       "events {}\n",
 		"/opt/notes/data/db":                          "12345",
 		"/opt/notes/unused.txt":                       "not read",
+		"/opt/notes/acme.json":                        "{\"live\": true}",
 		"/var/lib/docker/volumes/notes_db/_data/base": "123",
 		"/var/lib/docker/volumes/left/_data/old":      "1234567",
 		"/etc/cron.d/backup":                          "",
 		"/etc/cron.d/e2scrub_all":                     "",
 	})
 	h := host(t, root, container("notes-web-1", "notes", "web", "/opt/notes", "/opt/notes/compose.yaml",
-		bind("/opt/notes/nginx.conf", "/etc/nginx/nginx.conf", true), bind("/opt/notes/data", "/data", true), volume("notes_db", "/db")),
+		bind("/opt/notes/nginx.conf", "/etc/nginx/nginx.conf", false), bind("/opt/notes/acme.json", "/acme.json", true), bind("/opt/notes/data", "/data", true), volume("notes_db", "/db")),
 		object{"Id": "x", "Names": []string{"/lone"}, "Image": "redis", "State": "exited", "Mounts": []object{bind("/opt/notes/data", "/d", true)}})
 	got, err := h.Look(t.Context())
 	if err != nil {
@@ -141,8 +142,9 @@ func TestAProjectIsFoundWithItsFilesAndData(t *testing.T) {
 		t.Errorf("files (-want +got) %s; %s", diff, p.Incomplete)
 	}
 	mounts := []agentapi.FoundMount{
+		{Source: "/opt/notes/acme.json", Services: []string{"web"}, Targets: []string{"/acme.json"}, Found: agentapi.Found{Bytes: 14, Files: 1}},
 		{Source: "/opt/notes/data", Services: []string{"web"}, Targets: []string{"/data"}, Found: agentapi.Found{Folder: true, Bytes: 5, Files: 1}},
-		{Source: "/opt/notes/nginx.conf", Services: []string{"web"}, Targets: []string{"/etc/nginx/nginx.conf"}, Found: agentapi.Found{Bytes: 10, Files: 1}},
+		{Source: "/opt/notes/nginx.conf", Services: []string{"web"}, Targets: []string{"/etc/nginx/nginx.conf"}, ReadOnly: true, Found: agentapi.Found{Bytes: 10, Files: 1}},
 		{Volume: "notes_db", Source: "/var/lib/docker/volumes/notes_db/_data", Services: []string{"web"}, Targets: []string{"/db"}, Found: agentapi.Found{Folder: true, Bytes: 3, Files: 1}},
 	}
 	if diff := cmp.Diff(mounts, p.Mounts, cmpopts.IgnoreFields(agentapi.Found{}, "Owner"), cmpopts.EquateEmpty()); diff != "" {

@@ -70,7 +70,7 @@ func ownerOf(info fs.FileInfo) string {
 
 func deviceOf(info fs.FileInfo) uint64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(s.Dev)
+		return s.Dev
 	}
 	return 0
 }

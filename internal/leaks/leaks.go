@@ -140,6 +140,12 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 
 // scanFiles looks in files below root for what counts; those that are gone, folders and
 // links are skipped.
+// In looks in files below a folder that stands for the commit's, by their paths in the
+// repository.
+func In(c *checkout.Checkout, root string, paths []string) ([]scan.Leak, error) {
+	return scanFiles(c, root, paths)
+}
+
 func scanFiles(c *checkout.Checkout, root string, paths []string) ([]scan.Leak, error) {
 	scanner, err := scan.New()
 	if err != nil {

@@ -120,9 +120,19 @@ func (p Project) resolve(ctx context.Context, name string, a project.Adoption, s
 	var out bytes.Buffer
 	_, err := p.host.machine.Run(ctx, machine.Cmd{Argv: append(argv, "config"), Dir: dir, Stdout: &out, Timeout: composeTimeout})
 	if err != nil {
-		return nil, fmt.Errorf("docker compose config: %s", strings.ReplaceAll(lastLine(err).Error(), root, ""))
+		return nil, fmt.Errorf("docker compose config: %s", without(secrets, strings.ReplaceAll(lastLine(err).Error(), root, "")))
 	}
 	return bytes.ReplaceAll(out.Bytes(), []byte(root), nil), nil
+}
+
+// without returns a text with the names of secrets in place of their values.
+func without(secrets map[string]string, text string) string {
+	for name, value := range secrets {
+		if value != "" {
+			text = strings.ReplaceAll(text, value, "${"+name+"}")
+		}
+	}
+	return text
 }
 
 // hashes returns Compose's hash of each service. Compose reads what it has resolved
@@ -133,7 +143,7 @@ func (p Project) hashes(ctx context.Context, name, dir string, resolved []byte) 
 	_, err := p.host.machine.Run(ctx, machine.Cmd{Argv: []string{"docker", "compose", "--project-name", name, "--project-directory", dir,
 		"--profile", "*", "--file", "-", "config", "--hash", "*"}, Dir: "/", Stdin: bytes.NewReader(resolved), Stdout: &out, Timeout: composeTimeout})
 	if err != nil {
-		return nil, fmt.Errorf("docker compose config --hash: %w", lastLine(err))
+		return nil, errors.New("docker compose config --hash does not take what docker compose config printed") // which may have secrets in it
 	}
 	all := map[string]string{}
 	for line := range strings.Lines(out.String()) {

@@ -31,19 +31,20 @@ func adopt(ctx context.Context, s *Start, d stack.Deployment, receipt *agentapi.
 	if err := adoptable(ctx, s.Stack); err != nil {
 		return err
 	}
+	decided, err := keeper.ArchiveOf(s.Stack).Decisions(ctx)
+	if err == nil {
+		err = refusal(s.Stack.Stack, decided)
+	}
+	if err != nil {
+		return err
+	}
 	hold.At(ctx, "adopt-compared")
 	result, err := stack.Named(s.Host.Stacks, s.Name).Adopt(ctx, d)
 	if err != nil {
 		return err
 	}
 	hold.At(ctx, "adopt-recorded")
-	decided, err := keeper.ArchiveOf(s.Stack).Decisions(ctx)
-	if err == nil {
-		err = refusal(s.Stack.Stack, decided)
-	}
-	if err == nil {
-		err = s.markVolumes(decided)
-	}
+	err = s.markVolumes(decided)
 	hold.At(ctx, "adopt-marked")
 	if err == nil {
 		err = s.writeSecrets()

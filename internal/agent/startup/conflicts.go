@@ -150,13 +150,14 @@ func Occupied(host string, st agentapi.Stack, seen stack.State, local here.Local
 	add := func(subject, text, fix string) {
 		found = append(found, finding.Finding{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject, Text: text, Fix: fix})
 	}
+	if why := foreignProject(st, seen, local, decided); why != "" {
+		add(host+"/"+st.Name, why, foreignFix(st.Name)) // its volumes are why, too: the data is that project's
+		return found
+	}
 	for _, v := range st.Volumes {
 		if d := decided[v.Name]; d.Occupied {
 			add(host+"/"+st.Name+"/"+v.Name, d.Reason, d.Hint)
 		}
-	}
-	if why := foreignProject(st, seen, local, decided); why != "" && len(found) == 0 {
-		add(host+"/"+st.Name, why, foreignFix(st.Name))
 	}
 	return found
 }

@@ -8,6 +8,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/journal"
+	"salvor/internal/project"
 	"salvor/internal/snapshot"
 )
 
@@ -51,6 +52,9 @@ func (s *Start) markVolumes(decided map[string]snapshot.Decision) error {
 func (s *Start) acceptData(v snapshot.Volume, m snapshot.Marker, why string) {
 	err := s.Host.Snapshots.Accept(s.Name, v, m)
 	s.Host.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "volume " + v.Name + " is used as it is on this host: " + why, Error: here.ErrorText(err)})
+	if s.Consent == project.ConsentAdopt {
+		return // it was asked to
+	}
 	s.Run.Warn(s.Name, finding.Finding{
 		Code: finding.VolumeTaken, Severity: finding.Info, Subject: s.Run.Spec.Name + "/" + s.Name + "/" + v.Name,
 		Text: "the data on the host was used as it is: " + why, Fix: "nothing to do",

@@ -86,7 +86,7 @@ func (b *badInput) olderCompose(ctx context.Context, image string) {
 	must(b.t, b.w.Write(folder+"/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    networks: {default: {interface_name: eth9}}\nnetworks: {default: {}}\n"))
 	must(b.t, b.w.Commit(ctx, "a newer key"))
 	const why = `alpha/newer: the host's Docker Compose rejects the project: .*interface_name.* \[compose-refused\]$`
-	b.refused(ctx, fault.General, "^salvor: the problem above is in the way$", "plan")
+	b.refused(ctx, fault.General, "^salvor: the 2 problems above are in the way$", "plan") // its engine is too old for the key, too
 	plan, err := b.w.Salvor(ctx, nil, "plan", "--quiet")
 	if b.ended(err, fault.General); !regexp.MustCompile("(?m)^fatal: " + why).MatchString(plan) {
 		b.t.Errorf("the plan of a stack that the host refuses says %s", plan)

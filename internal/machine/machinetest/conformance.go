@@ -221,7 +221,7 @@ func sockets(t *testing.T, m machine.Machine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	unix := filepath.Join(dir, "s")
 	for network, addr := range map[string]string{"unix": unix, "tcp": "127.0.0.1:0"} {
 		l, err := new(net.ListenConfig).Listen(t.Context(), network, addr)

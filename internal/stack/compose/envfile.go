@@ -10,6 +10,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"salvor/internal/fault"
+	"salvor/internal/memdir"
 )
 
 // resolveFiles reads env_file and label_file of every service from the commit.
@@ -165,7 +166,7 @@ func (l *load) repoPaths(files []types.EnvFile) []string {
 const rawFormat = "raw"
 
 // onDisk returns where compose-go can read an env file. One that is replaced or has another
-// format goes to a temporary file: what takes the place of an env file is not secret.
+// format goes to a temporary file, in memory where the system has that: it may be secret.
 func (l *load) onDisk(repoPath, format string) (string, error) {
 	content, replaced := l.Replaced[repoPath]
 	if format == "" && l.Beside && l.aside(repoPath) {
@@ -184,18 +185,30 @@ func (l *load) onDisk(repoPath, format string) (string, error) {
 		}
 		content = fromRaw(content, func(name string) (string, bool) { v, set := l.env[name]; return v, set })
 	}
-	f, err := os.CreateTemp("", "salvor-env-")
+	dir, err := temporaryFolder(l)
 	if err != nil {
 		return "", err
 	}
-	l.temporary = append(l.temporary, f.Name())
-	_, err = f.Write(content)
-	return f.Name(), errors.Join(err, f.Close())
+	name := filepath.Join(dir, "env")
+	return name, os.WriteFile(name, content, 0o600) //nolint:forbidigo // no one reads half of it: it is read by this load alone
+}
+
+// temporaryFolder makes a folder for what compose-go reads from files, in memory where the
+// system has that. It is removed with the load.
+func temporaryFolder(l *load) (string, error) {
+	dir, err := memdir.New(memdir.Usual()...)
+	if errors.Is(err, memdir.ErrNone) { // macOS
+		dir, err = os.MkdirTemp("", "salvor-compose-")
+	}
+	if err == nil {
+		l.temporary = append(l.temporary, dir)
+	}
+	return dir, err
 }
 
 func (l *load) cleanUp() {
 	for _, name := range l.temporary {
-		os.RemoveAll(name) //nolint:errcheck // nothing secret is in it, and the system clears it away
+		os.RemoveAll(name) //nolint:errcheck // it is in memory, which the next boot clears
 	}
 	l.temporary = nil
 }

@@ -27,10 +27,9 @@ func mirrored(l *load) (root string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if root, err = os.MkdirTemp("", "salvor-compose-"); err != nil {
+	if root, err = temporaryFolder(l); err != nil {
 		return "", err
 	}
-	l.temporary = append(l.temporary, root)
 	if err := os.MkdirAll(filepath.Join(root, filepath.FromSlash(l.Stack.Dir)), 0o700); err != nil {
 		return "", err
 	}

@@ -20,10 +20,16 @@ type disk struct {
 func (d *disk) Read(string) ([]byte, bool) { return []byte(d.compose), true }
 func (d *disk) Exists(p string) bool       { return d.open && p == hostpath.Default().Gate("notes") }
 
+// rendered is the project notes as Salvor renders it: with its gate and one volume.
+func rendered(image string) string {
+	return "services:\n  app:\n    image: " + image + "\n    volumes:\n      - type: bind\n        source: " + hostpath.Default().Gate("notes") +
+		"\n        target: " + stack.GateTarget + "\n      - type: volume\n        source: data\n"
+}
+
 // engine has the project notes, with a gate and a volume, up.
 func engine(t *testing.T) (*Engine, *disk, func(argv ...string) error) {
 	t.Helper()
-	d := &disk{"services:\n  app:\n    image: notes:1\n    volumes: [" + stack.GateTarget + ", source: data]\n", true}
+	d := &disk{rendered("notes:1"), true}
 	e := &Engine{Files: d, Volumes: t.TempDir()}
 	run := func(argv ...string) error {
 		_, err := e.Run(machine.Cmd{Argv: append([]string{"docker", "compose", "--project-name", "notes", "--file", "/f"}, argv...)})
@@ -87,7 +93,7 @@ func TestAVolumeOutlivesItsContainer(t *testing.T) {
 		if content, err := os.ReadFile(file); string(content) != "data" || err != nil {
 			t.Errorf("its volume has %q, %v", content, err)
 		}
-		d.open, d.compose = false, "services:\n  app:\n    image: notes:2\n    volumes: ["+stack.GateTarget+", source: data]\n"
+		d.open, d.compose = false, rendered("notes:2")
 		if err := run("up"); err == nil || e.Containers()[0].Runs() {
 			t.Errorf("behind a shut gate: %v", err)
 		}
