@@ -22,6 +22,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/leaks"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/proposal"
@@ -59,13 +60,9 @@ type Observed struct {
 // wanted, all where none is named. Nothing is written anywhere, and no key is needed.
 func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (Observed, error) {
 	o := Observed{Host: host}
-	h, declared := a.checkout.Fleet.Host(host)
-	if !declared {
-		var known []string
-		for _, h := range a.checkout.Fleet.Hosts {
-			known = append(known, h.Name)
-		}
-		return o, fault.WithHint(fmt.Errorf("host %s is not declared%s", host, suggest.DidYouMean(host, known)), "salvor host add "+host+" USER@ADDRESS")
+	h, err := placement.Host(&a.checkout.Fleet, host)
+	if err != nil {
+		return o, err
 	}
 	link, err := a.reach.Dial(ctx, h)
 	if err != nil {

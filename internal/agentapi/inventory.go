@@ -48,7 +48,7 @@ type FoundFile struct {
 	Kind    FileKind `json:"kind"`
 	Mode    uint32   `json:"mode"`
 	Content []byte   `json:"content"`
-	Left    string   `json:"left,omitempty"` // why there is no Content: "3.1 MiB", "a link out of the folder"
+	Left    string   `json:"left,omitempty"` // why Content is missing: "3.1 MiB", "not a plain file of the project's folder"
 }
 
 // FileKind is what a file is to its project.

@@ -28,7 +28,7 @@ func printCompletion(g *globals, root *cobra.Command, shell string) error {
 	}
 	script, known := scripts[shell]
 	if !known {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("there are no completions for %q", shell), "salvor completion bash, zsh or fish"), fault.Usage)
+		return fault.WithCode(fault.WithHint(fmt.Errorf("%q is not a shell that salvor completes in", shell), "salvor completion bash, zsh or fish"), fault.Usage)
 	}
 	return script(g.Out)
 }

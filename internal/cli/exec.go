@@ -73,7 +73,7 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 func (g *globals) lendTerminal() (lent *machine.TTY, giveBack func(), err error) {
 	fd := int(g.In.Fd())
 	if !term.IsTerminal(fd) || g.Term == nil {
-		return nil, nil, fault.WithCode(fault.WithHint(errors.New("there is no terminal to give to the command"), "run it without --tty"), fault.Usage)
+		return nil, nil, fault.WithCode(fault.WithHint(errors.New("standard input is not a terminal"), "run it without --tty"), fault.Usage)
 	}
 	sizes, forget := resizes(fd)
 	width, height, err := term.GetSize(fd)

@@ -105,7 +105,7 @@ func TestMisfits(t *testing.T) {
 		"all of one kind next to the other": {stack("a", portOn("::", "111", "tcp")), nil, ""},
 		"its own container's port":          {stack("blog", port("8080")), nil, ""},
 		"of a stack that leaves":            {stack("a", port("8081")), func(p *Placing) { p.Leaves = []string{"wiki"} }, ""},
-		"of a project that is no stack":     {stack("a", port("8081")), nil, "port 8081 is taken there by container wiki-web-1 of project wiki"},
+		"of a project that is not a stack":  {stack("a", port("8081")), nil, "port 8081 is taken there by container wiki-web-1 of project wiki"},
 		"of a stack that stays":             {stack("a", port("7000")), stays(stack("wiki", port("7000"))), "port 7000 is taken there by web of stack wiki"},
 		"which the staying stack gives up":  {stack("a", port("8081")), stays(stack("wiki")), ""},
 		"a container's name":                {stack("a", container("nginx")), nil, "the container name nginx is taken there by container nginx of project proxy"},
@@ -257,7 +257,7 @@ func TestShare(t *testing.T) {
 			Spread{To: map[string][]string{"b": {"x", "y", "z"}}}},
 		"a host that reports is taken first": {[]Placing{host("a", 0, silent), host("g", gib)}, []Stack{stack("x")}, Spread{To: map[string][]string{"g": {"x"}}}},
 		"nothing is known":                   {[]Placing{host("a", 0, silent)}, []Stack{stack("x", port("22"))}, Spread{To: map[string][]string{"a": {"x"}}}},
-		"there is no host":                   {nil, []Stack{stack("x")}, Spread{To: map[string][]string{}, Left: []string{"x"}}},
+		"the fleet has no host":              {nil, []Stack{stack("x")}, Spread{To: map[string][]string{}, Left: []string{"x"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, Share(c.hosts, c.stacks)); diff != "" {

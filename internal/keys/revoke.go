@@ -34,7 +34,7 @@ func (c *Changes) PrepareRevoke(name string) (proposal.Proposal[Receipt], error)
 	p.Question = fmt.Sprintf("This removes operator %s: you will have to print the card again and change every secret.", name)
 	switch {
 	case !is:
-		return p, fault.WithHint(fmt.Errorf("there is no operator called %s%s", name, suggest.DidYouMean(name, names)), "they are: "+strings.Join(names, ", "))
+		return p, fault.WithHint(fmt.Errorf("%s is not an operator%s", name, suggest.DidYouMean(name, names)), "they are: "+strings.Join(names, ", "))
 	case len(names) == 1:
 		return p, fault.WithHint(fmt.Errorf("%s is the only operator: without an operator, only the card opens the fleet", name),
 			"first add another one with salvor secret grant NAME RECIPIENT; to replace a key: salvor key rotate")

@@ -26,7 +26,7 @@ func Work(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scanFiles(c, c.Root, paths)
+	return In(c, c.Root, paths)
 }
 
 // Staged looks in what the next commit adds or changes.
@@ -101,7 +101,7 @@ func Findings(ctx context.Context, c *checkout.Checkout) ([]finding.Finding, err
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := scanFiles(c, c.Export, paths)
+		leaks, err := In(c, c.Export, paths)
 		return findingsOf(leaks), err
 	}
 	tree, err := c.Git.Tree(ctx, c.Commit)
@@ -120,7 +120,7 @@ func Findings(ctx context.Context, c *checkout.Checkout) ([]finding.Finding, err
 	if err != nil {
 		return nil, err
 	}
-	leaks, err := scanFiles(c, c.Export, paths)
+	leaks, err := In(c, c.Export, paths)
 	if err == nil && len(leaks) == 0 {
 		err = atomicfile.Write(clean, strings.NewReader(mark), 0o644)
 	}
@@ -138,15 +138,9 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 	return all
 }
 
-// scanFiles looks in files below root for what counts; those that are gone, folders and
+// In looks in files below root for what counts; those that are gone, folders and
 // links are skipped.
-// In looks in files below a folder that stands for the commit's, by their paths in the
-// repository.
 func In(c *checkout.Checkout, root string, paths []string) ([]scan.Leak, error) {
-	return scanFiles(c, root, paths)
-}
-
-func scanFiles(c *checkout.Checkout, root string, paths []string) ([]scan.Leak, error) {
 	scanner, err := scan.New()
 	if err != nil {
 		return nil, err
