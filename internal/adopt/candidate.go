@@ -76,6 +76,9 @@ func (c *Candidate) refuse(why, hint string) { c.Why, c.Hint = why, hint }
 func (c *Candidate) choose(host string) {
 	p := c.Project
 	switch {
+	case p.Incomplete != "" && slices.ContainsFunc(p.Files, func(f agentapi.FoundFile) bool { return f.Kind == agentapi.FileCompose }):
+		c.refuse(p.Incomplete, "is it a template? Render it on the host first, then salvor adopt "+host)
+		return
 	case p.Incomplete != "":
 		c.refuse(p.Incomplete, "write its Compose file into a folder of its own, docker compose up there, then salvor adopt "+host)
 		return

@@ -75,6 +75,30 @@ func DropEnvFile(content []byte, service string, drop func(written string) bool)
 	if err != nil || list.node == nil {
 		return content, err
 	}
+	return list.dropFiles(content, drop)
+}
+
+// DropIncludedEnvFile returns a Compose file in which no include: takes variables from some
+// env files, identified by their paths as written.
+func DropIncludedEnvFile(content []byte, drop func(written string) bool) ([]byte, error) {
+	included, err := ownNode(content, yamldoc.Path{"include"})
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range yamldoc.Items(included) {
+		list := part{node: yamldoc.Find(item, "env_file"), at: yamldoc.Path{"include", strconv.Itoa(i), "env_file"}}
+		if list.node == nil {
+			continue
+		}
+		if content, err = list.dropFiles(content, drop); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
+// dropFiles takes files out of a part that is a list of env files, or one.
+func (list part) dropFiles(content []byte, drop func(written string) bool) (_ []byte, err error) {
 	if !yamldoc.IsList(list.node) {
 		if !drop(list.node.Value) {
 			return content, nil

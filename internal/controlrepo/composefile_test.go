@@ -63,6 +63,21 @@ func TestDropEnvFile(t *testing.T) {
 	}
 }
 
+func TestDropIncludedEnvFile(t *testing.T) {
+	for in, want := range map[string]string{
+		"include:\n  - path: a.yaml\n    env_file: app.env\n  - b.yaml\n":          "include:\n  - path: a.yaml\n  - b.yaml\n",
+		"include: [{path: a.yaml, env_file: [./app.env, b.env]}]\n":                "include: [{path: a.yaml, env_file: [b.env]}]\n",
+		"include:\n  - b.yaml\n  - path: a.yaml\n    env_file:\n      - app.env\n": "include:\n  - b.yaml\n  - path: a.yaml\n",
+		"include: [a.yaml]\n": "include: [a.yaml]\n",
+		"services: {}\n":      "services: {}\n",
+	} {
+		got, err := DropIncludedEnvFile([]byte(in), isAppEnv)
+		if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
 func isAppEnv(written string) bool { return pathpkg.Clean(written) == "app.env" }
 
 func TestReadFromFile(t *testing.T) {

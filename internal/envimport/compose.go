@@ -211,7 +211,7 @@ func (c *composing) drop(service string, files ...string) (changed bool, err err
 }
 
 // dropEverywhere takes an env file out of every list, also of services that others only
-// extend.
+// extend, and of what is included.
 func (c *composing) dropEverywhere(file string) error {
 	var services []string
 	for _, f := range c.mentions.Files {
@@ -220,6 +220,14 @@ func (c *composing) dropEverywhere(file string) error {
 	slices.Sort(services)
 	for _, service := range slices.Compact(services) {
 		if _, err := c.drop(service, file); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.mentions.Files {
+		_, err := c.edit(f.Name, func(content []byte) ([]byte, error) {
+			return controlrepo.DropIncludedEnvFile(content, func(written string) bool { return path.Join(f.Base, written) == file })
+		})
+		if err != nil {
 			return err
 		}
 	}

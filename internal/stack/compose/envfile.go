@@ -63,7 +63,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		if _, err := l.inside(l.Stack.Dir, f.Path); err != nil || !ok {
 			return false, l.fail(pos, "env_file %s is outside of the repository; copy it into the stack's folder", f.Path)
 		}
-		_, exists := l.stat(repoPath)
+		exists := l.isFile(repoPath)
 		if exists = exists || l.Beside && l.aside(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
 			generated = true
 			if bool(f.Required) || l.aside(repoPath) {

@@ -362,3 +362,13 @@ func TestDataCopiedAlongIsData(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEnvFileThatIsReplacedIsThere: what an import makes of a stack is looked at before
+// any file of it is written.
+func TestAnEnvFileThatIsReplacedIsThere(t *testing.T) {
+	opts := stackOf(t, map[string]string{"compose.yaml": "services: {web: {image: nginx, env_file: [app.env]}}\n"})
+	opts.Replaced = map[string][]byte{"stacks/app/app.env": []byte("A=1\n")}
+	if services, _, _ := running(t, opts); !slices.Equal(services, []string{"web"}) {
+		t.Error(services)
+	}
+}
