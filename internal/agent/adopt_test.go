@@ -102,6 +102,12 @@ func TestWhatDiffersIsNotTakenOver(t *testing.T) {
 			l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:2\n")
 			l.Stack.Project.Services[0].Image = "app:2"
 		}, "app: image 1 → 2"},
+		"a variable": {func(l *agenttest.Lived) {
+			l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:1\n    environment: {A: secret}\n")
+			l.Engine.Renew(l.Engine.Containers()[0].ID, "before")
+		}, "app: environment +A"},
+		"by another Compose": {func(l *agenttest.Lived) { l.Engine.Renew(l.Engine.Containers()[0].ID, "before") },
+			"app: only Compose's hash of it, and no setting that Salvor knows: Compose 2.26.1 made its container, and 5.6.0 is here now"},
 		"not in Git":    {func(l *agenttest.Lived) { l.Engine.Add("notes-by-hand", "db", "running") }, "db: it is in no Compose file"},
 		"never started": {func(l *agenttest.Lived) { l.Stack.Project.Name = "another" }, "app: no container of it is here"},
 		"without a dir": {func(l *agenttest.Lived) { l.Stack.Adopt = nil }, "x-salvor.dir"},
@@ -152,6 +158,11 @@ func TestThePlanSaysWhatIsTakenOver(t *testing.T) {
 	}
 	l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:2\n")
 	agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers)
+	l = byHand(t)
+	l.Engine.Renew(l.Engine.Containers()[0].ID, "before")
+	if f := agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers); !strings.Contains(f.Fix, "in /opt/notes: docker compose up --detach recreates them") {
+		t.Errorf("made by another Compose: %+v", f)
+	}
 	l = byHand(t)
 	l.Stack.Consent = ""
 	if f := agenttest.Only(t, observed(t, l).Findings, finding.VolumeOccupied); f.Fix == "" {

@@ -79,8 +79,8 @@ func (s *Session) Begin(plan Plan, next fleet.Lock, o Options) *Run {
 		receipt: Receipt{Schema: fleet.Schema, Kind: o.Kind, Fleet: s.Fleet.Name, Began: time.Now().UTC(), Asked: o.Asked}}
 }
 
-// Apply makes plan true: it makes the old hosts of moving stacks release them,
-// commits and claims the placements of next, lets each host apply its part, and folds
+// Apply makes plan true: it makes the old hosts of moving stacks release them, has hosts
+// compare what is taken over, commits and claims the placements of next, lets each host apply its part, and folds
 // the hosts' reports into the lock. It may be run again at any point.
 //
 // The receipt is returned with an error too: it says how far things got.
@@ -95,7 +95,8 @@ func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Optio
 }
 
 func (r *Run) apply(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.Confirm, r.TakeOver, r.Install, r.Seal, r.Place, r.ApplyHosts} {
+	compare := func(ctx context.Context) error { return compareAdopted(ctx, r) }
+	for _, step := range []func(context.Context) error{r.Confirm, r.TakeOver, r.Install, r.Seal, compare, r.Place, r.ApplyHosts} {
 		if err := step(ctx); err != nil {
 			return err
 		}

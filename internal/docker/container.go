@@ -18,6 +18,7 @@ const (
 	serviceLabel = "com.docker.compose.service"
 	hashLabel    = "com.docker.compose.config-hash"
 	oneOffLabel  = "com.docker.compose.oneoff"
+	madeByLabel  = "com.docker.compose.version"
 	needsLabel   = "com.docker.compose.depends_on" // "db:service_healthy:false,cache:service_started:true"
 )
 
@@ -28,6 +29,7 @@ type Container struct {
 	Project         string
 	Service         string
 	Hash            string // Compose's hash of the service it was made from
+	MadeBy          string // the version of the Compose that made it
 	Image           string // as the container was made with
 	ImageID         string
 	State           string             // created, running, paused, restarting, exited, dead
@@ -110,7 +112,7 @@ func parseContainers(answer []byte) ([]Container, error) {
 	var out []Container
 	for _, l := range list {
 		c := Container{ID: l.ID, Image: l.Image, ImageID: l.ImageID, State: l.State, Project: l.Labels[projectLabel],
-			Service: l.Labels[serviceLabel], Hash: l.Labels[hashLabel], OneOff: l.Labels[oneOffLabel] == "True", Awaits: parseAwaits(l.Labels[needsLabel])}
+			Service: l.Labels[serviceLabel], Hash: l.Labels[hashLabel], MadeBy: strings.TrimPrefix(l.Labels[madeByLabel], "v"), OneOff: l.Labels[oneOffLabel] == "True", Awaits: parseAwaits(l.Labels[needsLabel])}
 		if len(l.Names) > 0 {
 			c.Name = strings.TrimPrefix(l.Names[0], "/")
 		}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ const Unknown = "salvor-unknown-secret"
 type Comparison struct {
 	Same    []string // services that run as the files say
 	Unknown []string // services that have a secret which is not known yet
-	Differs []string // why it can't be taken over, without a value
+	Differs []string // why it can't be taken over, a line for each service, without a value
+	Renewed bool     // no service differs in a setting that is known, only in Compose's hash
 }
 
 // Compare has the host's own Compose compute from a's files what it would label each
@@ -48,38 +50,81 @@ func (p Project) Compare(ctx context.Context, d Deployment, a project.Adoption, 
 	if err != nil {
 		return Comparison{}, err
 	}
-	c := Comparison{}
+	c := comparing{Project: p, resolved: resolved, hashes: hashes, secrets: secrets}
 	for _, s := range d.Project.Services {
-		mine := ofService(containers, s.Name)
-		switch {
-		case len(mine) == 0 && !s.Idle:
-			c.Differs = append(c.Differs, s.Name+": no container of it is here")
-		case len(mine) == 0:
-		case hasUnknown(resolved, s.Name):
-			c.Unknown = append(c.Unknown, s.Name)
-		case !slices.ContainsFunc(mine, func(m docker.Container) bool { return m.Hash != hashes[s.Name] }):
-			c.Same = append(c.Same, s.Name)
-		default:
-			c.Differs = append(c.Differs, s.Name+": "+unlike(s, mine))
+		if err := c.one(ctx, s, ofService(containers, s.Name)); err != nil {
+			return Comparison{}, err
 		}
 	}
+	c.Renewed = len(c.Differs) > 0 && !c.known
 	for _, m := range containers {
-		known := slices.ContainsFunc(d.Project.Services, func(s project.Service) bool { return s.Name == m.Service })
-		if !known && !m.OneOff {
-			c.Differs = append(c.Differs, m.Service+": it is in no Compose file, and container "+m.Name+" is here")
+		declared := slices.ContainsFunc(d.Project.Services, func(s project.Service) bool { return s.Name == m.Service })
+		if !declared && !m.OneOff {
+			c.Differs, c.Renewed = append(c.Differs, m.Service+": it is in no Compose file, and container "+m.Name+" is here"), false
 		}
 	}
-	return c, nil
+	return c.Comparison, nil
 }
 
-// unlike says in which way containers are not the service in Git.
-func unlike(s project.Service, containers []docker.Container) string {
-	for _, c := range containers {
-		if c.Image != s.Image && s.Image != "" && !strings.Contains(s.Image, "$") && !strings.HasPrefix(c.Image, "sha256:") {
-			return "image " + imageChange(c.Image, s.Image)
-		}
+// comparing is a comparison under way.
+type comparing struct {
+	Comparison
+	Project
+	resolved []byte            // what Compose made of the files
+	hashes   map[string]string // by service, what Compose would label a container with
+	secrets  map[string]string
+	known    bool // something differs that is more than a hash
+}
+
+// one compares the containers of a service.
+func (c *comparing) one(ctx context.Context, s project.Service, mine []docker.Container) error {
+	other := slices.IndexFunc(mine, func(m docker.Container) bool { return m.Hash != c.hashes[s.Name] })
+	switch {
+	case len(mine) == 0 && s.Idle:
+		return nil
+	case len(mine) == 0:
+		c.Differs, c.known = append(c.Differs, s.Name+": no container of it is here"), true
+		return nil
+	case hasUnknown(c.resolved, s.Name):
+		c.Unknown = append(c.Unknown, s.Name)
+		return nil
+	case other < 0:
+		c.Same = append(c.Same, s.Name)
+		return nil
 	}
-	return "its settings in Git are not those that it was started with"
+	said, err := c.unlike(ctx, s, mine[other], modelOf(c.resolved))
+	if err != nil {
+		return err
+	}
+	if c.known = c.known || len(said) > 0; len(said) == 0 {
+		said = []string{"only Compose's hash of it, and no setting that Salvor knows" + c.versions(ctx, mine[other])}
+	}
+	c.Differs = append(c.Differs, s.Name+": "+without(c.secrets, strings.Join(said, ", ")))
+	return nil
+}
+
+// unlike says in which parts a container is not the service in Git.
+func (p Project) unlike(ctx context.Context, s project.Service, c docker.Container, m model) ([]string, error) {
+	made, image, err := p.host.engine.Made(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	var said []string
+	if was := cmp.Or(made.Config.Image, c.Image); was != s.Image && s.Image != "" && !strings.Contains(s.Image, "$") && !strings.HasPrefix(was, "sha256:") {
+		said = append(said, "image "+imageChange(was, s.Image))
+	}
+	return append(said, m.unlike(s.Name, made, image)...), nil
+}
+
+// versions says by which Compose a container was made, where that is not the one that is here.
+func (p Project) versions(ctx context.Context, c docker.Container) string {
+	var out bytes.Buffer
+	_, err := p.host.machine.Run(ctx, machine.Cmd{Argv: []string{"docker", "compose", "version", "--short"}, Stdout: &out, Timeout: engineTimeout})
+	here := strings.TrimPrefix(strings.TrimSpace(out.String()), "v")
+	if err != nil || here == "" || c.MadeBy == "" || c.MadeBy == here {
+		return ""
+	}
+	return ": Compose " + c.MadeBy + " made its container, and " + here + " is here now"
 }
 
 func ofService(containers []docker.Container, service string) []docker.Container {

@@ -86,13 +86,18 @@ func adoptable(ctx context.Context, s *here.Stack) error {
 		return err
 	}
 	if len(compared.Differs) > 0 {
-		return fault.WithHint(fmt.Errorf("stack %s is not taken over: %w: %s", s.Name, stack.ErrDiffers, strings.Join(compared.Differs, "; ")), adoptFix(s.Name))
+		return fault.WithHint(fmt.Errorf("stack %s is not taken over, %w:\n  %s", s.Name, stack.ErrDiffers, strings.Join(compared.Differs, "\n  ")), adoptFix(s, compared))
 	}
 	return nil
 }
 
-func adoptFix(stack string) string {
-	return "put the files in Git as they are on the host, then run this again; salvor apply --take " + stack + " starts what Git says, with the data on this host"
+// adoptFix is what makes Git and the host the same, or does without.
+func adoptFix(s *here.Stack, c stack.Comparison) string {
+	otherwise := "; salvor apply --take " + s.Name + " starts what Git says, with the data on this host"
+	if c.Renewed {
+		return fmt.Sprintf("on %s, in %s: docker compose up --detach recreates them with the Compose that is there, then run this again", s.Spec.Name, s.Adopt.Dir) + otherwise
+	}
+	return "put the files in Git as they are on the host, then run this again" + otherwise
 }
 
 // compareAdopted compares what runs of a stack with what Git says. Secrets that are not
@@ -139,9 +144,12 @@ func Adoptable(ctx context.Context, s *here.Stack) (cause string, found []findin
 	if err != nil {
 		return "", nil, err
 	}
-	if len(c.Differs) > 0 {
-		return "", []finding.Finding{{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name,
-			Text: stack.ErrDiffers.Error() + ": " + strings.Join(c.Differs, "; "), Fix: adoptFix(s.Name)}}, nil
+	for _, line := range c.Differs {
+		found = append(found, finding.Finding{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name,
+			Text: stack.ErrDiffers.Error() + ": " + line, Fix: adoptFix(s, c)})
+	}
+	if len(found) > 0 {
+		return "", found, nil
 	}
 	if len(c.Same)+len(c.Unknown) == 0 {
 		return "", nil, nil

@@ -3,6 +3,7 @@
 package stacktest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,7 +27,14 @@ type Container struct {
 	ID, Project, Service, Image string
 	State                       string // created, running, paused, restarting, exited
 	Exit                        int    // exit code where State is exited
+	Hash                        string // Compose's, "" for that of its image
 }
+
+// Versions of Compose: of the one that made every container, and of the one that is there.
+const (
+	MadeBy  = "2.26.1"
+	Version = "5.6.0"
+)
 
 // An Engine is a Docker engine with the docker program, on a fake machine: what
 // package stack asks of them. Images are there and have digests. It is safe for
@@ -107,6 +115,13 @@ func (e *Engine) Set(id, state string) {
 	e.find(id).State = state
 }
 
+// Renew has a container carry another Compose's hash.
+func (e *Engine) Renew(id, hash string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.find(id).Hash = hash
+}
+
 // State returns a container's state.
 func (e *Engine) State(id string) string {
 	e.mu.Lock()
@@ -155,7 +170,7 @@ func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
 		if c.State == "exited" {
 			status = fmt.Sprintf("Exited (%d) 1 second ago", c.Exit)
 		}
-		labels := map[string]string{"com.docker.compose.project": c.Project, "com.docker.compose.service": c.Service, "com.docker.compose.config-hash": c.Image}
+		labels := map[string]string{"com.docker.compose.project": c.Project, "com.docker.compose.service": c.Service, "com.docker.compose.config-hash": cmp.Or(c.Hash, c.Image), "com.docker.compose.version": MadeBy}
 		answer = append(answer, map[string]any{
 			"Id": c.ID, "Names": []string{"/" + c.Project + "-" + c.Service + "-1"}, "Image": c.Image, "ImageID": c.Image, "State": c.State, "Status": status,
 			"Labels": labels, "Mounts": []map[string]string{{"Destination": "/run/salvor/gate"}},
@@ -172,7 +187,10 @@ func (e *Engine) inspect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"message":"No such container"}`, http.StatusNotFound)
 		return
 	}
-	reply(w, map[string]any{"State": map[string]any{"Status": c.State, "StartedAt": time.Now().Add(-time.Minute)}})
+	reply(w, map[string]any{
+		"State": map[string]any{"Status": c.State, "StartedAt": time.Now().Add(-time.Minute)}, "Image": c.Image,
+		"Config": map[string]any{"Image": c.Image}, "Mounts": []map[string]any{},
+	})
 }
 
 // turn is what pauses and unpauses: the engine refuses what is in another state.
@@ -219,6 +237,8 @@ func (e *Engine) compose(_ context.Context, p machinetest.Process) int {
 	switch {
 	case slices.Contains(p.Argv, "config") && !slices.Contains(p.Argv, "--quiet"):
 		return e.config(p, file)
+	case slices.Contains(p.Argv, "version"):
+		fmt.Fprintln(p.Stdout, Version)
 	case slices.Contains(p.Argv, "stop"):
 		e.stop(project, named("stop"))
 	case slices.Contains(p.Argv, "restart"):

@@ -1,0 +1,50 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/project"
+)
+
+// compareAdopted has hosts compare the stacks that are to be taken over with what runs there, with
+// their secrets, which are sealed by now: the plan had no seal. One that differs ends the
+// run before anything is committed, or noted on a host.
+func compareAdopted(ctx context.Context, r *Run) error {
+	adopts := func(h fleet.Host) bool {
+		return slices.ContainsFunc(r.Next.On(h.Name), func(name string) bool { return r.Consent[name] == project.ConsentAdopt && !r.held[name] })
+	}
+	if !slices.ContainsFunc(r.Fleet.Hosts, adopts) {
+		return nil
+	}
+	return r.phase(ctx, "compare what runs", func() error {
+		return r.each(func(h fleet.Host, _ HostPlan) error {
+			if !adopts(h) {
+				return nil
+			}
+			seen := r.observeHost(ctx, h, r.Next)
+			if seen.Err != nil {
+				return seen.Err
+			}
+			return notAdopted(seen.State)
+		})
+	})
+}
+
+// notAdopted is the error of stacks that do not run on a host as Git says, a line for each
+// service; nil without any.
+func notAdopted(state agentapi.HostState) error {
+	var differs []error
+	fix := ""
+	for _, f := range state.Findings {
+		if f.Code == finding.AdoptDiffers {
+			differs, fix = append(differs, errors.New(f.String())), f.Fix
+		}
+	}
+	return fault.WithHint(errors.Join(differs...), "nothing was committed; "+fix)
+}
