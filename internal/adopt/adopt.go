@@ -21,14 +21,14 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/leaks"
+	"salvor/internal/memdir"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
-	"salvor/internal/secret"
+	"salvor/internal/secretchange"
 	"salvor/internal/suggest"
 	"salvor/internal/version"
 )
@@ -38,11 +38,12 @@ type Adopter struct {
 	checkout *checkout.Checkout
 	reach    *reach.Dialer
 	importer *envimport.Importer
+	secrets  *secretchange.Changes
 }
 
 // New returns one on the newest commit.
-func New(c *checkout.Checkout, d *reach.Dialer, i *envimport.Importer) *Adopter {
-	return &Adopter{checkout: c, reach: d, importer: i}
+func New(c *checkout.Checkout, d *reach.Dialer, i *envimport.Importer, s *secretchange.Changes) *Adopter {
+	return &Adopter{checkout: c, reach: d, importer: i, secrets: s}
 }
 
 // Observed is what was found on a host. What it shows holds no secret.
@@ -115,8 +116,12 @@ type Refused struct{ Project, Why, Hint string }
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
 	w := &work{Adopter: a, files: map[string][]byte{}}
 	p := proposal.New("adopt "+o.Host, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
-		return w.receipt, a.checkout.CommitFiles(ctx, w.files, "adopt: "+strings.Join(w.stacks(), ", ")+" of "+o.Host)
+		return w.receipt, a.checkout.CommitPrograms(ctx, w.files, w.programs, "adopt: "+strings.Join(w.stacks(), ", ")+" of "+o.Host)
 	})
+	err := a.checkout.ToMemory()
+	if w.onDisk = errors.Is(err, memdir.ErrNone); err != nil && !w.onDisk {
+		return w.receipt, p, err
+	}
 	for _, c := range o.Candidates {
 		if c.Why == "" {
 			if err := w.take(ctx, c); err != nil {
@@ -132,7 +137,7 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 		}
 		return w.receipt, p, fault.WithHint(err, "salvor adopt "+o.Host+" --observe says why")
 	}
-	err := w.answer(ctx)
+	err = w.answer(ctx)
 	p.Question = fmt.Sprintf("Commit %s as described? Nothing changes on %s.", strings.Join(w.stacks(), ", "), o.Host)
 	return w.receipt, p, err
 }
@@ -141,8 +146,10 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 // that everything that reads a commit reads them.
 type work struct {
 	*Adopter
-	files   map[string][]byte
-	receipt Receipt
+	files    map[string][]byte
+	programs []string // of files, those that are executable
+	onDisk   bool     // the checkout's folder is not in memory: no secret is written there
+	receipt  Receipt
 }
 
 func (w *work) stacks() []string {
@@ -174,14 +181,26 @@ func (w *work) put(files map[string][]byte) error {
 
 // drop takes a stack out of the commit again.
 func (w *work) drop(stack string) error {
-	maps.DeleteFunc(w.files, func(name string, _ []byte) bool {
-		return strings.HasPrefix(name, stackDir(stack)+"/") || name == fleet.EnvFile(stack)
-	})
 	within, err := os.OpenRoot(w.checkout.Export)
-	if err == nil {
-		err = errors.Join(within.RemoveAll(stackDir(stack)), within.RemoveAll(fleet.EnvFile(stack)), within.Close())
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, w.load())
+	defer within.Close() // it was written by then
+	for name := range w.files {
+		if !of(stack, name) {
+			continue
+		}
+		delete(w.files, name)
+		if err := within.Remove(name); err != nil {
+			return err
+		}
+	}
+	return errors.Join(within.RemoveAll(stackDir(stack)), w.load())
+}
+
+// of reports whether a file of the commit is a stack's.
+func of(stack, name string) bool {
+	return strings.HasPrefix(name, stackDir(stack)+"/") || name == fleet.EnvFile(stack) || strings.HasPrefix(name, secretPrefix(stack))
 }
 
 func (w *work) load() error {
@@ -205,7 +224,7 @@ func (w *work) take(ctx context.Context, c Candidate) error {
 	return errors.Join(w.drop(c.Stack), ctx.Err())
 }
 
-// stack makes one: its plain files as they are, its env files encrypted.
+// stack makes one: its plain files as they are, its secrets encrypted.
 func (w *work) stack(ctx context.Context, c Candidate) (Adopted, []envimport.FileChange, error) {
 	made := Adopted{Stack: c.Stack}
 	if _, err := os.Lstat(filepath.Join(w.checkout.Export, stackDir(c.Stack))); err == nil {
@@ -215,58 +234,21 @@ func (w *work) stack(ctx context.Context, c Candidate) (Adopted, []envimport.Fil
 	for name, content := range c.Files {
 		files[path.Join(stackDir(c.Stack), name)] = content
 	}
-	if err := w.put(files); err != nil {
-		return made, nil, err
+	err := w.writable(files)
+	if err == nil {
+		err = w.put(files)
 	}
-	env, err := w.envFiles(c)
 	if err != nil {
 		return made, nil, err
 	}
-	var changes []envimport.FileChange
-	if len(env) > 0 {
-		r, changed, err := w.importer.Files(ctx, envimport.Options{EnvFiles: env, Stacks: []string{c.Stack}})
-		if err != nil {
-			return made, nil, err
-		}
-		for _, i := range r.Imports {
-			made.Secret = append(made.Secret, i.Secret...)
-		}
-		changes = r.Changes
-		if err := w.put(changed); err != nil {
-			return made, nil, err
-		}
+	changes, err := w.encrypt(ctx, c, &made)
+	if err != nil {
+		return made, nil, err
+	}
+	for _, name := range c.Programs {
+		w.programs = append(w.programs, path.Join(stackDir(c.Stack), name))
 	}
 	return made, changes, w.plain(c)
-}
-
-// envFiles are the project's that set anything.
-func (w *work) envFiles(c Candidate) ([]envimport.EnvFile, error) {
-	var env []envimport.EnvFile
-	for _, name := range slices.Sorted(maps.Keys(c.Secret)) {
-		f, err := envimport.InMemory(w.checkout.Root, path.Join(stackDir(c.Stack), name), secret.New(c.Secret[name]))
-		if errors.Is(err, envimport.ErrEmpty) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		env = append(env, f)
-	}
-	return env, nil
-}
-
-// plain returns an error where a file of the stack has a secret that would be in Git in
-// plain text: nothing checks a commit of Salvor's own later.
-func (w *work) plain(c Candidate) error {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(w.files)), func(name string) bool { return !strings.HasPrefix(name, stackDir(c.Stack)+"/") })
-	found, err := leaks.In(w.checkout, w.checkout.Export, names)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	l := found[0]
-	where := path.Join(c.Project.Dir, strings.TrimPrefix(l.Path, stackDir(c.Stack)+"/"))
-	return fault.WithHint(fmt.Errorf("%s:%d has a secret in plain text (%s)", where, l.Line, l.Rule),
-		"in a Compose file: write ${NAME} there and NAME=… into "+path.Join(c.Project.Dir, ".env")+", which changes nothing that runs; one that is not real: scan: {allow: ["+l.Path+"]} in fleet.yaml")
 }
 
 // answer says in fleet.yaml what the folders of the host are that nothing was said of, and
@@ -317,7 +299,7 @@ func (w *work) withBinds(content []byte, asked map[string][]project.Asked) ([]by
 // describe says which files a stack has, and what is in the way of taking it over.
 func (w *work) describe(s *Adopted, found []finding.Finding) {
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if strings.HasPrefix(name, stackDir(s.Stack)+"/") || name == fleet.EnvFile(s.Stack) {
+		if of(s.Stack, name) {
 			s.Files = append(s.Files, name)
 		}
 	}

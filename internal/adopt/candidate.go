@@ -22,9 +22,14 @@ type Candidate struct {
 	Compose string            // its Compose file below the stack's folder
 	Files   map[string][]byte // plain files below the stack's folder, by path
 	Secret  map[string][]byte // env files below it: to be encrypted, never written plain
-	Left    []string          // files that stay on the host, each with why
-	Why     string            // why it can't be a stack, "" for one that can
-	Hint    string            // what to do about it
+
+	ComposeFiles []string          // all of Files that are Compose files, sorted
+	SecretFiles  map[string][]byte // files that are secrets of those: to be encrypted, never written plain
+	Programs     []string          // files that are executable
+
+	Left []string // files that stay on the host, each with why
+	Why  string   // why it can't be a stack, "" for one that can
+	Hint string   // what to do about it
 }
 
 // Candidates are the projects of an inventory that could become stacks of a host, by name:
@@ -86,7 +91,7 @@ func (c *Candidate) choose(host string) {
 		c.refuse("it was started with --env-file "+strings.Join(p.EnvFiles, ", "), "put its variables into "+path.Join(p.Dir, ".env")+", docker compose up -d there, then salvor adopt "+host)
 		return
 	}
-	c.Files, c.Secret = map[string][]byte{}, map[string][]byte{}
+	c.Files, c.Secret, c.SecretFiles = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
 	for _, f := range p.Files {
 		rel, below := strings.CutPrefix(f.Path, p.Dir+"/")
 		switch {
@@ -95,20 +100,21 @@ func (c *Candidate) choose(host string) {
 			return
 		case fleet.ValidPath(rel) != nil || strings.Contains("/"+rel, "/.git") || strings.Contains("/"+rel, "/.ssh/"):
 			c.Left = append(c.Left, f.Path+" (Git's, or a key)")
-		case f.Left != "" && f.Kind == agentapi.FileEnv:
+		case f.Left != "" && (f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret):
 			c.refuse(f.Path+" can't be read: "+f.Left, "make it a plain file, then salvor adopt "+host)
 			return
 		case f.Kind == agentapi.FileSecret:
-			c.refuse(f.Path+" is a secret of its Compose file in a plain file", "make the stack by hand: docs/secrets.md shows how a file is encrypted")
-			return
+			c.SecretFiles[rel] = f.Content
 		case f.Left != "":
 			c.Left = append(c.Left, fmt.Sprintf("%s (%s)", f.Path, f.Left))
 		case f.Kind == agentapi.FileEnv:
 			c.Secret[rel] = f.Content
 		default:
 			c.Files[rel] = f.Content
-			if f.Mode == 0o755 {
-				c.Left = append(c.Left, f.Path+"'s mode (it is executable: git update-index --chmod=+x, before its containers are recreated)")
+			if f.Kind == agentapi.FileCompose {
+				c.ComposeFiles = append(c.ComposeFiles, rel)
+			} else if f.Mode == 0o755 {
+				c.Programs = append(c.Programs, rel)
 			}
 		}
 	}
@@ -144,6 +150,7 @@ func (c *Candidate) declare(host string) {
 		}
 		c.Files[c.Compose] = c.Files[given[0]]
 		delete(c.Files, given[0])
+		c.ComposeFiles[slices.Index(c.ComposeFiles, given[0])] = c.Compose
 	default:
 		c.refuse("it was made from "+strings.Join(given, ", "), "make one Compose file of them, docker compose up -d with it, then salvor adopt "+host)
 		return

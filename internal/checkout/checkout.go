@@ -13,6 +13,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/git"
 	"salvor/internal/machine/local"
+	"salvor/internal/memdir"
 	"salvor/internal/version"
 )
 
@@ -123,6 +124,21 @@ var ErrNotLoaded = errors.New("the commit's files do not load")
 type notLoaded struct{ error }
 
 func (e notLoaded) Unwrap() []error { return []error{ErrNotLoaded, e.error} }
+
+// ToMemory moves the exported files into memory, for a command that adds files which may
+// have secrets. Where there is no folder in memory, the error wraps memdir.ErrNone.
+func (c *Checkout) ToMemory() error {
+	folder, err := memdir.New(memdir.Usual()...)
+	if err != nil {
+		return err
+	}
+	before := c.Export
+	if err := os.CopyFS(folder, os.DirFS(before)); err != nil {
+		return errors.Join(err, memdir.Remove(folder))
+	}
+	c.Export = folder
+	return os.RemoveAll(before)
+}
 
 // Close removes the exported files, and ends what asks the Git host. It may be called twice.
 func (c *Checkout) Close() error {

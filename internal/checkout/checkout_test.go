@@ -19,6 +19,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/machine/local"
+	"salvor/internal/memdir"
 	"salvor/internal/secret/agekey"
 )
 
@@ -273,5 +274,33 @@ func rules(log *[]string) Rules {
 		},
 		Published: func(context.Context) error { note("published"); return nil },
 		TakenBack: func() { note("taken back") },
+	}
+}
+
+// TestToMemory: what is added to the exported files from then on is on no disk, and goes
+// with the command.
+func TestToMemory(t *testing.T) {
+	c := open(t, newRepo(t), Committed)
+	before := c.Export
+	want, err := c.File("fleet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ToMemory(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.File("fleet.yaml"); err != nil || string(got) != string(want) {
+		t.Errorf("%v: %s", err, got)
+	}
+	if _, err := memdir.KindOf(c.Export); err != nil {
+		t.Error(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{before, c.Export} {
+		if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", folder, err)
+		}
 	}
 }

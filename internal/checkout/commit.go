@@ -33,6 +33,7 @@ type Committer struct {
 	signs    bool       // what hosts/ lacks of signatures is added
 	made     git.Commit // committed and not pushed yet
 	from     git.Commit // the commit that made builds on
+	runs     []string   // files that are executable if they are new
 }
 
 // Committer returns one for a workflow of several commits, see deploy.Repo. If signs,
@@ -63,7 +64,7 @@ func (c *Committer) Commit(ctx context.Context, files map[string][]byte, message
 			return "", err
 		}
 	}
-	commit, err := on.Git.CommitFiles(ctx, files, message)
+	commit, err := on.Git.CommitFiles(ctx, files, message, c.runs...)
 	if err == nil && commit != head {
 		on.Commit, c.made, c.from = commit, commit, head
 	}
@@ -156,10 +157,15 @@ func (c *Checkout) Pushed() bool { return c.pushed }
 // CommitFiles commits files on top of the commit that was opened and pushes. While
 // the Git host is away the commit stays here, and the error says so.
 func (c *Checkout) CommitFiles(ctx context.Context, files map[string][]byte, message string) error {
+	return c.CommitPrograms(ctx, files, nil, message)
+}
+
+// CommitPrograms is CommitFiles of files some of which are executable, if they are new.
+func (c *Checkout) CommitPrograms(ctx context.Context, files map[string][]byte, executable []string, message string) error {
 	if len(files) == 0 {
 		return nil
 	}
-	err := (&Committer{checkout: c}).both(ctx, files, message)
+	err := (&Committer{checkout: c, runs: executable}).both(ctx, files, message)
 	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(fmt.Errorf("it is committed here as %s, but not pushed: %w", c.Commit.Short(), err),
 			"git push, once the Git host is back; if it is gone permanently: git remote set-url origin URL of a new one, then git push")

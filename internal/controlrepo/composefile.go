@@ -126,6 +126,31 @@ func (list part) dropFiles(content []byte, drop func(written string) bool) (_ []
 	return content, nil
 }
 
+// SetSecretFile returns a Compose file whose secrets: have the fleet's secret of a name
+// where they named a file, identified by its path as written.
+func SetSecretFile(content []byte, name string, replace func(written string) bool) ([]byte, error) {
+	declared, err := ownNode(content, yamldoc.Path{"secrets"})
+	if err != nil {
+		return nil, err
+	}
+	for key, decl := range yamldoc.Entries(declared) {
+		file := yamldoc.Find(decl, "file")
+		if file == nil || !replace(file.Value) {
+			continue
+		}
+		at := yamldoc.Path{"secrets", key}
+		for _, pair := range [][2]string{{"external", "true"}, {"name", yamldoc.Scalar(name)}} {
+			if content, err = yamldoc.Set(content, at.To(pair[0]), pair[1]); err != nil {
+				return nil, err
+			}
+		}
+		if content, err = yamldoc.Remove(content, at.To("file")); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
 // A part of a service is the value of one of its keys, where it is written.
 type part struct {
 	node   *yamldoc.Node  // nil for none

@@ -78,6 +78,20 @@ func TestDropIncludedEnvFile(t *testing.T) {
 	}
 }
 
+func TestSetSecretFile(t *testing.T) {
+	for in, want := range map[string]string{
+		"secrets:\n  a:\n    file: ./app.env # c\n  b: {file: b}\n": "secrets:\n  a:\n    external: true\n    name: notes_app\n  b: {file: b}\n",
+		"secrets: {a: {file: app.env}}\n":                           "secrets: {a: {external: true, name: notes_app}}\n",
+		"secrets: {a: {environment: A}}\n":                          "secrets: {a: {environment: A}}\n",
+		"services: {}\n":                                            "services: {}\n",
+	} {
+		got, err := SetSecretFile([]byte(in), "notes_app", isAppEnv)
+		if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
 func isAppEnv(written string) bool { return pathpkg.Clean(written) == "app.env" }
 
 func TestReadFromFile(t *testing.T) {

@@ -25,8 +25,8 @@ type EnvFile struct {
 	nowhere bool // it is on no disk
 }
 
-// InMemory returns an env file that is on no disk, as if it were in the working tree below
-// root at that path of the repository.
+// InMemory returns an env file, or a Compose file that writes secrets out, that is on no
+// disk, as if it were in the working tree below root at that path of the repository.
 func InMemory(root, repoPath string, content secret.Value) (EnvFile, error) {
 	f := EnvFile{shown: repoPath, content: content, nowhere: true}
 	at, err := filepath.EvalSymlinks(root)
@@ -34,6 +34,9 @@ func InMemory(root, repoPath string, content secret.Value) (EnvFile, error) {
 		return f, err
 	}
 	f.path = filepath.Join(at, filepath.FromSlash(repoPath))
+	if isCompose(f.path) {
+		return f, nil
+	}
 	_, err = parseEntries(repoPath, content.Reveal(), func(string) (string, bool) { return "", false })
 	return f, err
 }

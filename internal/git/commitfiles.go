@@ -27,6 +27,7 @@ type commitment struct {
 	lock   *runlock.Lock     // of this clone
 	index  string            // a temporary index, so that staged work of the operator is not touched
 	files  map[string][]byte // nil content removes
+	runs   []string          // of files, those that are executable if they are new
 	paths  []string          // the keys of files, sorted
 	before map[string]blob   // in parent
 	after  map[string]blob   // to be; missing where removed
@@ -37,15 +38,16 @@ type blob struct{ mode, id string }
 
 // CommitFiles commits exactly these files (path in the repository to content,
 // nil content removes the file) on top of HEAD and returns the new commit; HEAD
-// itself when nothing differs. Other work, staged or not, is left as it is.
+// itself when nothing differs. Other work, staged or not, is left as it is. A file keeps
+// its mode; those named executable are, if they are new.
 //
 // A file that has uncommitted changes of someone else is refused with ErrUncommitted,
 // before anything is written. The branch is moved last, and only from the commit that
 // was looked at: ErrDiverged otherwise. Interrupted, it can be called again, with
 // other contents too: what the first call left is taken back. One process at a time
 // commits in a clone; *runlock.HeldError.
-func (g *Repository) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
-	c := &commitment{g: g, files: files, paths: slices.Sorted(maps.Keys(files))}
+func (g *Repository) CommitFiles(ctx context.Context, files map[string][]byte, message string, executable ...string) (_ Commit, err error) {
+	c := &commitment{g: g, files: files, runs: executable, paths: slices.Sorted(maps.Keys(files))}
 	if err := c.begin(ctx); err != nil {
 		return "", err
 	}
@@ -176,8 +178,11 @@ func (c *commitment) stage(ctx context.Context) error {
 			return err
 		}
 		mode := "100644"
-		if known {
+		switch {
+		case known:
 			mode = old.mode
+		case slices.Contains(c.runs, p):
+			mode = "100755"
 		}
 		c.after[p] = blob{mode, strings.TrimSpace(id)}
 	}

@@ -107,6 +107,29 @@ func TestCommitFilesLeavesOtherWorkAlone(t *testing.T) {
 	}
 }
 
+// TestCommitFilesMakesPrograms: a new file is executable where that is asked, one that Git
+// has keeps its mode.
+func TestCommitFilesMakesPrograms(t *testing.T) {
+	g, dir := newRepo(t)
+	for _, content := range []string{"#!/bin/sh\n", "#!/bin/sh\nexit 1\n"} {
+		files := map[string][]byte{"stacks/a/run.sh": []byte(content), "stacks/a/b": []byte(content)}
+		if _, err := g.CommitFiles(t.Context(), files, "programs", "stacks/a/run.sh"); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]fs.FileMode{"stacks/a/run.sh": 0o755, "stacks/a/b": 0o644} {
+			if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+				t.Errorf("%s: %v, %v", name, info.Mode(), err)
+			}
+		}
+		if out := git(t, dir, "ls-tree", "HEAD", "stacks/a/run.sh"); !strings.HasPrefix(out, "100755 ") {
+			t.Error(out)
+		}
+		if out := git(t, dir, "status", "--porcelain"); out != "" {
+			t.Error(out)
+		}
+	}
+}
+
 func TestCommitFilesRefusesTouchedFiles(t *testing.T) {
 	tests := map[string]func(t *testing.T, dir string){
 		"edited":    func(t *testing.T, dir string) { write(t, dir, lockfile.Name, "mine") },

@@ -1,0 +1,138 @@
+package adopt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/envimport"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/leaks"
+	"salvor/internal/memdir"
+	"salvor/internal/scan"
+	"salvor/internal/secret"
+)
+
+// encrypt encrypts what is secret of a project: its secret files, its env files, and what
+// its Compose files write out.
+func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) ([]envimport.FileChange, error) {
+	if err := w.secretFiles(ctx, c, made); err != nil {
+		return nil, err
+	}
+	sources, err := w.sources(c)
+	if err != nil || len(sources) == 0 {
+		return nil, err
+	}
+	r, files, err := w.importer.Files(ctx, envimport.Options{EnvFiles: sources, Stacks: []string{c.Stack}})
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range r.Imports {
+		made.Secret = append(made.Secret, i.Secret...)
+	}
+	return r.Changes, w.put(files)
+}
+
+// sources are the project's env files that set anything, and its Compose files that have
+// secrets in plain text.
+func (w *work) sources(c Candidate) ([]envimport.EnvFile, error) {
+	found, err := leaks.In(w.checkout, w.checkout.Export, w.of(c.Stack))
+	if err != nil {
+		return nil, err
+	}
+	contents := maps.Clone(c.Secret)
+	for _, l := range found {
+		if name := strings.TrimPrefix(l.Path, stackDir(c.Stack)+"/"); slices.Contains(c.ComposeFiles, name) {
+			contents[name] = w.files[l.Path]
+		}
+	}
+	var sources []envimport.EnvFile
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		f, err := envimport.InMemory(w.checkout.Root, path.Join(stackDir(c.Stack), name), secret.New(contents[name]))
+		if errors.Is(err, envimport.ErrEmpty) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, f)
+	}
+	return sources, nil
+}
+
+// writable returns an error where a file has a secret that would be on a disk before it is
+// taken out.
+func (w *work) writable(files map[string][]byte) error {
+	if !w.onDisk {
+		return nil
+	}
+	scanner, err := scan.New()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if found := scanner.Scan(name, files[name]); len(found) > 0 {
+			return fault.WithHint(fmt.Errorf("%s:%d has a secret in plain text (%s): %w", name, found[0].Line, found[0].Rule, memdir.ErrNone), "run it on Linux")
+		}
+	}
+	return nil
+}
+
+// of are the commit's files in a stack's folder, sorted.
+func (w *work) of(stack string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(w.files)), func(name string) bool { return !strings.HasPrefix(name, stackDir(stack)+"/") })
+}
+
+// secretPrefix begins the paths of the files that are a stack's secrets.
+func secretPrefix(stack string) string { return path.Join(fleet.SecretDir, stack) + "_" }
+
+// secretFiles encrypts the files that the project's Compose files have as secrets, each
+// under a name that no other stack's has.
+func (w *work) secretFiles(ctx context.Context, c Candidate, made *Adopted) error {
+	taken := map[string]bool{}
+	for _, file := range slices.Sorted(maps.Keys(c.SecretFiles)) {
+		name := c.Stack + "_" + path.Base(file)
+		for n := 2; taken[name]; n++ {
+			name = fmt.Sprintf("%s_%d_%s", c.Stack, n, path.Base(file))
+		}
+		taken[name] = true
+		files, err := w.secrets.Encrypt(ctx, name, secret.New(c.SecretFiles[file]))
+		if err != nil {
+			return err
+		}
+		for _, composeFile := range c.ComposeFiles {
+			at := path.Join(stackDir(c.Stack), composeFile)
+			content, err := controlrepo.SetSecretFile(w.files[at], name, func(written string) bool {
+				return path.Join(path.Dir(composeFile), strings.TrimPrefix(written, c.Project.Dir+"/")) == file
+			})
+			if err != nil {
+				return err
+			}
+			files[at] = content
+		}
+		made.Secret = append(made.Secret, name)
+		if err := w.put(files); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plain returns an error where a file of the stack has a secret that would be in Git in
+// plain text: nothing checks a commit of Salvor's own later.
+func (w *work) plain(c Candidate) error {
+	found, err := leaks.In(w.checkout, w.checkout.Export, w.of(c.Stack))
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	l := found[0]
+	where := path.Join(c.Project.Dir, strings.TrimPrefix(l.Path, stackDir(c.Stack)+"/"))
+	return fault.WithHint(fmt.Errorf("%s:%d has a secret in plain text (%s)", where, l.Line, l.Rule),
+		"have the Compose file name it under secrets: and docker compose up -d there, or make the stack by hand: docs/secrets.md; one that is not real: scan: {allow: ["+l.Path+"]} in fleet.yaml")
+}
