@@ -42,7 +42,7 @@ type Notes struct{ checkout *checkout.Checkout }
 func New(c *checkout.Checkout) *Notes { return &Notes{c} }
 
 // Known reads what is known. What can't be read knows nothing, and the error says so.
-func (n *Notes) Known(ctx context.Context) (Known, error) {
+func (n *Notes) Known() (Known, error) {
 	content, err := n.checkout.File(File)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -70,7 +70,7 @@ func (n *Notes) shown() (shown Shown, err error) {
 
 // Remember notes what an apply has shown, for the next commands of this clone. commit
 // are the findings that need no host; what else was found hosts have said.
-func (n *Notes) Remember(ctx context.Context, found, commit []finding.Finding) error {
+func (n *Notes) Remember(found, commit []finding.Finding) error {
 	var shown Shown
 	for _, f := range found {
 		if momentary(f) || f.Severity == finding.Fatal {
@@ -145,7 +145,7 @@ func (n *Notes) Add(ctx context.Context, a Ack, found []finding.Finding, now tim
 			return true, fault.WithHint(fmt.Errorf("%s: what is fatal can't be acknowledged: it keeps something from being deployed", f), f.Fix)
 		}
 	}
-	k, err := n.Known(ctx)
+	k, err := n.Known()
 	if err != nil {
 		return false, err
 	}
@@ -155,7 +155,7 @@ func (n *Notes) Add(ctx context.Context, a Ack, found []finding.Finding, now tim
 
 // Remove takes an acknowledgement back, in a commit.
 func (n *Notes) Remove(ctx context.Context, code finding.Code, subject string) error {
-	k, err := n.Known(ctx)
+	k, err := n.Known()
 	if err != nil {
 		return err
 	}

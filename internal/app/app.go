@@ -118,7 +118,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.Findings(ctx, now)
 	unpinned, gitErr := a.GitHost.Findings(ctx)
-	unsigned, signErr := a.Confirmed.Findings(ctx)
+	unsigned, signErr := a.Confirmed.Findings()
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
 	return errors.Join(err, exposedErr, lateErr, gitErr, signErr)

@@ -33,7 +33,7 @@ func (k *keyed) doubts() []string {
 // trusts has this clone trust the fleet's key, as the first command does.
 func (k *keyed) trusts() {
 	k.t.Helper()
-	k.do(func(a *App) error { _, err := a.Confirmed.Trusted(k.t.Context()); return err })
+	k.do(func(a *App) error { _, err := a.Confirmed.Trusted(); return err })
 }
 
 // TestS06HostFilesCarryTheFleetsSignature: someone who can push puts another key in
@@ -146,7 +146,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 
 func (a *App) trusts(t *testing.T) sign.Public {
 	t.Helper()
-	keys, err := a.Confirmed.Trusted(t.Context())
+	keys, err := a.Confirmed.Trusted()
 	if err != nil {
 		t.Fatal(err)
 	}

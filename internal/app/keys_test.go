@@ -181,7 +181,7 @@ func (k *keyed) grant(name string) (agekey.Key, string) {
 
 func (k *keyed) recovery() (key agekey.Key) {
 	k.t.Helper()
-	k.do(func(a *App) (err error) { key, err = a.FleetKeys.Recovery(k.t.Context()); return err })
+	k.do(func(a *App) (err error) { key, err = a.FleetKeys.Recovery(); return err })
 	return key
 }
 
@@ -194,9 +194,9 @@ func (k *keyed) opensAll(identity string) {
 		_, failed := a.Identity.Secret(k.t.Context(), s.Name)
 		err = errors.Join(err, failed)
 	}
-	_, failed := a.FleetKeys.Recovery(k.t.Context())
+	_, failed := a.FleetKeys.Recovery()
 	if err := errors.Join(err, failed, a.Needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.FleetKeys.OpenRecovery(k.t.Context(), stack, sealed)
+		_, err := a.FleetKeys.OpenRecovery(stack, sealed)
 		return err
 	})); err != nil {
 		k.t.Errorf("%s does not open everything: %v", identity, err)

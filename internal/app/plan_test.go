@@ -92,7 +92,7 @@ func largeFleet(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	signers := sign.Keys{mustSigner(tb).Public()}
-	if err := confirmation.Pin(tb.Context(), g, "home", signers); err != nil {
+	if err := confirmation.Pin(g, "home", signers); err != nil {
 		tb.Fatal(err)
 	}
 	config, err := os.ReadFile(filepath.Join(dir, fleet.File))

@@ -20,7 +20,7 @@ func (k *keyed) put(id string) {
 	k.t.Helper()
 	dir := filepath.Join(k.t.TempDir(), id)
 	k.do(func(a *App) error {
-		known, err := a.sealer().Recovery(k.t.Context(), "notes")
+		known, err := a.sealer().Recovery("notes")
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (k *keyed) openAsking(trust func(question string) error) *App {
 
 func (k *keyed) trusted() sign.Keys {
 	k.t.Helper()
-	keys, err := k.open(k.ann).Confirmed.Trusted(k.t.Context())
+	keys, err := k.open(k.ann).Confirmed.Trusted()
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -76,11 +76,11 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	k.commit(map[string][]byte{fleet.FleetSignersFile: sign.Keys{own[0], other}.Signers("home")})
 	a := k.open(k.ann)
 	for name, work := range map[string]func() error{
-		"trusted": func() error { _, err := a.Confirmed.Trusted(t.Context()); return err },
+		"trusted": func() error { _, err := a.Confirmed.Trusted(); return err },
 		"session": func() error { _, err := a.Session(t.Context(), progress.Discard()); return err },
 		"card":    func() error { _, err := a.Mirrors.Card(t.Context()); return err },
 		"sign":    func() error { _, err := a.FleetKeys.SigningKey(t.Context()); return err },
-		"named":   func() error { _, err := a.Confirmed.Trust(t.Context(), own.Fingerprints()); return err },
+		"named":   func() error { _, err := a.Confirmed.Trust(own.Fingerprints()); return err },
 	} {
 		if err := work(); err == nil || !strings.Contains(err.Error(), other.Fingerprint()) || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
@@ -89,7 +89,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	var asked string
 	no := errors.New("no")
 	a = k.openAsking(func(question string) error { asked = question; return no })
-	if _, err := a.Confirmed.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
+	if _, err := a.Confirmed.Trusted(); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
 	// taken back, the clone is as it was: nothing was pinned
@@ -110,7 +110,7 @@ func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
 	other := mustSigner(t).Public()
 	k.commit(map[string][]byte{fleet.FleetSignersFile: bytes.Replace(own.Signers("home"), []byte(own[0]), []byte(other), 1)})
 	a := k.open(k.ann)
-	if _, err := a.Confirmed.Trust(t.Context(), []string{other.Fingerprint()}); err != nil {
+	if _, err := a.Confirmed.Trust([]string{other.Fingerprint()}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.FleetKeys.SigningKey(t.Context()); err == nil || fault.Hint(err) == "" {

@@ -37,11 +37,11 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := a.Confirmed.Trusted(ctx)
+	trusted, err := a.Confirmed.Trusted()
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := a.Confirmed.Unsigned(ctx)
+	unsigned, err := a.Confirmed.Unsigned()
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (j *Journals) Report(ctx context.Context, name string, since time.Time) (Re
 }
 
 func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit *Report) error {
-	trusted, err := j.confirmed.Trusted(ctx)
+	trusted, err := j.confirmed.Trusted()
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (h *house) entries() []record.Entry {
 	j := h.journals()
 	var entries []record.Entry
 	err := j.record.With(h.t.Context(), func(rec *record.Record) (err error) {
-		trusted, err := j.confirmed.Trusted(h.t.Context())
+		trusted, err := j.confirmed.Trusted()
 		if err == nil {
 			entries, _, err = rec.Entries(h.t.Context(), time.Time{}, trusted, h.Ann)
 		}

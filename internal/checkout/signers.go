@@ -16,7 +16,7 @@ func (c *Checkout) checkSigned(ctx context.Context) error {
 	if c.Files != Committed {
 		return nil // what is not committed yet
 	}
-	by, err := c.Git.Signers(ctx)
+	by, err := c.Git.Signers()
 	if err != nil {
 		return err
 	}
@@ -34,5 +34,5 @@ func (c *Checkout) checkSigned(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	return c.Git.SetSigners(ctx, c.Signers)
+	return c.Git.SetSigners(c.Signers)
 }

@@ -28,7 +28,7 @@ func recorded(t *testing.T) (Record, *record.Record) {
 	t.Helper()
 	key := signtest.NewKey()
 	rec := record.Site{Where: fleet.Location{Remote: "nas", Path: "record"}, Folder: disk{&blobtest.Memory{}}}.Record(record.Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
+		Keys: func() (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return key, nil },
 	})
 	r := Record{
@@ -54,7 +54,7 @@ func forge(t *testing.T, r Record, rec *record.Record) {
 	t.Helper()
 	eve := signtest.NewKey()
 	claim(t, rec.Trusting(record.Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{eve.Public()}, nil },
+		Keys: func() (sign.Keys, error) { return sign.Keys{eve.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return eve, nil },
 	}), r, "notes", 9, "eve")
 }

@@ -65,7 +65,7 @@ func runApply(ctx context.Context, g *globals, stacks []string, o applyOptions) 
 			return err
 		}
 		bar.Close()
-		known := alreadyKnown(ctx, g, a)
+		known := alreadyKnown(g, a)
 		if err := showPlan(g, known, &planned.Plan); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func runApply(ctx context.Context, g *globals, stacks []string, o applyOptions) 
 		if err != nil {
 			return err
 		}
-		g.note(a.Acks.Remember(ctx, planned.Plan.Findings, a.Findings()))
+		g.note(a.Acks.Remember(planned.Plan.Findings, a.Findings()))
 		receipt, err := accepted(ctx, g, p)
 		bar.Close()
 		g.note(planned.Aside())

@@ -64,10 +64,10 @@ func runCheck(ctx context.Context, g *globals, staged, all bool) error {
 			return err
 		}
 	}
-	return printCheck(ctx, g, a, found, grants, all)
+	return printCheck(g, a, found, grants, all)
 }
 
-func printCheck(ctx context.Context, g *globals, a *app.App, found []finding.Finding, grants []grant.Grant, all bool) error {
+func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.Grant, all bool) error {
 	if g.json {
 		err := g.printJSON(struct {
 			Schema   int               `json:"schema"`
@@ -77,7 +77,7 @@ func printCheck(ctx context.Context, g *globals, a *app.App, found []finding.Fin
 		return errors.Join(err, deploy.Blocked(found))
 	}
 	page := g.page()
-	known := alreadyKnown(ctx, g, a)
+	known := alreadyKnown(g, a)
 	if all {
 		printAll(page, known, found)
 	} else {

@@ -15,8 +15,8 @@ import (
 func (g *output) page() *terminal.Page { return terminal.NewPage(g.Out, !g.NoColor) }
 
 // alreadyKnown are the findings that are shown no more.
-func alreadyKnown(ctx context.Context, g *globals, a *app.App) ack.Known {
-	known, err := a.Acks.Known(ctx)
+func alreadyKnown(g *globals, a *app.App) ack.Known {
+	known, err := a.Acks.Known()
 	g.note(err)
 	return known
 }

@@ -183,7 +183,7 @@ func tryPlace(ctx context.Context, g *globals, s surroundings, left []string) ([
 	g.allowRemotes = append(g.allowRemotes, name)
 	err := g.with(ctx, func(a *app.App) error {
 		r, _ := a.Fleet().Remote(name)
-		return a.Confirmed.AllowRemote(ctx, r)
+		return a.Confirmed.AllowRemote(r)
 	})
 	if err != nil || !s.tries || len(left) > 0 || s.parsed.Login == newfleet.NoLogin {
 		return append(left, test), err

@@ -16,7 +16,7 @@ func newKeyRecovery(g *globals) *cobra.Command {
 				if err := g.keptPrivate("salvor key card --out FILE makes a file that only you can read"); err != nil {
 					return err
 				}
-				key, err := a.FleetKeys.Recovery(cmd.Context())
+				key, err := a.FleetKeys.Recovery()
 				if err != nil {
 					return err
 				}

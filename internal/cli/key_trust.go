@@ -22,7 +22,7 @@ func newKeyTrust(g *globals) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, fingerprints []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
-				keys, err := a.Confirmed.Trust(cmd.Context(), fingerprints)
+				keys, err := a.Confirmed.Trust(fingerprints)
 				if err != nil {
 					return err
 				}

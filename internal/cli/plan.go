@@ -55,7 +55,7 @@ func runPlan(ctx context.Context, g *globals, stacks []string, o planOptions) er
 				return err
 			}
 		}
-		if err := printPlan(g, alreadyKnown(ctx, g, a), &p); err != nil {
+		if err := printPlan(g, alreadyKnown(g, a), &p); err != nil {
 			return err
 		}
 		printNext(g, &p, about)

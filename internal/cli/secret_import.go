@@ -31,10 +31,13 @@ func newSecretImport(g *globals) *cobra.Command {
 			"A FILE outside of the stacks' folders goes to the stacks that use it, to each only the variables that it " +
 			"uses.\n" +
 			"If FILE is a Compose file of a stack, each secret that is written out in it, or the default of a variable that is one,\n" +
-			"becomes a variable in secrets/STACK.env, and the Compose file names that instead; it stays where it is.",
+			"becomes a variable in secrets/STACK.env, and the Compose file names that instead; it stays where it is.\n" +
+			"If a Compose file lists FILE under secrets:, all of FILE becomes a secret of the fleet, which the Compose file names\n" +
+			"instead.",
 		Example: "  salvor secret import stacks/notes/.env\n" +
 			"  salvor secret import stacks/*/.env\n" +
 			"  salvor secret import stacks/notes/compose.yaml   # passwords that are written out in it\n" +
+			"  salvor secret import stacks/notes/password.txt   # a file that it lists under secrets:\n" +
 			"  salvor secret import ~/old/.env --stack notes",
 		Args: leastArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runSecretImport(cmd.Context(), g, args, o) },
@@ -84,6 +87,10 @@ func runSecretImport(ctx context.Context, g *globals, files []string, o envimpor
 // printImport shows what will change: of secrets their names.
 func printImport(g *globals, r envimport.Receipt) error {
 	for _, i := range r.Imports {
+		if i.Whole {
+			terminal.Printf(g.Out, "%s: %s, encrypted\n", i.Encrypted, i.File)
+			continue
+		}
 		if len(i.Secret) > 0 {
 			terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
 		}
@@ -116,6 +123,10 @@ func printImported(g *globals, r envimport.Receipt) {
 		if slices.Contains(r.Staged, i.Stack) {
 			done = "to be committed with the stack"
 		}
+		if i.Whole {
+			terminal.Printf(g.Err, "%s of %s encrypted, %s\n", i.Encrypted, i.Stack, done)
+			continue
+		}
 		terminal.Printf(g.Err, "%s of %s encrypted, %d plain, %s\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain), done)
 	}
 	for _, file := range r.Outside {
@@ -144,7 +155,10 @@ func printInHistory(g *globals, r envimport.Receipt) {
 				terminal.Printf(g.Err, "Git's history contains these values unencrypted and keeps them. Give each a new one:\n")
 				said = true
 			}
-			terminal.Printf(g.Out, "salvor secret rotate %s/%s\n", i.Stack, name)
+			if !i.Whole {
+				name = i.Stack + "/" + name
+			}
+			terminal.Printf(g.Out, "salvor secret rotate %s\n", name)
 		}
 	}
 }
@@ -153,6 +167,7 @@ func printImportJSON(g *globals, r envimport.Receipt) error {
 	type imported struct {
 		File      string            `json:"file"`
 		Stack     string            `json:"stack"`
+		Whole     bool              `json:"whole,omitempty"`
 		Secret    []string          `json:"secret"`
 		Plain     []string          `json:"plain"`
 		Kept      []string          `json:"kept"`
@@ -162,7 +177,7 @@ func printImportJSON(g *globals, r envimport.Receipt) error {
 	}
 	all, changed := []imported{}, []string{}
 	for _, i := range r.Imports {
-		all = append(all, imported{i.File, i.Stack, i.Secret, i.Plain, i.Kept, i.Renamed, i.InHistory, !slices.Contains(r.Staged, i.Stack)})
+		all = append(all, imported{i.File, i.Stack, i.Whole, i.Secret, i.Plain, i.Kept, i.Renamed, i.InHistory, !slices.Contains(r.Staged, i.Stack)})
 	}
 	for _, c := range r.Changes {
 		changed = append(changed, c.Path)

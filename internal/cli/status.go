@@ -49,7 +49,7 @@ func runStatus(ctx context.Context, g *globals, o statusOptions) error {
 		}
 		all := s.Status(ctx)
 		g.progress().Close()
-		shown, known := withoutAcknowledged(alreadyKnown(ctx, g, a).Acks, all, time.Now())
+		shown, known := withoutAcknowledged(alreadyKnown(g, a).Acks, all, time.Now())
 		if g.json {
 			err = g.printJSON(struct {
 				Schema   int                 `json:"schema"`

@@ -35,7 +35,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 		return nil, err
 	}
 	standing := slices.Concat(declaredGrants(c.checkout.Repository), c.secretGrants())
-	doubted, err := c.doubted(ctx)
+	doubted, err := c.doubted()
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
 		case renamedGrant(c.checkout.Repository, book, g), c.ownSecret(book, g):
-		case isSecret && (c.leftAlone(stack) || c.sealedAlready(ctx, stack, next)):
+		case isSecret && (c.leftAlone(stack) || c.sealedAlready(stack, next)):
 		case isSecret:
 			st, _ := c.checkout.Fleet.Stack(stack)
 			missing = append(missing, grant.Secret(stack, c.needs.HostOf(st), g.Value(), c.whoseSecret(g.Value(), stack)))
@@ -58,8 +58,8 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 }
 
 // doubted are the grants of files that the fleet's key has not signed.
-func (c *Confirmed) doubted(ctx context.Context) ([]grant.Grant, error) {
-	unsigned, err := c.Unsigned(ctx)
+func (c *Confirmed) doubted() ([]grant.Grant, error) {
+	unsigned, err := c.Unsigned()
 	lets := hostFiles(c.checkout.Repository)
 	var all []grant.Grant
 	for path := range unsigned {
@@ -80,7 +80,7 @@ func (c *Confirmed) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
 	}
 	remotes, err := c.unapproved(next)
 	for _, r := range remotes {
-		err = errors.Join(err, c.AllowRemote(ctx, r.remote))
+		err = errors.Join(err, c.AllowRemote(r.remote))
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func (c *Confirmed) leftAlone(stack string) bool {
 // sealedAlready reports whether a command that puts a lock in force makes no new seal
 // of a stack, by the signing keys that this clone trusts already. A stack that is
 // placed is sealed whatever is there: anyone who pushes can put a file there.
-func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
+func (c *Confirmed) sealedAlready(stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
 	was := c.checkout.Lock.Stacks[stack]
 	if st, _ := c.checkout.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
@@ -224,7 +224,7 @@ func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.
 	if err != nil {
 		return false
 	}
-	pinned, err := Pinned(ctx, c.checkout.Git)
+	pinned, err := Pinned(c.checkout.Git)
 	return err == nil && sealed.Current(in, pinned) == nil
 }
 

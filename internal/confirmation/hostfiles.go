@@ -57,8 +57,8 @@ func unsignedBy(c *checkout.Checkout, files map[string][]grant.Grant, keys sign.
 // Unsigned returns the files of hosts/ that none of the keys which this clone trusts
 // already has signed, with the reason. A clone that trusts none yet knows nothing of
 // signatures.
-func (c *Confirmed) Unsigned(ctx context.Context) (map[string]error, error) {
-	pinned, err := Pinned(ctx, c.checkout.Git)
+func (c *Confirmed) Unsigned() (map[string]error, error) {
+	pinned, err := Pinned(c.checkout.Git)
 	if err != nil || len(pinned) == 0 {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (c *Confirmed) Unsigned(ctx context.Context) (map[string]error, error) {
 }
 
 // Findings name the files of hosts/ that the fleet's key has not signed.
-func (c *Confirmed) Findings(ctx context.Context) ([]finding.Finding, error) {
-	unsigned, err := c.Unsigned(ctx)
+func (c *Confirmed) Findings() ([]finding.Finding, error) {
+	unsigned, err := c.Unsigned()
 	var found []finding.Finding
 	for _, path := range slices.Sorted(maps.Keys(unsigned)) {
 		found = append(found, finding.Finding{
@@ -99,7 +99,7 @@ func signedOnly(c *checkout.Checkout, all []grant.Grant, keys sign.Keys) ([]gran
 // Signable returns the files of hosts/ that the fleet's key has not signed and whose
 // access the operator of this clone has confirmed.
 func (c *Confirmed) Signable(ctx context.Context) ([]string, error) {
-	unsigned, err := c.Unsigned(ctx)
+	unsigned, err := c.Unsigned()
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (c *Confirmed) firstLedger(ctx context.Context) (book grant.Ledger, err err
 		return book, err
 	}
 	then := &Confirmed{checkout: at, needs: needs}
-	keys, err := Pinned(ctx, c.checkout.Git)
+	keys, err := Pinned(c.checkout.Git)
 	if err != nil {
 		return book, err
 	}

@@ -2,7 +2,6 @@ package confirmation
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +19,7 @@ const signersPin = "fleet_signers"
 
 // Pinned returns the fleet's signing keys that a clone trusts, none where it trusts none
 // yet.
-func Pinned(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
+func Pinned(clone *git.Repository) (sign.Keys, error) {
 	file, err := clone.OwnFile(signersPin)
 	if err != nil {
 		return nil, err
@@ -37,7 +36,7 @@ func Pinned(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
 }
 
 // Pin makes a clone of a fleet trust these signing keys, and no others.
-func Pin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
+func Pin(clone *git.Repository, fleet string, keys sign.Keys) error {
 	file, err := clone.OwnFile(signersPin)
 	if err != nil {
 		return err

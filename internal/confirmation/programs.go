@@ -1,7 +1,6 @@
 package confirmation
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -31,7 +30,7 @@ type run struct {
 // their computer for the first time, with these arguments and these files of the
 // repository. It returns the folder that the program is to run in: the repository's
 // for one that names files of it, else the operator's home, where it finds none.
-func (c *Confirmed) AllowProgram(ctx context.Context, name string, argv []string) (dir string, err error) {
+func (c *Confirmed) AllowProgram(name string, argv []string) (dir string, err error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", err

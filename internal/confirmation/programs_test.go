@@ -63,7 +63,7 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 		write(script, "#!/bin/sh\necho "+name)
 		asked = 0
 		for range 2 {
-			dir, err := a.AllowProgram(t.Context(), "nas", test.argv)
+			dir, err := a.AllowProgram("nas", test.argv)
 			if err != nil || (dir == a.checkout.Root) != test.inRepo {
 				t.Fatalf("%s: runs in %s, %v", name, dir, err)
 			}
@@ -72,10 +72,10 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 			t.Errorf("%s: asked %d times for one thing", name, asked)
 		}
 		write(script, "#!/bin/sh\ntouch PWNED "+name)
-		if _, err := a.AllowProgram(t.Context(), "nas", test.argv); err != nil || (asked == 2) != (test.inRepo || test.other) {
+		if _, err := a.AllowProgram("nas", test.argv); err != nil || (asked == 2) != (test.inRepo || test.other) {
 			t.Errorf("%s: asked %d times after the script changed: %v", name, asked, err)
 		}
-		if _, err := c.open(Options{}).AllowProgram(t.Context(), "other", append(test.argv, "more")); !errors.Is(err, ErrUnapproved) {
+		if _, err := c.open(Options{}).AllowProgram("other", append(test.argv, "more")); !errors.Is(err, ErrUnapproved) {
 			t.Errorf("%s: where no one can be asked: %v", name, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 	write(filepath.Join(earlier, "safe"), "#!/bin/sh\n")
 	t.Setenv("PATH", earlier+":"+os.Getenv("PATH"))
 	asked = 0
-	if _, err := a.AllowProgram(t.Context(), "nas", []string{"safe", "nas"}); err != nil || asked != 1 {
+	if _, err := a.AllowProgram("nas", []string{"safe", "nas"}); err != nil || asked != 1 {
 		t.Errorf("another program of that name: asked %d times, %v", asked, err)
 	}
 }

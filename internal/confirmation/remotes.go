@@ -1,7 +1,6 @@
 package confirmation
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +15,7 @@ import (
 // AllowRemote asks the operator before a remote is reached, or given to a host, for
 // the first time in this clone, and when it goes elsewhere or is given other secrets
 // than before.
-func (c *Confirmed) AllowRemote(ctx context.Context, r fleet.Remote) error {
+func (c *Confirmed) AllowRemote(r fleet.Remote) error {
 	goes := describeRemote(&c.checkout.Fleet, r)
 	return c.approve(RemotesFile, r.Name, goes, func(before string) Approval {
 		question := whereTo(r.Name, goes, before) + ". Allow it from now on?"

@@ -26,23 +26,23 @@ func TestS01ARemoteIsApproved(t *testing.T) {
 	t.Parallel()
 	c := newClone(t)
 	home := remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password")
-	if err := c.open(Options{}).AllowRemote(t.Context(), home); !errors.Is(err, ErrUnapproved) {
+	if err := c.open(Options{}).AllowRemote(home); !errors.Is(err, ErrUnapproved) {
 		t.Fatalf("where no one can be asked: %v", err)
 	}
 	var asked []Approval
 	answer := errNo
 	a := c.open(Options{Approve: func(q Approval) error { asked = append(asked, q); return answer }})
-	if err := a.AllowRemote(t.Context(), home); !errors.Is(err, errNo) {
+	if err := a.AllowRemote(home); !errors.Is(err, errNo) {
 		t.Fatalf("refused: %v", err)
 	}
 	answer = nil
 	for range 2 {
-		if err := a.AllowRemote(t.Context(), home); err != nil {
+		if err := a.AllowRemote(home); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tuned := remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password", "pacer_min_sleep", "1s")
-	if err := a.AllowRemote(t.Context(), tuned); err != nil || len(asked) != 2 {
+	if err := a.AllowRemote(tuned); err != nil || len(asked) != 2 {
 		t.Fatalf("%v, asked %v: want once refused and once allowed", err, asked)
 	}
 	answer = errNo
@@ -53,7 +53,7 @@ func TestS01ARemoteIsApproved(t *testing.T) {
 		"kind":    remote("s3", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password"),
 	} {
 		asked = nil
-		if err := a.AllowRemote(t.Context(), changed); !errors.Is(err, errNo) || len(asked) != 1 ||
+		if err := a.AllowRemote(changed); !errors.Is(err, errNo) || len(asked) != 1 ||
 			!strings.Contains(asked[0].Question, "the remote nas now goes to "+changed.Type) || !strings.Contains(asked[0].Question, "before: webdav") {
 			t.Errorf("another %s: %v, asked %v", name, err, asked)
 		}

@@ -61,14 +61,14 @@ type trust struct {
 // signs. What is signed by another key is not the fleet's. Keys that Git has and
 // this clone does not trust yet are shown to the operator, once; without a terminal
 // they are refused.
-func (c *Confirmed) Trusted(ctx context.Context) (sign.Keys, error) {
+func (c *Confirmed) Trusted() (sign.Keys, error) {
 	c.trust.mu.Lock()
 	defer c.trust.mu.Unlock()
-	return c.trusted(ctx)
+	return c.trusted()
 }
 
 // trusted is Trusted for callers that hold the lock.
-func (c *Confirmed) trusted(ctx context.Context) (sign.Keys, error) {
+func (c *Confirmed) trusted() (sign.Keys, error) {
 	if c.trust.pinned != nil {
 		return c.trust.pinned, nil
 	}
@@ -78,7 +78,7 @@ func (c *Confirmed) trusted(ctx context.Context) (sign.Keys, error) {
 			"git log -- "+fleet.FleetSignersFile+" shows the commit that removed it; if the fleet never had one, an "+
 				"older Salvor made it: start again with salvor init")
 	}
-	pinned, err := Pinned(ctx, c.checkout.Git)
+	pinned, err := Pinned(c.checkout.Git)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (c *Confirmed) trusted(ctx context.Context) (sign.Keys, error) {
 			return nil, err
 		}
 	}
-	if err := c.pinSigners(ctx, declared); err != nil {
+	if err := c.pinSigners(declared); err != nil {
 		return nil, err
 	}
 	return declared, nil
@@ -95,11 +95,11 @@ func (c *Confirmed) trusted(ctx context.Context) (sign.Keys, error) {
 
 // Trust pins the fleet's signing keys that Git has, if the fingerprints name each
 // one that this clone does not trust yet. Without fingerprints the operator is asked.
-func (c *Confirmed) Trust(ctx context.Context, fingerprints []string) (sign.Keys, error) {
+func (c *Confirmed) Trust(fingerprints []string) (sign.Keys, error) {
 	if len(fingerprints) == 0 {
-		return c.Trusted(ctx)
+		return c.Trusted()
 	}
-	pinned, err := Pinned(ctx, c.checkout.Git)
+	pinned, err := Pinned(c.checkout.Git)
 	if err != nil {
 		return nil, err
 	}
@@ -111,10 +111,10 @@ func (c *Confirmed) Trust(ctx context.Context, fingerprints []string) (sign.Keys
 	}
 	c.trust.mu.Lock()
 	defer c.trust.mu.Unlock()
-	if err := c.pinSigners(ctx, c.checkout.FleetSigners); err != nil {
+	if err := c.pinSigners(c.checkout.FleetSigners); err != nil {
 		return nil, err
 	}
-	return c.trusted(ctx)
+	return c.trusted()
 }
 
 // missing returns the keys that are not among those pinned.
@@ -143,8 +143,8 @@ func (c *Confirmed) approveSigners(fresh, pinned sign.Keys) error {
 }
 
 // pinSigners makes this clone trust these keys, and no others, from now on.
-func (c *Confirmed) pinSigners(ctx context.Context, keys sign.Keys) error {
-	if err := Pin(ctx, c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
+func (c *Confirmed) pinSigners(keys sign.Keys) error {
+	if err := Pin(c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	c.trust.pinned = keys
@@ -160,7 +160,7 @@ func (c *Confirmed) TrustOnly(keys sign.Keys) {
 
 // TrustsSigners reports whether this clone trusts the signing keys that Git has, without a
 // question.
-func (c *Confirmed) TrustsSigners(ctx context.Context) (bool, error) {
-	pinned, err := Pinned(ctx, c.checkout.Git)
+func (c *Confirmed) TrustsSigners() (bool, error) {
+	pinned, err := Pinned(c.checkout.Git)
 	return err == nil && len(missing(c.checkout.FleetSigners, pinned)) == 0, err
 }

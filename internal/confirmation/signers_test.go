@@ -21,7 +21,7 @@ func (c clone) signedBy(keys ...sign.Public) {
 // trust has the clone trust what Git says, by the fingerprints of keys.
 func (c clone) trust(keys ...sign.Public) sign.Keys {
 	c.t.Helper()
-	got, err := c.open(Options{}).Trust(c.t.Context(), sign.Keys(keys).Fingerprints())
+	got, err := c.open(Options{}).Trust(sign.Keys(keys).Fingerprints())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -36,19 +36,19 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	c.trust(own)
 	c.signedBy(own, other)
 	for name, work := range map[string]func(*Confirmed) error{
-		"unasked":       func(now *Confirmed) error { _, err := now.Trusted(t.Context()); return err },
-		"by the others": func(now *Confirmed) error { _, err := now.Trust(t.Context(), []string{own.Fingerprint()}); return err },
+		"unasked":       func(now *Confirmed) error { _, err := now.Trusted(); return err },
+		"by the others": func(now *Confirmed) error { _, err := now.Trust([]string{own.Fingerprint()}); return err },
 	} {
 		if err := work(c.open(Options{})); err == nil || !strings.Contains(err.Error(), other.Fingerprint()) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if trusts, err := c.open(Options{}).TrustsSigners(t.Context()); err != nil || trusts {
+	if trusts, err := c.open(Options{}).TrustsSigners(); err != nil || trusts {
 		t.Errorf("it trusts them: %v, %v", trusts, err)
 	}
 	// taken back, the clone is as it was: nothing was pinned
 	c.signedBy(own)
-	if got, err := c.open(Options{}).Trusted(t.Context()); err != nil || !slices.Equal(got, sign.Keys{own}) {
+	if got, err := c.open(Options{}).Trusted(); err != nil || !slices.Equal(got, sign.Keys{own}) {
 		t.Errorf("trusted: %q, %v", got, err)
 	}
 }
@@ -67,7 +67,7 @@ func TestASigningKeyThatWasDroppedIsAskedForAgain(t *testing.T) {
 		}
 	}
 	c.signedBy(own)
-	if got, err := c.open(Options{}).Trusted(t.Context()); err == nil {
+	if got, err := c.open(Options{}).Trusted(); err == nil {
 		t.Errorf("the old key is back: %q", got)
 	}
 }
@@ -82,12 +82,12 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	c.Dir = again
-	if keys, err := c.open(Options{}).Trusted(t.Context()); err == nil {
+	if keys, err := c.open(Options{}).Trusted(); err == nil {
 		t.Errorf("trusted unasked: %q", keys)
 	}
 	asked := 0
 	for range 2 {
-		keys, err := c.open(Options{Trust: func(string) error { asked++; return nil }}).Trusted(t.Context())
+		keys, err := c.open(Options{Trust: func(string) error { asked++; return nil }}).Trusted()
 		if err != nil || !slices.Equal(keys, sign.Keys{own}) || asked != 1 {
 			t.Errorf("%q, %v, asked %d times", keys, err, asked)
 		}

@@ -29,6 +29,7 @@ type batch struct {
 	scanner  *scan.Scanner
 	sources  []*source
 	parts    []*importing // a file in a stack, in the order in which they are imported
+	whole    []*wholeFile
 	stacks   map[string]*stackState
 	past     []git.Past // of Git's history, where it was read
 
@@ -91,7 +92,7 @@ func (b *batch) find(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(b.opts.Deliver) > 0 && len(b.parts) > 1 {
+	if len(b.opts.Deliver) > 0 && len(b.parts)+len(b.whole) > 1 {
 		return fault.WithCode(fault.WithHint(errors.New("--file is about one env file of one stack"), "salvor secret import FILE --file NAME"), fault.Usage)
 	}
 	return nil
@@ -119,6 +120,12 @@ func (m *Importer) inHead(ctx context.Context, repoPath string) (bool, error) {
 // findStacks takes the stacks that were named, or the one whose folder the file is in, or
 // those that use a file that is in none.
 func (b *batch) findStacks(s *source) error {
+	if b.findWhole(s) {
+		return nil
+	}
+	if s.unread != nil {
+		return s.unread
+	}
 	names := b.opts.Stacks
 	if isCompose(s.path) {
 		names = nil
@@ -257,15 +264,15 @@ func (b *batch) file(st *stackState, name string) ([]byte, error) {
 // encrypt makes the files of the stacks' secrets.
 func (b *batch) encrypt(ctx context.Context) error {
 	var names []string
+	if b.makesSecrets() {
+		if err := b.importer.confirmed.MayEncrypt(ctx); err != nil {
+			return err
+		}
+	}
 	for _, stack := range slices.Sorted(maps.Keys(b.stacks)) {
 		st := b.stacks[stack]
 		if len(st.fresh) == 0 {
 			continue
-		}
-		if len(b.files) == 0 {
-			if err := b.importer.confirmed.MayEncrypt(ctx); err != nil {
-				return err
-			}
 		}
 		changes, err := b.importer.identity.Store.Writer().SetEnv(stack, st.fresh...)
 		if err != nil {
@@ -276,6 +283,14 @@ func (b *batch) encrypt(ctx context.Context) error {
 		for _, v := range st.fresh {
 			names = append(names, secretnames.InStack(stack, []string{v.Name})...)
 		}
+	}
+	for _, w := range b.freshWhole() {
+		changes, err := w.encrypt(ctx)
+		if err != nil {
+			return err
+		}
+		maps.Copy(b.files, changes)
+		names = append(names, w.name)
 	}
 	return b.importer.exposed.NoteChanged(b.files, names...)
 }

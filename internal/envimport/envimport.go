@@ -44,6 +44,7 @@ type Options struct {
 type Import struct {
 	File      string            // as the operator named it
 	Stack     string            //
+	Whole     bool              // all of the file is one secret of the fleet
 	Secret    []string          // variables that become secrets
 	Plain     []string          // variables that go to the stack's stack.env
 	Kept      []string          // variables that the stack has already, with this value
@@ -156,6 +157,13 @@ func (b *batch) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		b.receipt.Imports = append(b.receipt.Imports, i.shown)
+	}
+	for _, w := range b.whole {
+		shown, err := w.prepare(ctx)
+		if err != nil {
+			return err
+		}
+		b.receipt.Imports = append(b.receipt.Imports, shown)
 	}
 	if err := b.shared(); err != nil {
 		return err

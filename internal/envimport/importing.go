@@ -12,7 +12,6 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/git"
 	"salvor/internal/secret"
 	"salvor/internal/stack/compose"
 )
@@ -244,35 +243,42 @@ func (i *importing) known() compose.Values {
 // their names in the stack.
 func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	found := []string{}
-	if i.source.repo == "" || i.importer.checkout.Commit == "" {
-		return found, nil
+	earlier, err := i.earlier(ctx, i.source)
+	for _, e := range i.entries {
+		if _, isSecret := i.secrets[e.as]; isSecret && slices.ContainsFunc(earlier, func(content []byte) bool { return i.had(content, e) }) {
+			found = append(found, e.as)
+		}
 	}
-	if i.past == nil {
-		past, err := i.importer.checkout.Git.History(ctx)
+	return found, err
+}
+
+// earlier returns what commits have of a file.
+func (b *batch) earlier(ctx context.Context, s *source) ([][]byte, error) {
+	if s.repo == "" || b.importer.checkout.Commit == "" {
+		return nil, nil
+	}
+	if b.past == nil {
+		past, err := b.importer.checkout.Git.History(ctx)
 		if err != nil {
 			return nil, err
 		}
-		i.past = past
+		b.past = past
 	}
 	var ids []string
-	for _, p := range i.past {
-		if p.Path == i.source.repo {
+	for _, p := range b.past {
+		if p.Path == s.repo {
 			ids = append(ids, p.ID)
 		}
 	}
 	if len(ids) == 0 {
-		return found, nil
+		return nil, nil
 	}
-	objects, err := i.importer.checkout.Git.Objects(ctx, ids)
-	if err != nil {
-		return nil, err
+	objects, err := b.importer.checkout.Git.Objects(ctx, ids)
+	var contents [][]byte
+	for _, o := range objects {
+		contents = append(contents, o.Content)
 	}
-	for _, e := range i.entries {
-		if _, isSecret := i.secrets[e.as]; isSecret && slices.ContainsFunc(objects, func(o git.Object) bool { return i.had(o.Content, e) }) {
-			found = append(found, e.as)
-		}
-	}
-	return found, nil
+	return contents, err
 }
 
 // had reports whether an earlier content of the file has a variable's value. One that can't

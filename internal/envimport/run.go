@@ -36,14 +36,8 @@ func (b *batch) run(ctx context.Context, _ progress.Sink) (Receipt, error) {
 	if err := b.proven(will); err != nil {
 		return b.receipt, err
 	}
-	for name, st := range b.stacks {
-		var made []string
-		for _, v := range st.fresh {
-			made = append(made, v.Name)
-		}
-		if err := b.importer.confirmed.NoteMade(ctx, secretnames.InStack(name, made)...); err != nil {
-			return b.receipt, err
-		}
+	if err := b.noteMade(ctx); err != nil {
+		return b.receipt, err
 	}
 	if err := c.CommitFiles(ctx, commit, b.message()); err != nil {
 		return b.receipt, err
@@ -61,19 +55,45 @@ func (b *batch) run(ctx context.Context, _ progress.Sink) (Receipt, error) {
 	return b.receipt, b.remove(ctx)
 }
 
-// message is that of the commit.
-func (b *batch) message() string {
-	var stacks []string
-	variables := 0
-	for _, i := range b.parts {
-		if slices.Contains(b.receipt.Staged, i.stack.Name) {
-			continue
+func (b *batch) noteMade(ctx context.Context) error {
+	for name, st := range b.stacks {
+		var made []string
+		for _, v := range st.fresh {
+			made = append(made, v.Name)
 		}
-		if variables += len(i.entries); !slices.Contains(stacks, i.stack.Name) {
-			stacks = append(stacks, i.stack.Name)
+		if err := b.importer.confirmed.NoteMade(ctx, secretnames.InStack(name, made)...); err != nil {
+			return err
 		}
 	}
-	return fmt.Sprintf("secret import: %s, %d variables", strings.Join(stacks, ", "), variables)
+	for _, w := range b.freshWhole() {
+		if err := b.importer.confirmed.NoteMade(ctx, w.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// message is that of the commit.
+func (b *batch) message() string {
+	var words []string
+	variables := 0
+	for _, name := range b.affected() {
+		if !slices.Contains(b.receipt.Staged, name) {
+			words = append(words, name)
+		}
+	}
+	for _, i := range b.parts {
+		if !slices.Contains(b.receipt.Staged, i.stack.Name) {
+			variables += len(i.entries)
+		}
+	}
+	if variables > 0 {
+		words = append(words, fmt.Sprintf("%d variables", variables))
+	}
+	for _, w := range b.freshWhole() {
+		words = append(words, w.encrypted())
+	}
+	return "secret import: " + strings.Join(words, ", ")
 }
 
 // parcels are the files of the commit, and those that wait for the operator's.
@@ -112,6 +132,11 @@ func (b *batch) parcels() (commit, stage map[string][]byte) {
 func (b *batch) whose(s *source, commit, stage map[string][]byte) map[string][]byte {
 	for _, i := range b.parts {
 		if i.source == s && slices.Contains(b.receipt.Staged, i.stack.Name) {
+			return stage
+		}
+	}
+	for _, w := range b.whole {
+		if w.source == s && slices.Contains(b.receipt.Staged, w.stack.Name) {
 			return stage
 		}
 	}
@@ -154,6 +179,10 @@ func (b *batch) written(ctx context.Context) (func(name string) []byte, error) {
 		}
 		has[paths[0]], has[paths[1]] = committed[0].Content, committed[1].Content
 	}
+	for _, w := range b.whole {
+		content, _ := os.ReadFile(filepath.Join(c.Root, filepath.FromSlash(w.encrypted()))) // the same
+		has[w.encrypted()] = content
+	}
 	return func(name string) []byte { return has[name] }, nil
 }
 
@@ -170,7 +199,7 @@ func (b *batch) remove(ctx context.Context) error {
 		return nil
 	}
 	if err := b.importer.checkout.StageFiles(ctx, files, seen); err != nil {
-		return fault.WithHint(fmt.Errorf("an env file was kept, and what it said before is imported: %w", err), "run salvor secret import FILE again")
+		return fault.WithHint(fmt.Errorf("a file was kept, and what it said before is imported: %w", err), "run salvor secret import FILE again")
 	}
 	return nil
 }
@@ -180,6 +209,11 @@ func (b *batch) remove(ctx context.Context) error {
 func (b *batch) proven(file func(name string) []byte) error {
 	for _, i := range b.parts {
 		if err := i.proven(file(fleet.EnvFile(i.stack.Name)), file(i.stack.Dir+"/stack.env")); err != nil {
+			return err
+		}
+	}
+	for _, w := range b.whole {
+		if err := w.proven(file(w.encrypted())); err != nil {
 			return err
 		}
 	}

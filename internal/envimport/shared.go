@@ -15,6 +15,9 @@ func (b *batch) affected() []string {
 	for _, i := range b.parts {
 		names[i.stack.Name] = true
 	}
+	for _, w := range b.whole {
+		names[w.stack.Name] = true
+	}
 	return slices.Sorted(maps.Keys(names))
 }
 

@@ -22,7 +22,8 @@ type EnvFile struct {
 	shown   string // as the operator named it
 	path    string // absolute, without links in its folder
 	content secret.Value
-	nowhere bool // it is on no disk
+	nowhere bool  // it is on no disk
+	unread  error // why it is not an env file; a file that a Compose file lists under secrets: need not be one
 }
 
 // InMemory returns an env file, or a Compose file that writes secrets out, that is on no
@@ -85,8 +86,8 @@ func readEnvFile(name string) (EnvFile, error) {
 	if filepath.Base(filepath.Dir(f.path)) == fleet.SecretDir || isCompose(f.path) {
 		return f, nil // what is encrypted is refused once it is known whose folder that is, and a Compose file is looked into there
 	}
-	_, err = parseEntries(name, content, func(string) (string, bool) { return "", false })
-	return f, err
+	_, f.unread = parseEntries(name, content, func(string) (string, bool) { return "", false })
+	return f, nil
 }
 
 // ErrEmpty is wrapped by the error of an env file that says nothing.
@@ -115,12 +116,13 @@ type source struct {
 	EnvFile
 	repo    string // in the repository, "" outside of it
 	tracked bool   // HEAD has it
+	whole   bool   // a stack lists it under secrets:
 }
 
 // entries are the file's variables as far as it says them without the stack's. A Compose file
-// has none.
+// has none, and neither has one that is a secret as it is.
 func (s *source) entries() []compose.EnvEntry {
-	if isCompose(s.path) {
+	if isCompose(s.path) || s.whole {
 		return nil
 	}
 	all, _ := parseEntries(s.shown, s.content.Reveal(), func(string) (string, bool) { return "", false }) // it was read before

@@ -1,7 +1,6 @@
 package fleetkeys
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -16,7 +15,7 @@ import (
 
 // Recovery returns the fleet's recovery key: the present identity if that is it, as
 // with the card, else the one that the repository keeps for the operators.
-func (k *Keys) Recovery(ctx context.Context) (agekey.Key, error) {
+func (k *Keys) Recovery() (agekey.Key, error) {
 	key, is, err := k.OwnRecovery()
 	if err != nil {
 		return key, fmt.Errorf("%s: %w", agekey.RecoveryPath, err)
@@ -28,7 +27,7 @@ func (k *Keys) Recovery(ctx context.Context) (agekey.Key, error) {
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	trusted, err := k.confirmed.Trusted(ctx)
+	trusted, err := k.confirmed.Trusted()
 	if err != nil {
 		return agekey.Key{}, err
 	}
@@ -53,8 +52,8 @@ func (k *Keys) OwnRecovery() (key agekey.Key, is bool, err error) {
 
 // OpenRecovery opens the passwords of a stack's repositories, which must be what the
 // fleet's key has signed.
-func (k *Keys) OpenRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
-	trusted, err := k.confirmed.Trusted(ctx)
+func (k *Keys) OpenRecovery(stack string, sealed seal.Signed) (seal.Recovery, error) {
+	trusted, err := k.confirmed.Trusted()
 	if err != nil {
 		return seal.Recovery{}, err
 	}

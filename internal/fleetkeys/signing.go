@@ -56,7 +56,7 @@ func (k *Keys) SigningKey(ctx context.Context) (sign.Key, error) {
 	if k.key != nil {
 		return *k.key, nil
 	}
-	trusted, err := k.confirmed.Trusted(ctx)
+	trusted, err := k.confirmed.Trusted()
 	if err != nil {
 		return sign.Key{}, err
 	}
@@ -81,7 +81,7 @@ func (k *Keys) SigningKey(ctx context.Context) (sign.Key, error) {
 // KnownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
 func (k *Keys) KnownSigningKey(ctx context.Context) (sign.Key, error) {
-	trusts, err := k.confirmed.TrustsSigners(ctx)
+	trusts, err := k.confirmed.TrustsSigners()
 	if err != nil {
 		return sign.Key{}, err
 	}

@@ -30,7 +30,7 @@ const (
 
 // Signers returns the list that this clone trusts: empty before the first commit that
 // it was taken from.
-func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
+func (g *Repository) Signers() (s fleet.Signers, err error) {
 	file, err := g.OwnFile(signersFile)
 	if err != nil {
 		return s, err
@@ -46,7 +46,7 @@ func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
 // SetSigners makes this clone accept only commits that a listed key signed; an empty list
 // ends that. The caller has checked that a key of the present list signed the new one.
 // It may be called again with the same list.
-func (g *Repository) SetSigners(ctx context.Context, s fleet.Signers) error {
+func (g *Repository) SetSigners(s fleet.Signers) error {
 	file, err := g.OwnFile(signersFile)
 	if err != nil {
 		return err

@@ -102,7 +102,7 @@ func (c *Changes) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
 }
 
 func (c *Changes) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, error) {
-	trusted, err := c.confirmed.Trusted(ctx)
+	trusted, err := c.confirmed.Trusted()
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}

@@ -41,7 +41,7 @@ type Options struct {
 	Sink       progress.Sink
 
 	// Allow is asked before a program prints a secret; it returns the folder to run it in.
-	Allow func(ctx context.Context, name string, argv []string) (dir string, err error)
+	Allow func(name string, argv []string) (dir string, err error)
 }
 
 // An Identity is the operator's, for one fleet: its keys, and the secrets that they open.

@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -230,7 +229,7 @@ func TestAProgramPrintsASecret(t *testing.T) {
 	allowed, asks := false, 0
 	id := New(fleetOf(t, map[string]string{"ann": ann.Recipient}, ann.Recipient), Options{
 		Ask: func(ask func()) { asks++; ask() },
-		Allow: func(_ context.Context, name string, argv []string) (string, error) {
+		Allow: func(name string, argv []string) (string, error) {
 			if name != "nas" || !slices.Equal(argv, []string{"printf", "hunter2"}) {
 				t.Errorf("asked for %s: %q", name, argv)
 			}

@@ -31,7 +31,7 @@ func TestTheCardMakesAnOperator(t *testing.T) {
 	t.Parallel()
 	k := newKeyed(t)
 	card, old := k.card(), k.recovery()
-	if key, err := k.open(card).FleetKeys.Recovery(t.Context()); err != nil || key.Recipient != old.Recipient {
+	if key, err := k.open(card).FleetKeys.Recovery(); err != nil || key.Recipient != old.Recipient {
 		t.Fatalf("the card shows %s, %v", key.Recipient, err)
 	}
 	mine := filepath.Join(t.TempDir(), "mine.age")

@@ -175,7 +175,7 @@ func (k *keyed) grant(name string) (agekey.Key, string) {
 
 func (k *keyed) recovery() (key agekey.Key) {
 	k.t.Helper()
-	k.do(func(a *opened) (err error) { key, err = a.FleetKeys.Recovery(k.t.Context()); return err })
+	k.do(func(a *opened) (err error) { key, err = a.FleetKeys.Recovery(); return err })
 	return key
 }
 
@@ -193,11 +193,11 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
 		}
 	}
-	if _, err := a.FleetKeys.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
+	if _, err := a.FleetKeys.Recovery(); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
 	if err := a.Needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.FleetKeys.OpenRecovery(k.t.Context(), stack, sealed)
+		_, err := a.FleetKeys.OpenRecovery(stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)

@@ -78,7 +78,7 @@ func (c *Changes) changeKeys(ctx context.Context, want change) (Receipt, error) 
 	if err := c.confirmed.MayChangeKeys(ctx, want.next, want.removed != nil); err != nil {
 		return r, err
 	}
-	recovery, err := c.recoveryFor(ctx, &want)
+	recovery, err := c.recoveryFor(&want)
 	if err != nil {
 		return r, err
 	}
@@ -105,9 +105,9 @@ func (c *Changes) changeKeys(ctx context.Context, want change) (Receipt, error) 
 
 // recoveryFor returns the recovery key after the change, a new one if it is to be
 // replaced.
-func (c *Changes) recoveryFor(ctx context.Context, want *change) (agekey.Key, error) {
+func (c *Changes) recoveryFor(want *change) (agekey.Key, error) {
 	if !want.newRecovery {
-		return c.fleetKeys.Recovery(ctx)
+		return c.fleetKeys.Recovery()
 	}
 	key, err := agekey.Generate()
 	want.next.Recovery = key.Recipient
@@ -165,7 +165,7 @@ func (c *Changes) encryptAll(ctx context.Context, recovery agekey.Key, files map
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
-		opened, err := c.fleetKeys.OpenRecovery(ctx, stack, sealed)
+		opened, err := c.fleetKeys.OpenRecovery(stack, sealed)
 		if err == nil {
 			sealed, err = opened.Seal(recipients.All(), key)
 			maps.Copy(files, sealed.Files(seal.RecoveryPath(stack)))

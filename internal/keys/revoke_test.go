@@ -58,7 +58,7 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	trusted, err := a.Confirmed.Trusted(k.t.Context())
+	trusted, err := a.Confirmed.Trusted()
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -224,7 +224,7 @@ func (c *Changes) opensAll(ctx context.Context, ring agekey.Keyring) (err error)
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	again.identity.Use(ring)
-	if _, err := again.fleetKeys.Recovery(ctx); err != nil {
+	if _, err := again.fleetKeys.Recovery(); err != nil {
 		return err
 	}
 	return again.opensSecrets(ctx)
@@ -245,7 +245,7 @@ func (c *Changes) opensSecrets(ctx context.Context) error {
 		}
 	}
 	return c.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := c.fleetKeys.OpenRecovery(ctx, stack, sealed)
+		_, err := c.fleetKeys.OpenRecovery(stack, sealed)
 		return err
 	})
 }

@@ -38,7 +38,7 @@ func (c *Changes) PrepareRotateSigning() proposal.Proposal[Receipt] {
 }
 
 func (c *Changes) rotateSigning(ctx context.Context) error {
-	trusted, err := c.confirmed.Trusted(ctx)
+	trusted, err := c.confirmed.Trusted()
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (c *Changes) commitSigners(ctx context.Context, keys sign.Keys, private sec
 			return err
 		}
 	}
-	if err := confirmation.Pin(ctx, c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
+	if err := confirmation.Pin(c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	return c.checkout.CommitFiles(ctx, files, message)

@@ -53,7 +53,7 @@ func (e *enrolling) Run(_ context.Context, c machine.Cmd) (machine.Output, error
 
 func (k *keyed) trusted() sign.Keys {
 	k.t.Helper()
-	keys, err := k.open(k.ann).Confirmed.Trusted(k.t.Context())
+	keys, err := k.open(k.ann).Confirmed.Trusted()
 	k.must(err)
 	return keys
 }
@@ -102,7 +102,7 @@ func TestHostsTrustANewSigningKeyBeforeItSigns(t *testing.T) {
 	if key, err := now.FleetKeys.SigningKey(t.Context()); err != nil || !slices.Equal(k.trusted(), sign.Keys{both[1]}) || key.Public() != both[1] {
 		t.Errorf("trusted %q: %v", k.trusted(), err)
 	}
-	if unsigned, err := now.Confirmed.Unsigned(t.Context()); err != nil || len(unsigned) != 0 {
+	if unsigned, err := now.Confirmed.Unsigned(); err != nil || len(unsigned) != 0 {
 		t.Errorf("not signed by the new key: %v, %v", unsigned, err)
 	}
 	if stale, err := now.sealer().Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {

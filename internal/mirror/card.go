@@ -16,7 +16,7 @@ import (
 func (c *Copies) Card(ctx context.Context) (card.Card, error) {
 	made := card.Card{Fleet: c.checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(c.checkout.Commit)}
 	var err error
-	if made.Recovery, err = c.keys.Recovery(ctx); err != nil {
+	if made.Recovery, err = c.keys.Recovery(); err != nil {
 		return made, err
 	}
 	source, err := c.gitHost.Source(ctx)
@@ -24,7 +24,7 @@ func (c *Copies) Card(ctx context.Context) (card.Card, error) {
 		return made, err
 	}
 	made.GitURL, made.Mirrored = source.URL, c.checkout.Fleet.Record.Remote != ""
-	if made.Signers, err = c.confirmed.Trusted(ctx); err != nil {
+	if made.Signers, err = c.confirmed.Trusted(); err != nil {
 		return made, err
 	}
 	access, err := c.cardAccess(ctx, source, made.Signers)

@@ -58,7 +58,7 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 				"run git clone with any other copy of the repository; the card's key opens it: --identity FILE")
 		}
 	}
-	if err := confirmation.Pin(ctx, made, c.Fleet, access.Signers); err != nil {
+	if err := confirmation.Pin(made, c.Fleet, access.Signers); err != nil {
 		return clone, err
 	}
 	return clone, clone.name(ctx, made, c)
@@ -146,7 +146,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 // Fetch returns the newest mirror that one of the card's signing keys has signed and the key
 // opens, with its bundle, see Open.
 func Fetch(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
-	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return access.Signers, nil }}
+	trust := record.Trust{Keys: func() (sign.Keys, error) { return access.Signers, nil }}
 	site, err := record.Follow(ctx, access.Record, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 		return storage.Open(ctx, storage.Unsealed(access.Remotes), where)
 	}, trust)

@@ -80,7 +80,7 @@ func TestACloneComesFromGit(t *testing.T) {
 	if err != nil || !strings.HasPrefix(clone.From, address+", commit "+made.Commit[:7]) || !strings.Contains(clone.From, "Ann <ann@example.net>") || len(clone.Notes) != 0 {
 		t.Fatalf("%+v, %v", clone, err)
 	}
-	if keys, err := confirmation.Pinned(t.Context(), opened(t, dir)); err != nil || !slices.Equal(keys, sign.Keys{h.Signer.Public()}) {
+	if keys, err := confirmation.Pinned(opened(t, dir)); err != nil || !slices.Equal(keys, sign.Keys{h.Signer.Public()}) {
 		t.Errorf("it trusts %v, %v", keys, err)
 	}
 	if _, err := CloneByCard(t.Context(), made, dir); err == nil {
@@ -156,7 +156,7 @@ func TestTheMirrorServesWhereTheGitHostIsGone(t *testing.T) {
 	if origin, err := g.URL(t.Context(), "origin"); err != nil || origin != address {
 		t.Errorf("origin is %s, %v", origin, err)
 	}
-	if keys, err := confirmation.Pinned(t.Context(), g); err != nil || !slices.Equal(keys, sign.Keys{h.Signer.Public()}) {
+	if keys, err := confirmation.Pinned(g); err != nil || !slices.Equal(keys, sign.Keys{h.Signer.Public()}) {
 		t.Errorf("it trusts %v, %v", keys, err)
 	}
 	h.gone()

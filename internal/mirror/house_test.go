@@ -157,7 +157,7 @@ func (h *house) origin() string {
 func (h *house) mirrors() (all []record.Mirror) {
 	h.t.Helper()
 	c := h.open()
-	trusted, err := c.confirmed.Trusted(h.t.Context())
+	trusted, err := c.confirmed.Trusted()
 	if err == nil {
 		err = c.record.With(h.t.Context(), func(rec *record.Record) (err error) {
 			all, _, err = rec.Mirrors(h.t.Context(), trusted)

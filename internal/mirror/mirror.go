@@ -56,7 +56,7 @@ func (c *Copies) Mirror(ctx context.Context) error {
 		return err
 	}
 	want := record.Mirror{Commits: count, Commit: string(c.checkout.Commit)}
-	trusted, err := c.confirmed.Trusted(ctx)
+	trusted, err := c.confirmed.Trusted()
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func Open(ctx context.Context, rec *record.Record, trusted sign.Keys, ring ageke
 // Newest is Open for the fleet's own record, with findings about the files that only
 // look like mirrors.
 func (c *Copies) Newest(ctx context.Context) (m record.Mirror, found []finding.Finding, err error) {
-	trusted, err := c.confirmed.Trusted(ctx)
+	trusted, err := c.confirmed.Trusted()
 	if err != nil {
 		return m, nil, err
 	}

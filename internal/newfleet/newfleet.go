@@ -89,7 +89,7 @@ func (f Fleet) found(ctx context.Context, file string) (_ Founded, err error) {
 	}
 	made, err = begin(ctx, f.Dir, controlrepo.Beginning{Name: f.Name, Recipients: recipients, Files: files, Signer: f.Signer}, os.Environ())
 	if err == nil {
-		err = confirmation.Pin(ctx, made, f.Name, sign.Keys{signer.Public()})
+		err = confirmation.Pin(made, f.Name, sign.Keys{signer.Public()})
 	}
 	return Founded{Recovery: recovery, Identity: file}, err
 }

@@ -55,7 +55,7 @@ func TestFounding(t *testing.T) {
 	if c.Fleet.Name != "home" || c.Fleet.Recipients.Recovery != made.Recovery.Recipient || len(c.Fleet.Recipients.Operators) != 1 || len(c.FleetSigners) != 1 {
 		t.Errorf("made %+v", c.Fleet)
 	}
-	if pinned, err := confirmation.Pinned(t.Context(), c.Git); err != nil || !slices.Equal(pinned, c.FleetSigners) {
+	if pinned, err := confirmation.Pinned(c.Git); err != nil || !slices.Equal(pinned, c.FleetSigners) {
 		t.Errorf("this clone trusts %v, %v", pinned, err)
 	}
 	ann, err := agekey.Open(f.Identity, agekey.FileOptions{})

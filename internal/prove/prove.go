@@ -35,7 +35,7 @@ type Fleet struct {
 	Secrets func() ([]secretstore.Info, error)
 	Secret  func(ctx context.Context, name string) (secret.Value, error)
 	// Recovery opens the passwords of a stack's repositories: none for one that never had any.
-	Recovery func(ctx context.Context, stack string) (seal.Recovery, error)
+	Recovery func(stack string) (seal.Recovery, error)
 	// Open opens a folder on a remote.
 	Open record.Open
 	// Mirror opens the newest mirror of the repository that the fleet's key has signed,
@@ -108,7 +108,7 @@ func (f *Fleet) secrets(ctx context.Context, p *Proof) error {
 
 func (f *Fleet) repositories(ctx context.Context, p *Proof) error {
 	for stack, placed := range f.Lock.Stacks {
-		known, err := f.Recovery(ctx, stack)
+		known, err := f.Recovery(stack)
 		if err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func (h *house) secret(_ context.Context, name string) (secret.Value, error) {
 	return secret.NewString("s3cret"), nil
 }
 
-func (h *house) recovery(_ context.Context, stack string) (seal.Recovery, error) {
+func (h *house) recovery(stack string) (seal.Recovery, error) {
 	r := seal.Recovery{Stack: stack}
 	if stack == "notes" {
 		for _, id := range []string{"0a0a0a0a", "1b1b1b1b"} {
@@ -178,17 +178,17 @@ func TestWhatIsNotOpened(t *testing.T) {
 			h.fleet.Secrets = func() ([]secretstore.Info, error) { return nil, errors.New("no list") }
 		},
 		"not signed": func(h *house) {
-			h.fleet.Recovery = func(context.Context, string) (seal.Recovery, error) { return seal.Recovery{}, errors.New("not signed") }
+			h.fleet.Recovery = func(string) (seal.Recovery, error) { return seal.Recovery{}, errors.New("not signed") }
 		},
 		"has no password of repository 1b1b1b1b": func(h *house) {
-			h.fleet.Recovery = func(context.Context, string) (seal.Recovery, error) {
+			h.fleet.Recovery = func(string) (seal.Recovery, error) {
 				return seal.Recovery{Repositories: []seal.Repository{{ID: "0a0a0a0a", Password: password}}}, nil
 			}
 		},
 		"repository 0a0a0a0a of notes: ": func(h *house) {
 			h.taken(t)
-			h.fleet.Recovery = func(_ context.Context, stack string) (seal.Recovery, error) {
-				r, err := h.recovery(t.Context(), stack)
+			h.fleet.Recovery = func(stack string) (seal.Recovery, error) {
+				r, err := h.recovery(stack)
 				for i := range r.Repositories {
 					r.Repositories[i].Password = secret.NewString("another")
 				}

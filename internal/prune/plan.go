@@ -35,7 +35,7 @@ func (f *Fleet) plan(ctx context.Context, stacks []string) ([]Pruning, error) {
 }
 
 func (f *Fleet) planStack(ctx context.Context, stack string) ([]Pruning, error) {
-	known, err := f.Recovery(ctx, stack)
+	known, err := f.Recovery(stack)
 	if err == nil && len(known.Repositories) == 0 {
 		err = fault.WithHint(errors.New("it has no snapshot repository"), "salvor snapshot take "+stack)
 	}

@@ -26,7 +26,7 @@ type Fleet struct {
 	// Stacks returns those that ever had a repository, also ones that are declared no longer.
 	Stacks func() ([]string, error)
 	// Recovery opens the passwords of a stack's repositories: none for one that never had any.
-	Recovery func(ctx context.Context, stack string) (seal.Recovery, error)
+	Recovery func(stack string) (seal.Recovery, error)
 	// Open opens a folder on a remote.
 	Open record.Open
 	// With opens the record for one piece of work.

@@ -69,7 +69,7 @@ func TestPrepareFails(t *testing.T) {
 		"another stack": {func(*Fleet) {}, []string{"wiki"}, "wiki: it has no snapshot repository"},
 		"the list":      {func(f *Fleet) { f.Stacks = func() ([]string, error) { return nil, bad } }, nil, "bad"},
 		"the passwords": {func(f *Fleet) {
-			f.Recovery = func(context.Context, string) (seal.Recovery, error) { return seal.Recovery{}, bad }
+			f.Recovery = func(string) (seal.Recovery, error) { return seal.Recovery{}, bad }
 		}, nil, "notes: bad"},
 		"the record": {func(f *Fleet) { f.With = func(context.Context, func(*record.Record) error) error { return bad } }, nil, "notes: bad"},
 		"the record's own": {func(f *Fleet) {

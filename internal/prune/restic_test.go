@@ -48,7 +48,7 @@ func newPruned(t *testing.T) *pruned {
 	p.dir = filepath.Join(p.disk, "snap", "notes", "0a1b2c3d")
 	home, alpha := newKey(t), newKey(t)
 	p.rec = record.Site{Folder: memory{&blobtest.Memory{}}}.Record(record.Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{home.Public()}, nil },
+		Keys: func() (sign.Keys, error) { return sign.Keys{home.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return home, nil },
 		Own:  func(context.Context) (sign.Key, error) { return alpha, nil },
 	})
@@ -91,7 +91,7 @@ func newKey(t *testing.T) sign.Key {
 	return key
 }
 
-func (p *pruned) recovery(_ context.Context, stack string) (seal.Recovery, error) {
+func (p *pruned) recovery(stack string) (seal.Recovery, error) {
 	known := seal.Recovery{Stack: stack}
 	if stack != "notes" {
 		return known, nil

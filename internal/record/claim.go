@@ -126,7 +126,7 @@ func (r *Record) Claims(ctx context.Context, stack string) ([]Claim, []Ignored, 
 	if err != nil || len(names) == 0 {
 		return nil, nil, err
 	}
-	keys, err := r.trust.keys(ctx)
+	keys, err := r.trust.keys()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -276,7 +276,7 @@ func (r *Record) Resign(ctx context.Context, stack string, key sign.Key) error {
 	if err != nil {
 		return fmt.Errorf("sign the claims of %s again: %w", stack, err)
 	}
-	keys, err := r.trust.keys(ctx)
+	keys, err := r.trust.keys()
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (r *Record) AllClaims(ctx context.Context) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := r.trust.keys(ctx)
+	keys, err := r.trust.keys()
 	if err != nil {
 		return nil, err
 	}

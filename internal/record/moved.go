@@ -48,7 +48,7 @@ func (r *Record) readMark(ctx context.Context) (m *movedTo, ignored []Ignored, e
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, err := r.trust.keys(ctx)
+	keys, err := r.trust.keys()
 	if err != nil {
 		return nil, nil, err
 	}

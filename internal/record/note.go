@@ -140,7 +140,7 @@ func (n *notes) load(ctx context.Context) (err error) {
 		return err
 	}
 	n.holders = map[int]sign.Keys{}
-	n.fleet, err = n.record.trust.keys(ctx)
+	n.fleet, err = n.record.trust.keys()
 	return err
 }
 

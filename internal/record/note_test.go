@@ -19,7 +19,7 @@ import (
 // from is the record as a host reaches it that signs with a key.
 func from(s blob.Store, own sign.Key) *Record {
 	return New(s).Trusting(Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{fleetKey().Public()}, nil },
+		Keys: func() (sign.Keys, error) { return sign.Keys{fleetKey().Public()}, nil },
 		Own:  func(context.Context) (sign.Key, error) { return own, nil },
 	})
 }
@@ -27,7 +27,7 @@ func from(s blob.Store, own sign.Key) *Record {
 // operator is the record for the operator, who has no key of a host.
 func operator(s blob.Store, hosts map[string]sign.Public) *Record {
 	return New(s).Trusting(Trust{
-		Keys:  func(context.Context) (sign.Keys, error) { return sign.Keys{fleetKey().Public()}, nil },
+		Keys:  func() (sign.Keys, error) { return sign.Keys{fleetKey().Public()}, nil },
 		Key:   func(context.Context) (sign.Key, error) { return fleetKey(), nil },
 		Hosts: hosts,
 	})
@@ -100,7 +100,7 @@ func TestS05ProvenIsWhatItsHostSigned(t *testing.T) {
 	if err := fleet.Resign(t.Context(), "notes", next); err != nil {
 		t.Fatal(err)
 	}
-	check("once the fleet has another key", signedBy(store, next).Trusting(Trust{Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{next.Public()}, nil }}))
+	check("once the fleet has another key", signedBy(store, next).Trusting(Trust{Keys: func() (sign.Keys, error) { return sign.Keys{next.Public()}, nil }}))
 }
 
 func content(t *testing.T, s blob.Store, path string) string {

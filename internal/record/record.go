@@ -48,20 +48,20 @@ func New(store blob.Store) *Record { return &Record{store: store} }
 // A Trust says whose claims count, and signs new ones. Each is asked when it is
 // needed; one that is nil trusts no key, or signs nothing.
 type Trust struct {
-	Keys  func(context.Context) (sign.Keys, error) // the fleet's
-	Key   func(context.Context) (sign.Key, error)  // the one that signs for it
-	Own   func(context.Context) (sign.Key, error)  // the one that signs for this host
-	Hosts map[string]sign.Public                   // by host, to name who signed an ignored file
+	Keys  func() (sign.Keys, error)               // the fleet's
+	Key   func(context.Context) (sign.Key, error) // the one that signs for it
+	Own   func(context.Context) (sign.Key, error) // the one that signs for this host
+	Hosts map[string]sign.Public                  // by host, to name who signed an ignored file
 }
 
 // Trusting returns the same record for a reader who trusts these keys.
 func (r *Record) Trusting(t Trust) *Record { return &Record{store: r.store, where: r.where, trust: t} }
 
-func (t Trust) keys(ctx context.Context) (sign.Keys, error) {
+func (t Trust) keys() (sign.Keys, error) {
 	if t.Keys == nil {
 		return nil, nil
 	}
-	return t.Keys(ctx)
+	return t.Keys()
 }
 
 func (t Trust) key(ctx context.Context) (sign.Key, error) {

@@ -33,7 +33,7 @@ func fleetTrust() Trust { return trustIn(fleetKey()) }
 
 func trustIn(key sign.Key) Trust {
 	return Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
+		Keys: func() (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return key, nil },
 		Own:  func(context.Context) (sign.Key, error) { return key, nil },
 	}
@@ -258,7 +258,7 @@ func TestClaimsAreSignedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := New(store).Trusting(Trust{Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{fleetKey().Public(), next.Public()}, nil }})
+	both := New(store).Trusting(Trust{Keys: func() (sign.Keys, error) { return sign.Keys{fleetKey().Public(), next.Public()}, nil }})
 	for range 2 {
 		if err := both.Resign(t.Context(), "notes", next); err != nil {
 			t.Fatal(err)

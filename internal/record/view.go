@@ -55,7 +55,7 @@ func (v *View) Look(ctx context.Context, stacks ...string) (map[string]Claimed, 
 		}
 	}
 	if len(l.names) > 0 {
-		if l.keys, err = v.r.trust.keys(ctx); err != nil {
+		if l.keys, err = v.r.trust.keys(); err != nil {
 			return nil, err
 		}
 	}

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -114,7 +113,7 @@ func TestALookGoesByTheKeysOfNow(t *testing.T) {
 	v := newViewing()
 	v.claim(t, "notes", 1)
 	keys := sign.Keys{fleetKey().Public()}
-	v.r.trust.Keys = func(context.Context) (sign.Keys, error) { return keys, nil }
+	v.r.trust.Keys = func() (sign.Keys, error) { return keys, nil }
 	v.look(t, "notes")
 	keys = sign.Keys{signtest.NewKey().Public()}
 	v.look(t, "notes")

@@ -56,7 +56,7 @@ func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed 
 func (r *Recorder) Open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
-		if err := r.confirmed.AllowRemote(ctx, declared); err != nil {
+		if err := r.confirmed.AllowRemote(declared); err != nil {
 			return nil, err
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}

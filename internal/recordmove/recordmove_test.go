@@ -47,7 +47,7 @@ func newHouse(t *testing.T) *house {
 	h.fleet = Fleet{
 		Declared: f, Lock: lock, File: h.file, Behind: func(context.Context) error { return h.behind }, Open: h.open,
 		Trust: record.Trust{
-			Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
+			Keys: func() (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
 			Key:  func(context.Context) (sign.Key, error) { return key, nil },
 		},
 		Session: func(_ context.Context, sink progress.Sink) (*deploy.Session, error) {

@@ -1,7 +1,6 @@
 package sealing
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
@@ -15,8 +14,8 @@ import (
 
 // repositories gives a placement a repository on every target, with its
 // password in the recovery file.
-func (s *Sealer) repositories(ctx context.Context, stack string, p fleet.Placement, consent project.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
-	recovery, err := s.Recovery(ctx, stack)
+func (s *Sealer) repositories(stack string, p fleet.Placement, consent project.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
+	recovery, err := s.Recovery(stack)
 	if err != nil {
 		return p, nil, err
 	}
@@ -62,10 +61,10 @@ func newID() string {
 }
 
 // Recovery opens a stack's recovery file; a stack without one has an empty one.
-func (s *Sealer) Recovery(ctx context.Context, stack string) (seal.Recovery, error) {
+func (s *Sealer) Recovery(stack string) (seal.Recovery, error) {
 	sealed, err := s.needs.Signed(seal.RecoveryPath(stack))
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}
-	return s.keys.OpenRecovery(ctx, stack, sealed)
+	return s.keys.OpenRecovery(stack, sealed)
 }

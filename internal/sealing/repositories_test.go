@@ -62,7 +62,7 @@ func TestARepositoryKeepsItsPassword(t *testing.T) {
 		t.Errorf("another password (-first +second)\n%s", diff)
 	}
 	location := "box:snapshots/notes/" + h.lock.Stacks["notes"].Repositories["offsite"]
-	r, err := h.sealer().Recovery(t.Context(), "notes")
+	r, err := h.sealer().Recovery("notes")
 	if err != nil || r.Stack != "notes" || len(r.Repositories) != 1 || r.Repositories[0].Location != location || r.Repositories[0].Target != "offsite" {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -139,16 +139,16 @@ func TestS07PasswordsThatTheFleetHasNotSignedAreNotOpened(t *testing.T) {
 	h.Commit(t, h.made)
 	h.Commit(t, map[string][]byte{seal.RecoveryPath("notes"): forged, agekey.RecoveryPath: forged})
 	h.made = nil
-	if _, err := h.sealer().Recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
+	if _, err := h.sealer().Recovery("notes"); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("passwords that the fleet has not signed: %v", err)
 	}
 	if _, _, err := h.sealer().Seal(t.Context(), h.lock, []string{"notes"}, nil); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("a seal with passwords that the fleet has not signed: %v", err)
 	}
-	if _, err := h.open().FleetKeys.Recovery(t.Context()); !errors.Is(err, sign.ErrUntrusted) {
+	if _, err := h.open().FleetKeys.Recovery(); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("a recovery key that the fleet has not signed: %v", err)
 	}
-	if r, err := h.sealer().Recovery(t.Context(), "blog"); err != nil || r.Stack != "blog" || len(r.Repositories) != 0 {
+	if r, err := h.sealer().Recovery("blog"); err != nil || r.Stack != "blog" || len(r.Repositories) != 0 {
 		t.Errorf("a stack that never had any: %+v, %v", r, err)
 	}
 }

@@ -63,8 +63,8 @@ func (s *Sealer) note(where, digest string) {
 
 // Stale implements deploy.Sealer. While the fleet's signing key is replaced, a seal
 // that the old one has signed is out of date.
-func (s *Sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string, error) {
-	trusted, err := s.confirmed.Trusted(ctx)
+func (s *Sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, error) {
+	trusted, err := s.confirmed.Trusted()
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s *Sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 	}
 	files := map[string][]byte{}
 	for _, name := range stacks {
-		p, changed, err := s.repositories(ctx, name, next.Stacks[name], consent[name], key)
+		p, changed, err := s.repositories(name, next.Stacks[name], consent[name], key)
 		if err != nil {
 			return nil, next, err
 		}
@@ -187,7 +187,7 @@ func (s *Sealer) stack(ctx context.Context, stack string, p fleet.Placement, key
 		}
 		file.Registries[r.Name] = login
 	}
-	recovery, err := s.Recovery(ctx, stack)
+	recovery, err := s.Recovery(stack)
 	if err != nil {
 		return sealed, err
 	}
@@ -211,7 +211,7 @@ func (s *Sealer) stack(ctx context.Context, stack string, p fleet.Placement, key
 // fleet.yaml says of it is approved first.
 func (s *Sealer) Remote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
-	if err := s.confirmed.AllowRemote(ctx, s.needs.AsDeclared(r)); err != nil {
+	if err := s.confirmed.AllowRemote(s.needs.AsDeclared(r)); err != nil {
 		return sealed, err
 	}
 	for option, setting := range r.Options {

@@ -219,10 +219,10 @@ func TestTheSigningKeyThatIsReplacedSealsNothing(t *testing.T) {
 	}
 	both := sign.Keys{next.Public(), h.Signer.Public()}
 	h.Commit(t, map[string][]byte{fleet.FleetSignersFile: both.Signers("home")})
-	if _, err := h.open().Confirmed.Trust(t.Context(), both.Fingerprints()); err != nil {
+	if _, err := h.open().Confirmed.Trust(both.Fingerprints()); err != nil {
 		t.Fatal(err)
 	}
-	if trusted, err := h.open().Confirmed.Trusted(t.Context()); err != nil || !slices.Equal(trusted, both) {
+	if trusted, err := h.open().Confirmed.Trusted(); err != nil || !slices.Equal(trusted, both) {
 		t.Fatalf("%v, %v", trusted, err)
 	}
 	if why := h.why(h.sealer()); !strings.Contains(why, sign.ErrUntrusted.Error()) {

@@ -81,7 +81,7 @@ func TestStoresConform(t *testing.T) {
 func printed(t *testing.T) storetest.Subject {
 	file := filepath.Join(t.TempDir(), "value")
 	store := func(argv ...string) *Store {
-		return New(Options{Files: fstest.MapFS{}, Secrets: []fleet.Secret{{Name: "token", Command: argv, Timeout: time.Minute, Revision: 1}}, Run: command.Options{Run: local.Machine{}, Allow: func(context.Context, string, []string) (string, error) { return "", nil }}})
+		return New(Options{Files: fstest.MapFS{}, Secrets: []fleet.Secret{{Name: "token", Command: argv, Timeout: time.Minute, Revision: 1}}, Run: command.Options{Run: local.Machine{}, Allow: func(string, []string) (string, error) { return "", nil }}})
 	}
 	s := storetest.Subject{
 		Name: "token", Unknown: "other", Locked: store("false"),

@@ -143,7 +143,7 @@ func (a *Access) Record(ctx context.Context, where fleet.Location) (*Record, err
 		return nil, errors.New("the fleet has no record remote")
 	}
 	trust := record.Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return a.trusted() },
+		Keys: func() (sign.Keys, error) { return a.trusted() },
 		Own:  func(context.Context) (sign.Key, error) { return a.own() },
 	}
 	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {

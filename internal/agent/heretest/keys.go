@@ -26,7 +26,7 @@ func NewKey() sign.Key { return signtest.NewKey() }
 // FleetTrust is what an operator's clone goes by.
 func FleetTrust() record.Trust {
 	return record.Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{FleetKey().Public()}, nil },
+		Keys: func() (sign.Keys, error) { return sign.Keys{FleetKey().Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return FleetKey(), nil },
 	}
 }

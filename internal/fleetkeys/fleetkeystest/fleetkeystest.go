@@ -69,7 +69,7 @@ func New(t *testing.T, plain, secrets map[string]string) *Fleet {
 		must(err)
 	}
 	f.Commit(t, files)
-	must(confirmation.Pin(t.Context(), f.Open(t, checkout.Committed).Checkout.Git, "home", sign.Keys{signer.Public()}))
+	must(confirmation.Pin(f.Open(t, checkout.Committed).Checkout.Git, "home", sign.Keys{signer.Public()}))
 	f.Confirm(t, f.OpenKeys(t, f.Identity, Yes()).Checkout.Lock)
 	return f
 }

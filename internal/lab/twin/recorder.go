@@ -27,7 +27,7 @@ var _ deploy.Record = (*recorder)(nil)
 
 func (r *recorder) trust() record.Trust {
 	return record.Trust{
-		Keys:  func(context.Context) (sign.Keys, error) { return sign.Keys{r.w.key.Public()}, nil },
+		Keys:  func() (sign.Keys, error) { return sign.Keys{r.w.key.Public()}, nil },
 		Key:   func(context.Context) (sign.Key, error) { return r.w.key, nil },
 		Hosts: r.w.signers,
 	}

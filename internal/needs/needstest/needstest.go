@@ -137,7 +137,7 @@ func (f *Fleet) OpenAs(t *testing.T, identityFile string, which checkout.Files) 
 		Passphrase: func(string, int) (secret.Value, error) {
 			return secret.Value{}, errors.New("no passphrase is asked for")
 		},
-		Allow: func(context.Context, string, []string) (string, error) { return f.Dir, nil },
+		Allow: func(string, []string) (string, error) { return f.Dir, nil },
 	})
 	stacks, err := render(t.Context(), c, id)
 	if err != nil {

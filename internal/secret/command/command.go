@@ -41,7 +41,7 @@ type Options struct {
 	// Allow is asked before a program runs: anyone who can push to the repository can
 	// name one; nil allows none. It returns the folder to run it in. Its error is
 	// returned as it is.
-	Allow func(ctx context.Context, name string, argv []string) (dir string, err error)
+	Allow func(name string, argv []string) (dir string, err error)
 }
 
 // Memory keeps what programs printed, so that each runs once, and lets one run at
@@ -108,7 +108,7 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 	if p.opts.Allow == nil {
 		return secret.Value{}, fmt.Errorf("secret %s: programs are not allowed to run here", name)
 	}
-	dir, err := p.opts.Allow(ctx, name, program.Argv)
+	dir, err := p.opts.Allow(name, program.Argv)
 	if err != nil {
 		return secret.Value{}, err
 	}

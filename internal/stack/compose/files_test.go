@@ -284,8 +284,12 @@ func TestEnvFileIsNeverSilentlyEmpty(t *testing.T) {
 	unset := stackOf(t, map[string]string{"compose.yaml": "services: {web: {image: \"nginx:${TAG}\"}}\n"})
 	unset.WorkTree = t.TempDir()
 	writeStack(t, unset.WorkTree, map[string]string{".env": "TAG=1\n"})
-	if _, found, _ := running(t, unset); len(found) != 1 || found[0].Fix != "salvor secret import stacks/app/.env" {
+	if _, found, _ := running(t, unset); len(found) != 1 || found[0].Severity != finding.Fatal || found[0].Fix != "salvor secret import stacks/app/.env" {
 		t.Errorf("found %v", found)
+	}
+	unset.Vars = map[string]string{"TAG": "2"}
+	if _, found, _ := running(t, unset); len(found) != 0 {
+		t.Errorf("Git sets it: found %v", found)
 	}
 	root := stackOf(t, map[string]string{"compose.yaml": "services: {web: {image: nginx, volumes: [\"${ROOT}/config/web:/config\", {type: bind, source: \"${ROOT:-/mnt}/films\", target: /films}, \"/opt/web:/opt\"]}}\n"})
 	root.WorkTree = t.TempDir()

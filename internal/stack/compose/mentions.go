@@ -19,6 +19,15 @@ type Mentions struct {
 	Set      map[string]bool     // variables that the stack's .env, stack.env and secrets set
 	Dotenvs  []string            // that Compose takes the variables of included files from, as such paths
 	Files    []File              // the Compose files themselves, with those that they include or extend
+
+	SecretFiles []SecretFile // that are listed under secrets:
+}
+
+// A SecretFile is a plain file that is a secret of a stack.
+type SecretFile struct {
+	Name string // under secrets:
+	File string // its path in the repository
+	In   string // the Compose file that lists it
 }
 
 // A File is a Compose file in the repository.
@@ -47,6 +56,7 @@ func Mentioned(opts Options) (Mentions, error) {
 			m.environment(yamldoc.Find(service, "environment"))
 			m.envFiles(l, s, yamldoc.Find(service, "env_file"))
 		}
+		m.secretFiles(l, s)
 	}
 	m.Dotenvs = l.files.dotenvs(opts.Stack.Dir)
 	for name := range l.stackEnv {
@@ -95,6 +105,15 @@ func (m *Mentions) envFiles(l *load, s source, n *yamldoc.Node) {
 	for _, p := range written {
 		if at, err := l.inside(s.base, p); err == nil && !slices.Contains(m.EnvFiles, at) {
 			m.EnvFiles = append(m.EnvFiles, at)
+		}
+	}
+}
+
+func (m *Mentions) secretFiles(l *load, s source) {
+	for name, declared := range yamldoc.Entries(yamldoc.Find(s.root, "secrets")) {
+		written := yamldoc.ValueOf(yamldoc.Find(declared, "file"))
+		if at, err := l.inside(s.base, written); written != "" && err == nil && !within("secrets", at) {
+			m.SecretFiles = append(m.SecretFiles, SecretFile{name, at, s.name})
 		}
 	}
 }

@@ -161,14 +161,38 @@ func (r renderer) keyOf(name string) (string, error) {
 	return key, nil
 }
 
-// encrypting is how a plain file becomes a secret of the fleet under a name that no other
-// stack's has.
+// SecretName is what the secret of a stack's Compose file that was a plain file is called in the
+// fleet: no other stack's has the name.
+func SecretName(stack, name string) string { return stack + "_" + name }
+
+// encrypting is how a plain file becomes a secret of the fleet, with the others of the stack that
+// are there.
 func (r renderer) encrypting(name, file string) string {
 	if repoPath, inside := r.load.inRepo(file); inside && !path.IsAbs(file) {
 		file = repoPath
 	}
-	own := r.load.Stack.Name + "_" + name
+	if there := r.plainFiles(); slices.Contains(there, file) {
+		return importing(strings.Join(there, " "))
+	}
+	own := SecretName(r.load.Stack.Name, name)
 	return fmt.Sprintf("salvor secret set %s <%s, then write %s: {external: true, name: %s} here and delete the file", own, file, name, own)
+}
+
+// plainFiles are the files below the repository that the stack lists as secrets and that are
+// there, sorted.
+func (r renderer) plainFiles() []string {
+	var files []string
+	for _, decl := range r.load.project.Secrets {
+		repoPath, inside := r.load.inRepo(r.load.local(decl.File))
+		if decl.File == "" || path.IsAbs(r.load.local(decl.File)) || !inside || within("secrets", repoPath) {
+			continue
+		}
+		if _, inGit := r.load.stat(repoPath); inGit || r.load.aside(repoPath) {
+			files = append(files, repoPath)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 // setting is how a variable becomes a secret: with the others of an ignored .env that has it.

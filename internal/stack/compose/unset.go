@@ -29,7 +29,8 @@ type variables struct{ load *load }
 // unset finds variables that nothing sets. compose-go puts an empty text in their
 // place and reports that only in its log. In a mount that text makes another path of
 // it, so there it is fatal, whatever the empty text is from. Those that an env file in the
-// working tree sets are one finding, about the file.
+// working tree sets are one finding, about the file, and fatal: what runs on this computer would
+// run with other values on a host.
 func (v variables) unset() {
 	for _, name := range []string{".env", "stack.env"} {
 		v.unsetIn(v.load.Stack.Dir + "/" + name)
@@ -40,7 +41,6 @@ func (v variables) unset() {
 		walkMounts(s.root, false, func(n *yamldoc.Node, mount bool) {
 			for _, file := range files {
 				if file.add(n.Value) && mount {
-					file.mount = true
 					v.noSource(n.Value)
 				}
 			}
@@ -77,7 +77,6 @@ type besideFile struct {
 	name    string
 	lacking map[string]bool // variables of it that the stack does not have
 	used    map[string]bool // of those, the ones that Compose files name
-	mount   bool            // one of them is in a mount
 }
 
 // besides are the env files from which Compose, or a person with --env-file, would take
@@ -121,11 +120,7 @@ func (f *besideFile) report(l *load) {
 	if len(f.used) == 0 {
 		return
 	}
-	severity := finding.Warning
-	if f.mount {
-		severity = finding.Fatal
-	}
-	l.notInGit(severity, l.files.variable(slices.Sorted(maps.Keys(f.used))[0]), fmt.Sprintf("hosts do not get %s, which sets %s", f.name, some(slices.Sorted(maps.Keys(f.used)))), importing(f.name))
+	l.notInGit(finding.Fatal, l.files.variable(slices.Sorted(maps.Keys(f.used))[0]), fmt.Sprintf("hosts do not get %s, which sets %s", f.name, some(slices.Sorted(maps.Keys(f.used)))), importing(f.name))
 }
 
 // unsetIn finds variables in an env file of the repository that nothing sets.
