@@ -7,11 +7,13 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/fserrors"
+	"google.golang.org/api/googleapi"
 
 	"salvor/internal/blob"
 	"salvor/internal/fault"
@@ -84,6 +86,13 @@ func isNotFound(err error) bool {
 		}
 	}
 	return false
+}
+
+// gone reports whether an error says that what was to be removed is not there. Of
+// Drive's objects, which have ids, only Google's own error says so.
+func gone(err error) bool {
+	var answer *googleapi.Error
+	return isNotFound(err) || errors.As(err, &answer) && answer.Code == http.StatusNotFound
 }
 
 func unreachable(err error) bool {

@@ -41,6 +41,9 @@ func (f *Folder) put(ctx context.Context, p string, content io.Reader, size int6
 	if size < 0 {
 		return blob.Proof{}, fmt.Errorf("size %d is negative", size)
 	}
+	if f.fs.Features().DuplicateFiles {
+		return f.putTwin(ctx, final, content, size)
+	}
 	name := final
 	if f.staged {
 		name = path.Join(path.Dir(final), ".salvor-"+rand.Text()+".part")
@@ -60,38 +63,39 @@ func (f *Folder) put(ctx context.Context, p string, content io.Reader, size int6
 
 // upload stores and verifies one object under rclone's name for it.
 func (f *Folder) upload(ctx context.Context, name string, content io.Reader, size int64) (fs.Object, blob.Proof, error) {
-	var sums map[hash.Type]string
-	var stored fs.Object
+	_, sums, err := f.send(ctx, f.fs.Put, object.NewStaticObjectInfo(name, time.Now(), size, true, nil, f.fs), content)
+	if err != nil {
+		return nil, blob.Proof{}, err
+	}
+	return f.verify(ctx, name, size, sums)
+}
+
+// putFunc is how a backend stores an object.
+type putFunc func(context.Context, io.Reader, fs.ObjectInfo, ...fs.OpenOption) (fs.Object, error)
+
+// send has a backend store one object, and returns the checksums of what was sent. The
+// remote gets none in info: several would only keep it and show it again later, which
+// proves nothing.
+func (f *Folder) send(ctx context.Context, put putFunc, info fs.ObjectInfo, content io.Reader) (stored fs.Object, sums map[hash.Type]string, err error) {
 	try := func(ctx context.Context) error {
-		source, err := newExactReader(ctx, content, size, f.hashes())
+		source, err := newExactReader(ctx, content, info.Size(), f.hashes())
 		if err != nil {
 			return err
 		}
-		// The remote gets no checksum: several would only keep it and show it again
-		// later, which proves nothing.
-		info := object.NewStaticObjectInfo(name, time.Now(), size, true, nil, f.fs)
-		stored, err = f.fs.Put(ctx, source, info)
+		stored, err = put(ctx, source, info)
 		if source.err != nil {
 			return fserrors.NoLowLevelRetryError(source.err) // trying again would not mend it
 		}
 		sums = source.sums()
 		return err
 	}
-	seeker, again := content.(io.Seeker)
-	var err error
-	if again {
+	if seeker, again := content.(io.Seeker); again {
 		err = f.retry(ctx, rewinding(seeker, try))
 	} else {
 		ctx := settings(ctx)
 		err = withContext(ctx, try(ctx))
 	}
-	if err != nil {
-		return nil, blob.Proof{}, err
-	}
-	if err := f.dropDuplicates(ctx, name, stored); err != nil {
-		return nil, blob.Proof{}, err
-	}
-	return f.verify(ctx, name, size, sums)
+	return stored, sums, err
 }
 
 // rewinding seeks back to where content stood before each try.
@@ -117,30 +121,6 @@ func (f *Folder) moveTo(ctx context.Context, verified fs.Object, to string, size
 			return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, moved.Size(), size)
 		}
 		return err
-	})
-}
-
-// dropDuplicates removes other objects of the same name, which Drive allows: a
-// later look-up could find any of them.
-func (f *Folder) dropDuplicates(ctx context.Context, name string, stored fs.Object) error {
-	kept, ok := stored.(fs.IDer)
-	if !ok || !f.fs.Features().DuplicateFiles {
-		return nil
-	}
-	return f.retry(ctx, func(ctx context.Context) error {
-		for {
-			found, err := f.fs.NewObject(ctx, name)
-			if err != nil {
-				return err
-			}
-			other, ok := found.(fs.IDer)
-			if !ok || other.ID() == kept.ID() {
-				return nil
-			}
-			if err := found.Remove(ctx); err != nil {
-				return err
-			}
-		}
 	})
 }
 

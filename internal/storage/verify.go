@@ -43,16 +43,17 @@ func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[h
 		case err != nil:
 			return err
 		}
-		if o.Size() != size {
-			return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, o.Size(), size)
-		}
-		by, err = compare(ctx, o, size, sums)
+		by, err = same(ctx, o, size, sums)
 		return err
 	})
 	return o, blob.Proof{Size: size, By: by}, err
 }
 
-func compare(ctx context.Context, o fs.Object, size int64, sums map[hash.Type]string) (string, error) {
+// same compares an object with what was sent and returns how it could.
+func same(ctx context.Context, o fs.Object, size int64, sums map[hash.Type]string) (string, error) {
+	if o.Size() != size {
+		return "", fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, o.Size(), size)
+	}
 	for _, kind := range slices.Backward(slices.Sorted(maps.Keys(sums))) { // the stronger ones come later
 		if kind == hash.CRC32 || kind == hash.CRC32C { // too short to prove anything
 			continue
