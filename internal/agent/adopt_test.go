@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,5 +168,34 @@ func TestThePlanSaysWhatIsTakenOver(t *testing.T) {
 	l.Stack.Consent = ""
 	if f := agenttest.Only(t, observed(t, l).Findings, finding.VolumeOccupied); f.Fix == "" {
 		t.Errorf("without consent: %+v", f)
+	}
+}
+
+// TestAnAdoptedStackIsUngated until its next recreate, which the plan names, whatever it is
+// for.
+func TestAnAdoptedStackIsUngated(t *testing.T) {
+	l := &lived{byHand(t)}
+	planned := func() ([]finding.Finding, []agentapi.Change) {
+		state, _ := l.state(t)
+		return stillUngated("alpha", state), state.Changes
+	}
+	if found, _ := planned(); found != nil {
+		t.Errorf("before it is taken over: %+v", found)
+	}
+	if receipt := l.Apply(); receipt.Outcome != "adopted" {
+		t.Fatalf("%+v", receipt)
+	}
+	l.Stack.Consent, l.Stack.Adopt = "", nil
+	found, _ := planned()
+	if f := agenttest.Only(t, found, finding.Ungated); f.Text != "Docker itself may start app after a boot" {
+		t.Errorf("taken over: %+v", f)
+	}
+	l.Engine.Set(l.Engine.Containers()[0].ID, "exited")
+	found, changes := planned()
+	said := func(c agentapi.Change) bool {
+		return c.Cause == "not running: app; recreated with Salvor's gate and secrets: app"
+	}
+	if len(found) > 0 || !slices.ContainsFunc(changes, said) {
+		t.Errorf("stopped: %+v, %+v", found, changes)
 	}
 }

@@ -55,6 +55,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}
+	state.Findings = append(state.Findings, stillUngated(req.Host.Name, state)...)
 	for _, st := range req.Host.Stacks {
 		state.Findings = append(state.Findings, h.keeper().HistoryNoted(h.base().At(req.Host, st))...)
 	}
@@ -113,7 +114,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		if i < 0 {
 			state.Changes = append(state.Changes, agentapi.Change{Stack: s.Stack, ID: "stack", Action: "-", Cause: "not placed here: stopped, its data is kept"})
 		}
-		one := agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted}
+		one := agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted, Ungated: s.RunsUngated()}
 		if i >= 0 {
 			one.Wish = h.base().At(spec, spec.Stacks[i]).Wish()
 		}
@@ -218,10 +219,10 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		return changes, differs, err
 	}
 	if cause != "" {
-		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: string(agentapi.ChangeServices), Action: "~", Cause: cause})
 	} else if commit := h.base().PendingCommit(s.Name, seen); commit != "" && len(changes) == 0 {
 		cause := fmt.Sprintf("commit %.7s, which was deployed last and does not run, is reverted", commit)
-		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: string(agentapi.ChangeServices), Action: "~", Cause: cause})
 	}
 	return changes, startup.Occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
 }
@@ -231,7 +232,7 @@ func stopChanges(s *here.Stack, seen stack.State) []agentapi.Change {
 	if s.Kept || !seen.Running() {
 		return nil
 	}
-	return []agentapi.Change{{Stack: s.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}
+	return []agentapi.Change{{Stack: s.Name, ID: string(agentapi.ChangeServices), Action: "-", Cause: "the stack is declared stopped"}}
 }
 
 // startChanges is the start of what was deployed last, for a stack that an apply leaves as it
@@ -241,7 +242,7 @@ func startChanges(seen stack.State) []agentapi.Change {
 		return nil
 	}
 	cause := fmt.Sprintf("not running: %s; started as deployed last, since its data could not be restored", strings.Join(seen.Missing, ", "))
-	return []agentapi.Change{{Stack: seen.Stack, ID: "services", Action: "~", Cause: cause}}
+	return []agentapi.Change{{Stack: seen.Stack, ID: string(agentapi.ChangeServices), Action: "~", Cause: cause}}
 }
 
 // restoreChange is a volume that goes back to what the operator asked for.
@@ -315,11 +316,16 @@ func whyStart(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d s
 // whyServices is servicesCause with what differs where the project does.
 func whyServices(ctx context.Context, h *Host, s *here.Stack, seen stack.State, d stack.Deployment) (string, error) {
 	cause := servicesCause(seen, d, h.base().Local(s.Name), h.base().ByHand(s.Name).Services())
-	if cause != projectDiffers {
-		return cause, nil
+	if cause == projectDiffers {
+		var err error
+		if cause, err = projectDifferences(ctx, h.Stacks, d); err != nil {
+			return "", err
+		}
 	}
-	said, err := projectDifferences(ctx, h.Stacks, d)
-	return said + gateToo(seen), err
+	if cause != "" && !seen.Untouched(d) {
+		cause += gateToo(seen)
+	}
+	return cause, nil
 }
 
 // projectDifferences says in which parts a project differs from what is deployed.
@@ -331,8 +337,21 @@ func projectDifferences(ctx context.Context, stacks *stack.Host, d stack.Deploym
 	return strings.Join(said, "; "), nil
 }
 
-// gateToo says which services of a stack that was taken over a deploy recreates for what
-// Salvor adds to them.
+// stillUngated are the stacks that stay ungated: of others the change of their services says
+// that it recreates them.
+func stillUngated(host string, state agentapi.HostState) []finding.Finding {
+	var all []finding.Finding
+	for _, s := range state.Stacks {
+		changes := func(c agentapi.Change) bool { return c.Stack == s.Name && c.Kind() == agentapi.ChangeServices }
+		if s.Wanted && s.Hash != "" && !slices.ContainsFunc(state.Changes, changes) {
+			all = append(all, ungated(host, s)...)
+		}
+	}
+	return all
+}
+
+// gateToo says which services that Salvor did not start a deploy recreates for what it adds
+// to them, whatever the deploy is for.
 func gateToo(seen stack.State) string {
 	if len(seen.Ungated) == 0 {
 		return ""

@@ -77,18 +77,12 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 
 // ungated says which services Docker itself may start after a boot.
 func ungated(host string, s agentapi.StackState) []finding.Finding {
-	var open []string
-	for _, row := range s.Services {
-		if row.State == "running" && !row.Gated {
-			open = append(open, row.Name)
-		}
-	}
-	if len(open) == 0 {
+	if len(s.Ungated) == 0 {
 		return nil
 	}
 	return []finding.Finding{{
 		Code: finding.Ungated, Severity: finding.Warning, Subject: host + "/" + s.Name,
-		Text: "Docker itself may start " + strings.Join(open, ", ") + " after a boot", Fix: "salvor apply recreates them at their next change",
+		Text: "Docker itself may start " + strings.Join(s.Ungated, ", ") + " after a boot", Fix: "salvor apply recreates them at their next change",
 	}}
 }
 

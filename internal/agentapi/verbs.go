@@ -71,6 +71,7 @@ const (
 	ChangePackages  ChangeKind = "packages"
 	ChangePlacement ChangeKind = "placement"
 	ChangeSecrets   ChangeKind = "secrets"
+	ChangeServices  ChangeKind = "services"
 	ChangeSettings  ChangeKind = "settings"
 	ChangeVolume    ChangeKind = "volume"
 )
@@ -89,6 +90,7 @@ type StackState struct {
 	Hash     string        `json:"hash,omitempty"`    // of the deployed project
 	Missing  []string      `json:"missing,omitempty"` // services that ought to run and don't
 	Drifted  []string      `json:"drifted,omitempty"` // services that were changed by something other than Salvor
+	Ungated  []string      `json:"ungated,omitempty"` // services that run and that Docker itself may start after a boot
 	Wanted   bool          `json:"wanted"`            // part of the request
 	Stopped  bool          `json:"stopped,omitempty"` // declared so: salvor down
 	Verdict  Verdict       `json:"verdict,omitempty"`

@@ -99,10 +99,11 @@ func (inContainer) Close() error { return nil }
 // that has the image app:1 which every test runs: a shell.
 type labHost struct {
 	*stack.Host
-	lab   *lab.Host
-	name  string // of its container
-	app   string // the image's reference without its tag
-	calls []string
+	lab    *lab.Host
+	around *lab.Lab
+	name   string // of its container
+	app    string // the image's reference without its tag
+	calls  []string
 }
 
 // TestOnHost runs everything that needs an engine on one host: each test has a
@@ -115,6 +116,7 @@ func TestOnHost(t *testing.T) {
 	}{
 		{"deploy", testDeploy},
 		{"adopt", testAdopt},
+		{"adopt with a newer Compose", testAdoptWithNewerCompose},
 		{"deploy after create only", testDeployAfterCreateOnly},
 		{"first deploy that fails", testFirstDeployThatFails},
 		{"networks", testEnsureNetworks},
@@ -143,7 +145,7 @@ func newLabHost(t *testing.T) *labHost {
 	if err := h.TrustRegistry(t.Context(), registry.Address); err != nil {
 		t.Fatal(err)
 	}
-	l := &labHost{lab: h, name: h.Container(), app: registry.Address + "/salvor/app"}
+	l := &labHost{lab: h, around: surroundings, name: h.Container(), app: registry.Address + "/salvor/app"}
 	l.Host = stack.New(inContainer{name: l.name, calls: &l.calls})
 	t.Cleanup(l.Close)
 	l.sh(t, "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends busybox-static")

@@ -17,7 +17,7 @@ type State struct {
 	Deployed   bool
 	Containers []docker.Container
 	Missing    []string // services that ought to run and don't, sorted
-	Ungated    []string // services with a container that Docker itself may start, sorted
+	Ungated    []string // services with a container without a gate, sorted
 	Drifted    []string // services that were changed by something other than Salvor, sorted
 }
 
@@ -61,6 +61,21 @@ func (s State) Running() bool {
 	})
 }
 
+// RunsUngated returns the services with a running container that Docker itself may start.
+func (s State) RunsUngated() []string {
+	return s.ungated(func(c docker.Container) bool { return c.State == "running" })
+}
+
+func (s State) ungated(of func(docker.Container) bool) []string {
+	all := map[string]bool{}
+	for _, c := range s.Containers {
+		if !Gated(c) && !c.OneOff && of(c) {
+			all[c.Service] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 func (s *State) compare() {
 	for name, want := range s.Record.Services {
 		running, drifted := count(s.Containers, name, want.Hash)
@@ -71,13 +86,7 @@ func (s *State) compare() {
 			s.Drifted = append(s.Drifted, name)
 		}
 	}
-	ungated := map[string]bool{}
-	for _, c := range s.Containers {
-		if !Gated(c) && !c.OneOff {
-			ungated[c.Service] = true
-		}
-	}
-	s.Ungated = slices.Sorted(maps.Keys(ungated))
+	s.Ungated = s.ungated(func(docker.Container) bool { return true })
 	slices.Sort(s.Missing)
 	slices.Sort(s.Drifted)
 }

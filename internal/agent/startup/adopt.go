@@ -156,7 +156,7 @@ func Adoptable(ctx context.Context, s *here.Stack) (cause string, found []findin
 	}
 	cause = "adopts, and these keep running: " + strings.Join(append(c.Same, c.Unknown...), ", ")
 	if len(c.Unknown) > 0 {
-		cause += "; compared once their secrets are there: " + strings.Join(c.Unknown, ", ")
+		cause += "; compared by the apply, with their secrets: " + strings.Join(c.Unknown, ", ")
 	}
 	return cause, nil, nil
 }

@@ -28,6 +28,7 @@ type Container struct {
 	State                       string // created, running, paused, restarting, exited
 	Exit                        int    // exit code where State is exited
 	Hash                        string // Compose's, "" for that of its image
+	Gated                       bool   // made by Salvor
 }
 
 // Versions of Compose: of the one that made every container, and of the one that is there.
@@ -171,9 +172,13 @@ func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
 			status = fmt.Sprintf("Exited (%d) 1 second ago", c.Exit)
 		}
 		labels := map[string]string{"com.docker.compose.project": c.Project, "com.docker.compose.service": c.Service, "com.docker.compose.config-hash": cmp.Or(c.Hash, c.Image), "com.docker.compose.version": MadeBy}
+		mounts := []map[string]string{}
+		if c.Gated {
+			mounts = append(mounts, map[string]string{"Destination": "/.salvor-gate"})
+		}
 		answer = append(answer, map[string]any{
 			"Id": c.ID, "Names": []string{"/" + c.Project + "-" + c.Service + "-1"}, "Image": c.Image, "ImageID": c.Image, "State": c.State, "Status": status,
-			"Labels": labels, "Mounts": []map[string]string{{"Destination": "/run/salvor/gate"}},
+			"Labels": labels, "Mounts": mounts,
 		})
 	}
 	reply(w, answer)
@@ -319,7 +324,7 @@ func (e *Engine) up(p machinetest.Process, project, file, state string, these fu
 		c := e.of(project, name)
 		if c == nil || c.Image != services[name] && !slices.Contains(p.Argv, "--no-recreate") {
 			e.containers = slices.DeleteFunc(e.containers, func(old *Container) bool { return old == c })
-			c = e.add(Container{Project: project, Service: name, Image: services[name], State: "created"})
+			c = e.add(Container{Project: project, Service: name, Image: services[name], State: "created", Gated: true})
 		}
 		if c.State == "paused" {
 			fmt.Fprintln(p.Stderr, "cannot start a paused container, try unpause instead")
