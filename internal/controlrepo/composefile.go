@@ -258,17 +258,6 @@ func ReadFromFile(content []byte, service, variable, secret string) ([]byte, err
 	return yamldoc.Set(content, yamldoc.Path{"secrets", secret}, "{environment: "+secret+"}")
 }
 
-// SecretOfFleet returns a Compose file in which one of its secrets is that of the fleet, by its
-// name there, and not the file that it names.
-func SecretOfFleet(content []byte, name, inFleet string) ([]byte, error) {
-	at := yamldoc.Path{"secrets", name}
-	content, err := yamldoc.Rename(content, at.To("file"), "external", "true")
-	if err != nil {
-		return nil, err
-	}
-	return yamldoc.Set(content, at.To("name"), inFleet)
-}
-
 func fileVariable(content []byte, at yamldoc.Path, variable, file string) ([]byte, error) {
 	env, err := ownNode(content, at)
 	if err != nil {

@@ -69,7 +69,7 @@ func (w *wholeFile) prepare(ctx context.Context) (Import, error) {
 		if err != nil {
 			return shown, err
 		}
-		edited, err := controlrepo.SecretOfFleet(content, use.Name, w.name)
+		edited, err := controlrepo.SetSecretFile(content, w.name, func(written string) bool { return written == use.Written })
 		if errors.Is(err, yamldoc.ErrByHand) {
 			return shown, fault.WithHint(fmt.Errorf("%s: %w", use.In, err), fmt.Sprintf("salvor secret set %s <%s, and write secrets: {%s: {external: true, name: %[1]s}}", w.name, w.source.shown, use.Name))
 		}

@@ -25,9 +25,10 @@ type Mentions struct {
 
 // A SecretFile is a plain file that is a secret of a stack.
 type SecretFile struct {
-	Name string // under secrets:
-	File string // its path in the repository
-	In   string // the Compose file that lists it
+	Name    string // under secrets:
+	File    string // its path in the repository
+	Written string // that path in the Compose file
+	In      string // which lists it
 }
 
 // A File is a Compose file in the repository.
@@ -113,7 +114,7 @@ func (m *Mentions) secretFiles(l *load, s source) {
 	for name, declared := range yamldoc.Entries(yamldoc.Find(s.root, "secrets")) {
 		written := yamldoc.ValueOf(yamldoc.Find(declared, "file"))
 		if at, err := l.inside(s.base, written); written != "" && err == nil && !within("secrets", at) {
-			m.SecretFiles = append(m.SecretFiles, SecretFile{name, at, s.name})
+			m.SecretFiles = append(m.SecretFiles, SecretFile{name, at, written, s.name})
 		}
 	}
 }
