@@ -104,7 +104,8 @@ type Receipt struct {
 type Adopted struct {
 	Stack    string
 	Files    []string          // in the repository
-	Secret   []string          // variables that are encrypted
+	Secret   []string          // variables and files that are encrypted
+	Left     []string          // files that stay on the host, each with why
 	Findings []finding.Finding // that are in the way of taking it over
 }
 
@@ -181,21 +182,28 @@ func (w *work) put(files map[string][]byte) error {
 
 // drop takes a stack out of the commit again.
 func (w *work) drop(stack string) error {
+	for _, name := range slices.Sorted(maps.Keys(w.files)) {
+		if !of(stack, name) {
+			continue
+		}
+		if err := w.remove(name); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(w.checkout.Export, stackDir(stack))); err != nil { // folders, which put made
+		return err
+	}
+	return w.load()
+}
+
+// remove takes a file out of the commit again; the caller loads it.
+func (w *work) remove(name string) error {
+	delete(w.files, name)
 	within, err := os.OpenRoot(w.checkout.Export)
 	if err != nil {
 		return err
 	}
-	defer within.Close() // it was written by then
-	for name := range w.files {
-		if !of(stack, name) {
-			continue
-		}
-		delete(w.files, name)
-		if err := within.Remove(name); err != nil {
-			return err
-		}
-	}
-	return errors.Join(within.RemoveAll(stackDir(stack)), w.load())
+	return errors.Join(within.Remove(name), within.Close())
 }
 
 // of reports whether a file of the commit is a stack's.
@@ -248,7 +256,8 @@ func (w *work) stack(ctx context.Context, c Candidate) (Adopted, []envimport.Fil
 	for _, name := range c.Programs {
 		w.programs = append(w.programs, path.Join(stackDir(c.Stack), name))
 	}
-	return made, changes, w.plain(c)
+	err = w.plain(c, &made)
+	return made, changes, err
 }
 
 // answer says in fleet.yaml what the folders of the host are that nothing was said of, and

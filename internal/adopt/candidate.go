@@ -87,9 +87,6 @@ func (c *Candidate) choose(host string) {
 	case p.Incomplete != "":
 		c.refuse(p.Incomplete, "write its Compose file into a folder of its own, docker compose up there, then salvor adopt "+host)
 		return
-	case len(p.EnvFiles) > 1 || len(p.EnvFiles) == 1 && path.Clean(p.EnvFiles[0]) != path.Join(p.Dir, ".env"):
-		c.refuse("it was started with --env-file "+strings.Join(p.EnvFiles, ", "), "put its variables into "+path.Join(p.Dir, ".env")+", docker compose up -d there, then salvor adopt "+host)
-		return
 	}
 	c.Files, c.Secret, c.SecretFiles = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
 	for _, f := range p.Files {
@@ -118,7 +115,29 @@ func (c *Candidate) choose(host string) {
 			}
 		}
 	}
+	if !c.giveEnvFiles() {
+		c.refuse("it was started with --env-file "+strings.Join(p.EnvFiles, ", "), "put its variables into "+path.Join(p.Dir, ".env")+", docker compose up -d there, then salvor adopt "+host)
+		return
+	}
 	c.declare(host)
+}
+
+// giveEnvFiles makes the .env of what Compose was given by --env-file in its place, and
+// reports whether it knows all of that. Where two set a variable, the last one counts, in
+// one file as in several.
+func (c *Candidate) giveEnvFiles() bool {
+	var all []byte
+	for _, file := range c.Project.EnvFiles {
+		content, known := c.Secret[strings.TrimPrefix(path.Clean(file), c.Project.Dir+"/")]
+		if !known {
+			return false
+		}
+		all = append(append(all, content...), '\n')
+	}
+	if len(c.Project.EnvFiles) > 0 {
+		c.Secret[".env"] = all
+	}
+	return true
 }
 
 // composeNames are those that Compose looks for, with the override that it adds to each.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/envimport"
 	"salvor/internal/fault"
@@ -40,7 +41,7 @@ func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) ([]envim
 }
 
 // sources are the project's env files that set anything, and its Compose files that have
-// secrets in plain text.
+// secrets in plain text, or would have without those env files.
 func (w *work) sources(c Candidate) ([]envimport.EnvFile, error) {
 	found, err := leaks.In(w.checkout, w.checkout.Export, w.of(c.Stack))
 	if err != nil {
@@ -124,15 +125,27 @@ func (w *work) secretFiles(ctx context.Context, c Candidate, made *Adopted) erro
 	return nil
 }
 
-// plain returns an error where a file of the stack has a secret that would be in Git in
-// plain text: nothing checks a commit of Salvor's own later.
-func (w *work) plain(c Candidate) error {
+// plain leaves files on the host that are mounted and have a secret in plain text: they
+// are data, which snapshots keep. It returns an error where another file has one, which would
+// be in Git: nothing checks a commit of Salvor's own later.
+func (w *work) plain(c Candidate, made *Adopted) error {
 	found, err := leaks.In(w.checkout, w.checkout.Export, w.of(c.Stack))
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
 	}
-	l := found[0]
-	where := path.Join(c.Project.Dir, strings.TrimPrefix(l.Path, stackDir(c.Stack)+"/"))
-	return fault.WithHint(fmt.Errorf("%s:%d has a secret in plain text (%s)", where, l.Line, l.Rule),
-		"have the Compose file name it under secrets: and docker compose up -d there, or make the stack by hand: docs/secrets.md; one that is not real: scan: {allow: ["+l.Path+"]} in fleet.yaml")
+	for _, l := range found {
+		where := path.Join(c.Project.Dir, strings.TrimPrefix(l.Path, stackDir(c.Stack)+"/"))
+		if !slices.ContainsFunc(c.Project.Mounts, func(m agentapi.FoundMount) bool { return m.Source == where }) {
+			return fault.WithHint(fmt.Errorf("%s:%d has a secret in plain text (%s)", where, l.Line, l.Rule),
+				"have the Compose file name it under secrets: and docker compose up -d there, or make the stack by hand: docs/secrets.md; one that is not real: scan: {allow: ["+l.Path+"]} in fleet.yaml")
+		}
+		if _, left := w.files[l.Path]; !left {
+			continue
+		}
+		made.Left = append(made.Left, fmt.Sprintf("%s:%d has a secret in plain text; snapshots keep the file", where, l.Line))
+		if err := w.remove(l.Path); err != nil {
+			return err
+		}
+	}
+	return w.load()
 }

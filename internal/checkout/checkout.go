@@ -43,7 +43,8 @@ type Checkout struct {
 
 	Noticed []finding.Finding // about files that Git has and no host gets
 
-	pushed bool // commits of this command are published
+	pushed bool   // commits of this command are published
+	link   string // to Export, at its place before it was moved into memory
 
 	behind     func() (bool, error) // the Git host's answer, nil while it is not asked
 	stopAsking func()
@@ -126,7 +127,8 @@ type notLoaded struct{ error }
 func (e notLoaded) Unwrap() []error { return []error{ErrNotLoaded, e.error} }
 
 // ToMemory moves the exported files into memory, for a command that adds files which may
-// have secrets. Where there is no folder in memory, the error wraps memdir.ErrNone.
+// have secrets. What knows the folder by its name still finds it. Where there is no folder in
+// memory, the error wraps memdir.ErrNone.
 func (c *Checkout) ToMemory() error {
 	folder, err := memdir.New(memdir.Usual()...)
 	if err != nil {
@@ -136,8 +138,8 @@ func (c *Checkout) ToMemory() error {
 	if err := os.CopyFS(folder, os.DirFS(before)); err != nil {
 		return errors.Join(err, memdir.Remove(folder))
 	}
-	c.Export = folder
-	return os.RemoveAll(before)
+	c.Export, c.link = folder, before
+	return errors.Join(os.RemoveAll(before), os.Symlink(folder, before))
 }
 
 // Close removes the exported files, and ends what asks the Git host. It may be called twice.
@@ -149,6 +151,11 @@ func (c *Checkout) Close() error {
 	}
 	if c.Export == c.Root {
 		return nil
+	}
+	if c.link != "" {
+		if err := os.RemoveAll(c.link); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(c.Export)
 }

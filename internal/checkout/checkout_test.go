@@ -295,11 +295,17 @@ func TestToMemory(t *testing.T) {
 	if _, err := memdir.KindOf(c.Export); err != nil {
 		t.Error(err)
 	}
+	if err := os.WriteFile(filepath.Join(c.Export, "added"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Stat(os.DirFS(before), "added"); err != nil {
+		t.Errorf("who has the folder's name does not find it: %v", err)
+	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, folder := range []string{before, c.Export} {
-		if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is still there: %v", folder, err)
 		}
 	}

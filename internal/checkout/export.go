@@ -32,7 +32,7 @@ func exportFolder(tmp string) (string, error) {
 // abandoned reports whether a folder is this user's and its process is gone.
 func abandoned(dir string) bool {
 	info, err := os.Lstat(dir)
-	if err != nil || !info.IsDir() {
+	if err != nil || !info.IsDir() && info.Mode().Type() != os.ModeSymlink { // a link to a folder in memory
 		return false
 	}
 	owner, known := info.Sys().(*syscall.Stat_t)

@@ -144,6 +144,9 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 		if len(s.Secret) > 0 {
 			page.Table("  ", terminal.Row{"encrypted:", strings.Join(s.Secret, ", ")})
 		}
+		for _, left := range s.Left {
+			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
 		for _, f := range s.Findings {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "to do first"), f.Subject + ": " + f.Text})
 			page.Table("  ", terminal.Row{"hint:", f.Fix})

@@ -45,7 +45,10 @@ func (i *importing) readInline() error {
 			named = append(named, f)
 		}
 	}
-	if len(i.entries) == 0 {
+	switch {
+	case len(i.entries) == 0 && i.source.nowhere:
+		return nil // its secrets have variables by now
+	case len(i.entries) == 0:
 		return fault.WithHint(fmt.Errorf("%s has no secret that a variable can replace", i.source.shown), "salvor check")
 	}
 	slices.SortFunc(named, func(a, b scan.Found) int { return cmp.Compare(b.Start, a.Start) })

@@ -19,6 +19,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/docker"
 	"salvor/internal/machine"
 )
 
@@ -40,6 +41,8 @@ type Started struct {
 	Labels          map[string]string
 	Mounts          []StartedMount
 	NetworkSettings struct{ Networks map[string]struct{} }
+
+	made docker.Made // what an inspection says
 }
 
 // StartedMount is what a Started has mounted.
@@ -109,6 +112,11 @@ func (h *ByHand) started(p *types.Project, s types.ServiceConfig, hash string, c
 	for key := range s.Networks {
 		one.NetworkSettings.Networks[p.Networks[key].Name] = struct{}{}
 	}
+	one.made = docker.Made{Image: one.ImageID, NetworkSettings: one.NetworkSettings}
+	one.made.Config.Image, one.made.HostConfig.NetworkMode, one.made.HostConfig.RestartPolicy.Name = image, s.NetworkMode, s.Restart
+	for name, value := range s.Environment {
+		one.made.Config.Env = append(one.made.Config.Env, name+"="+*cmp.Or(value, new(string)))
+	}
 	for _, v := range s.Volumes {
 		one.Mounts = append(one.Mounts, h.mount(p, v))
 	}
@@ -118,6 +126,15 @@ func (h *ByHand) started(p *types.Project, s types.ServiceConfig, hash string, c
 		}
 	}
 	return one
+}
+
+// inspected is what the engine says of a container alone.
+func (c Started) inspected() docker.Made {
+	made := c.made
+	for _, m := range c.Mounts {
+		made.Mounts = append(made.Mounts, docker.Mounted(m))
+	}
+	return made
 }
 
 func (h *ByHand) hostPaths(all []string) string {
@@ -199,6 +216,15 @@ func (h *ByHand) Dial(context.Context, string, string) (net.Conn, error) {
 	near, far := net.Pipe()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containers/json", func(w http.ResponseWriter, r *http.Request) { reply(w, h.listed(r.URL.Query().Get("filters"))) })
+	mux.HandleFunc("GET /containers/{id}/json", func(w http.ResponseWriter, r *http.Request) {
+		for _, c := range h.Containers {
+			if c.ID == r.PathValue("id") {
+				reply(w, c.inspected())
+				return
+			}
+		}
+		http.NotFound(w, r)
+	})
 	mux.HandleFunc("GET /images/", func(w http.ResponseWriter, r *http.Request) {
 		id := path.Base(path.Dir(r.URL.Path))
 		for _, c := range h.Containers {
