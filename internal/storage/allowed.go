@@ -47,7 +47,7 @@ func allowed(kind string) map[string]use {
 		add(secrets, "password password2")
 		add(address, "filename_encryption directory_name_encryption") // what who has the remote can read
 		add(tuning, "filename_encoding suffix strict_names")
-	case "drive":
+	case typeDrive:
 		add(part, "root_folder_id team_drive impersonate")
 		add(login, "client_id scope")
 		add(secrets, "token client_secret service_account_credentials resource_key")

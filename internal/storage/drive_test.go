@@ -2,9 +2,12 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rclone/rclone/fs"
@@ -12,6 +15,7 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
+	"salvor/internal/secret"
 	"salvor/internal/storage"
 	"salvor/internal/storage/drivetest"
 )
@@ -75,6 +79,31 @@ func (d *googleDrive) open(t *testing.T, remotes storage.Remotes, remote, path s
 	return f
 }
 
+// must puts an object or ends the test.
+func must(t *testing.T, f *storage.Folder, name, content string) {
+	t.Helper()
+	if _, err := f.Put(t.Context(), name, strings.NewReader(content), int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFoldersOfOneNameAreMerged, which two hosts make when they make one at once, before
+// anything is stored in one that not every reader looks into.
+func TestFoldersOfOneNameAreMerged(t *testing.T) {
+	d := newDrive(t, drivetest.Options{})
+	for _, name := range []string{"by alpha", "by beta"} {
+		own := storage.Remotes{"own": d.remote("root_folder_id", d.MakeFolder(d.root, "salvor"))}
+		must(t, d.open(t, own, "own", "claims"), name, name)
+	}
+	remotes := storage.Remotes{"drive": d.remote("root_folder_id", d.root)}
+	must(t, d.open(t, remotes, "drive", "salvor/claims"), "by gamma", "by gamma")
+	for _, name := range []string{"by alpha", "by beta", "by gamma"} {
+		if got, err := readAll(d.ctx, d.open(t, remotes, "drive", "salvor/claims"), name); got != name {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestDrive(t *testing.T) {
 	d := newDrive(t, drivetest.Options{})
 	plain := d.remote("root_folder_id", d.MakeFolder(d.root, "salvor"))
@@ -92,4 +121,54 @@ func TestDrive(t *testing.T) {
 		})
 	}
 	t.Log(d.Counts())
+}
+
+// TestDriveLogins is how the ways to log in succeed and fail, through rclone.
+func TestDriveLogins(t *testing.T) {
+	d := newDrive(t, drivetest.Options{})
+	robot, err := d.Service("robot@home.iam.gserviceaccount.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	actor, err := d.Service("actor@home.iam.gserviceaccount.com", drivetest.ScopeDrive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	team := d.SharedDrive("robots", map[string]drivetest.Role{robot.Email: drivetest.Writer})
+	service := func(account *drivetest.ServiceAccount, pairs ...string) storage.Remote {
+		return storage.Remote{Type: "drive", Options: options(append(pairs, "service_account_credentials", account.Credentials)...)}
+	}
+	stale := func(change func(token string) string) storage.Remote {
+		r := d.remote("root_folder_id", d.root)
+		expired := regexp.MustCompile(`"expiry":"[^"]*"`).ReplaceAllString(string(r.Options["token"].Reveal()), `"expiry":"2020-01-01T00:00:00Z"`)
+		r.Options["token"] = secret.NewString(change(expired))
+		return r
+	}
+	same := func(token string) string { return token }
+	unknown := stale(same)
+	unknown.Options["client_secret"] = secret.NewString("wrong")
+	for name, c := range map[string]struct {
+		remote storage.Remote
+		want   error
+	}{
+		"a token that has to be renewed":                {stale(same), nil},
+		"a grant that was revoked":                      {stale(func(token string) string { return strings.Replace(token, "1//0", "1//1", 1) }), storage.ErrLogin},
+		"a wrong client secret":                         {unknown, storage.ErrLogin},
+		"a service account without storage":             {service(robot), storage.ErrFull},
+		"a service account on a shared drive":           {service(robot, "team_drive", team), nil},
+		"a service account on a drive that is not its":  {service(robot, "team_drive", d.shared), storage.ErrUnreachable},
+		"a service account that acts for a person":      {service(actor, "impersonate", olga), nil},
+		"a service account that may not act for anyone": {service(robot, "impersonate", olga), storage.ErrLogin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := storage.Open(d.ctx, storage.Remotes{"drive": c.remote}, fleet.Location{Remote: "drive", Path: "probe"})
+			if err == nil {
+				defer f.Close(t.Context())
+				_, err = f.Probe(d.ctx)
+			}
+			if err = storage.Explain(err, false); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
 }

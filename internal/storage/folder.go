@@ -34,6 +34,8 @@ type Folder struct {
 
 	patience time.Duration // for a small answer
 	left     leftovers     // uploads that never ended
+	above    []above
+	folders  folders
 	close    context.CancelFunc
 	hashes   func() hash.Set // to compare by; asked of rclone once, as its sftp races there
 }

@@ -51,8 +51,8 @@ func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, 
 	if err := f.connect(ctx, remotes, where); err != nil {
 		return nil, f.fail("open", where.Path, err)
 	}
-	if remote.Type == typeCrypt {
-		f.prefix = where.Path
+	if atTop(remote.Type) {
+		f.prefix = cleanRoot(remote.Type, where.Path)
 	}
 	return f, nil
 }
@@ -77,42 +77,64 @@ func (f *Folder) connect(ctx context.Context, remotes Remotes, where fleet.Locat
 }
 
 func (f *Folder) open(ctx context.Context, remotes Remotes, where fleet.Location) error {
-	opened, err := newFs(ctx, remotes, where)
+	if atTop(remotes[where.Remote].Type) {
+		where.Path = ""
+	}
+	opened, tops, err := newFs(ctx, remotes, where)
 	if errors.Is(err, fs.ErrorIsFile) {
 		return errors.New("is a file, not a folder")
 	}
-	f.fs = opened
+	f.fs, f.above = opened, tops
 	f.hashes = sync.OnceValue(func() hash.Set { return comparable(opened) })
 	return err
 }
 
-// newFs makes rclone's file system for a location. A crypt remote is made at
-// its top, because only then rclone asks for the remote below by the very name
-// under which it was put into rclone's cache.
-func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
+// atTop reports whether rclone's file system is made at the top of a remote of that
+// type, not in the folder that is used: of crypt, because only then rclone asks for the
+// remote below by the very name under which it was put into rclone's cache; of drive,
+// because each folder on the way must be looked after (folders).
+func atTop(kind string) bool { return kind == typeCrypt || kind == typeDrive }
+
+// newFs makes rclone's file system for a location, and returns the folders that are
+// above its top.
+func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, []above, error) {
 	remote := remotes[where.Remote]
 	backend, err := backendOf(remote.Type)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	config, err := remote.config(backend)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	root := cleanRoot(remote.Type, where.Path)
+	var tops []above
 	if remote.Type == typeCrypt {
-		name, dir, _ := remotes.wrapped(where.Remote)
-		below, err := newFs(ctx, remotes, fleet.Location{Remote: name, Path: dir})
-		if err != nil {
-			return nil, err
+		var below fs.Fs
+		if below, tops, err = belowCrypt(ctx, remotes, where.Remote); err != nil {
+			return nil, nil, err
 		}
 		address := fs.ConfigString(below)
 		cache.Put(address, below)
 		config.Set("remote", address)
-		root = ""
 	}
+	root := cleanRoot(remote.Type, where.Path)
 	// rclone's cache goes by name: two fleets' remotes of one name must differ
-	return backend.NewFs(ctx, where.Remote+"-"+rand.Text()[:8], root, config)
+	opened, err := backend.NewFs(ctx, where.Remote+"-"+rand.Text()[:8], root, config)
+	return opened, tops, err
+}
+
+// belowCrypt makes the file system that a crypt remote is on.
+func belowCrypt(ctx context.Context, remotes Remotes, crypt string) (fs.Fs, []above, error) {
+	name, dir, _ := remotes.wrapped(crypt)
+	below, tops, err := newFs(ctx, remotes, fleet.Location{Remote: name, Path: dir})
+	if err != nil || !below.Features().DuplicateFiles {
+		return below, tops, err
+	}
+	if dir = cleanRoot(remotes[name].Type, dir); dir == "" {
+		return below, tops, nil
+	}
+	top, _, err := newFs(ctx, remotes, fleet.Location{Remote: name})
+	return below, append(tops, above{top, dir}), err
 }
 
 // staged reports whether uploads to a remote are visible before they are

@@ -135,7 +135,7 @@ var signs = []struct {
 	text *regexp.Regexp
 }{
 	{ErrOtherKey, regexp.MustCompile(`host key mismatch|no key is pinned for this algorithm`)},
-	{ErrLogin, regexp.MustCompile(`unable to authenticate|\b401\b|unauthorized|invalid_grant|invalidaccesskeyid|signaturedoesnotmatch|(expired|invalid)_access_token`)},
+	{ErrLogin, regexp.MustCompile(`unable to authenticate|\b401\b|unauthorized|invalid_(grant|client)|invalidaccesskeyid|signaturedoesnotmatch|(expired|invalid)_access_token`)},
 	{ErrFull, regexp.MustCompile(`\b507\b|insufficient.storage|no space left|disk quota exceeded|quota(limit)?(exceeded|reached)|insufficient_space`)},
 	{ErrReadOnly, regexp.MustCompile(`permission.denied|\b403\b|forbidden|access.?denied|\b405\b|read-only file system|insufficient.?permissions`)},
 }

@@ -17,6 +17,7 @@ import (
 
 const (
 	typeCrypt  = "crypt"
+	typeDrive  = "drive"
 	typeLocal  = "local"
 	typeSFTP   = "sftp"
 	typeWebDAV = "webdav"

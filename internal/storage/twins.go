@@ -41,6 +41,9 @@ func newer(ctx context.Context, a, b namesake) int {
 // removes them. An upload that fails never touches them. Of several writers all but one
 // fail, unless they stored the same.
 func (f *Folder) putTwin(ctx context.Context, name string, content io.Reader, size int64) (blob.Proof, error) {
+	if err := f.settleFolders(ctx, path.Dir(name)); err != nil {
+		return blob.Proof{}, err
+	}
 	before, err := f.twins(ctx, name)
 	if err != nil {
 		return blob.Proof{}, err
@@ -81,10 +84,11 @@ func (f *Folder) settle(ctx context.Context, own namesake, size int64, sums map[
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(all, func(n namesake) bool { return n.ID() == own.ID() }) {
+		listed := slices.ContainsFunc(all, func(n namesake) bool { return n.ID() == own.ID() })
+		newest := slices.MaxFunc(append([]namesake{own}, all...), compareIn(ctx))
+		if newest.ID() == own.ID() && !listed {
 			return fserrors.RetryErrorf("it was stored and is not listed")
 		}
-		newest := slices.MaxFunc(all, compareIn(ctx))
 		proof.By, err = same(ctx, newest, size, sums)
 		if errors.Is(err, ErrCorrupt) && newest.ID() != own.ID() {
 			return errOvertaken
@@ -115,11 +119,7 @@ func (f *Folder) twins(ctx context.Context, name string) (all []namesake, err er
 }
 
 func (f *Folder) lookForTwins(ctx context.Context, name string) ([]namesake, error) {
-	dir := path.Dir(name)
-	if dir == "." {
-		dir = ""
-	}
-	entries, err := f.fs.List(ctx, dir)
+	entries, err := f.fs.List(ctx, folderOf(name))
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}

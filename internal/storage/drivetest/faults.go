@@ -15,6 +15,7 @@ type Fault func(next http.Handler) http.Handler
 type Rule struct {
 	Kind   string  // of the calls, "" for each
 	Skip   int     // so many that fit pass first
+	Every  int     // strikes only each so-manieth of the rest; 0: each
 	Count  int     // how often it strikes, 0 for always
 	Chance float64 // strikes so many of the calls, by the server's seed; 0 for each
 	Fault  Fault
@@ -69,7 +70,7 @@ func (a *Struck) strikes(kind string) bool {
 	if a.rule.Kind != "" && a.rule.Kind != kind || a.rule.Count > 0 && a.hits >= a.rule.Count {
 		return false
 	}
-	if a.seen++; a.seen <= a.rule.Skip {
+	if a.seen++; a.seen <= a.rule.Skip || (a.seen-a.rule.Skip-1)%max(a.rule.Every, 1) != 0 {
 		return false
 	}
 	if a.rule.Chance > 0 && a.s.random.Float64() >= a.rule.Chance {
