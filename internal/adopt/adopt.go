@@ -117,6 +117,11 @@ type Refused struct{ Project, Why, Hint string }
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
 	w := &work{Adopter: a, files: map[string][]byte{}}
 	p := proposal.New("adopt "+o.Host, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
+		for _, imported := range w.imports {
+			if err := a.importer.NoteMade(ctx, imported); err != nil {
+				return Receipt{}, err
+			}
+		}
 		return w.receipt, a.checkout.CommitPrograms(ctx, w.files, w.programs, "adopt: "+strings.Join(w.stacks(), ", ")+" of "+o.Host)
 	})
 	err := a.checkout.ToMemory()
@@ -150,6 +155,7 @@ type work struct {
 	files    map[string][]byte
 	programs []string // of files, those that are executable
 	onDisk   bool     // the checkout's folder is not in memory: no secret is written there
+	imports  []envimport.Receipt
 	receipt  Receipt
 }
 
@@ -223,9 +229,10 @@ func stackDir(stack string) string { return path.Join(fleet.StackDir, stack) }
 
 // take makes a stack of a project, or says why it can't.
 func (w *work) take(ctx context.Context, c Candidate) error {
-	made, changes, err := w.stack(ctx, c)
+	made, imported, err := w.stack(ctx, c)
 	if err == nil {
-		w.receipt.Stacks, w.receipt.Changes = append(w.receipt.Stacks, made), append(w.receipt.Changes, changes...)
+		w.receipt.Stacks, w.receipt.Changes = append(w.receipt.Stacks, made), append(w.receipt.Changes, imported.Changes...)
+		w.imports = append(w.imports, imported)
 		return nil
 	}
 	w.receipt.Refused = append(w.receipt.Refused, Refused{c.Project.Name, err.Error(), cmp.Or(fault.Hint(err), "make its stack by hand: docs/stacks.md")})
@@ -233,31 +240,29 @@ func (w *work) take(ctx context.Context, c Candidate) error {
 }
 
 // stack makes one: its plain files as they are, its secrets encrypted.
-func (w *work) stack(ctx context.Context, c Candidate) (Adopted, []envimport.FileChange, error) {
-	made := Adopted{Stack: c.Stack}
+func (w *work) stack(ctx context.Context, c Candidate) (made Adopted, imported envimport.Receipt, err error) {
+	made.Stack = c.Stack
 	if _, err := os.Lstat(filepath.Join(w.checkout.Export, stackDir(c.Stack))); err == nil {
-		return made, nil, fmt.Errorf("%s is there already, and is not its stack", stackDir(c.Stack))
+		return made, imported, fmt.Errorf("%s is there already, and is not its stack", stackDir(c.Stack))
 	}
 	files := map[string][]byte{}
 	for name, content := range c.Files {
 		files[path.Join(stackDir(c.Stack), name)] = content
 	}
-	err := w.writable(files)
-	if err == nil {
+	if err = w.writable(files); err == nil {
 		err = w.put(files)
 	}
-	if err != nil {
-		return made, nil, err
+	if err == nil {
+		imported, err = w.encrypt(ctx, c, &made)
 	}
-	changes, err := w.encrypt(ctx, c, &made)
 	if err != nil {
-		return made, nil, err
+		return made, imported, err
 	}
 	for _, name := range c.Programs {
 		w.programs = append(w.programs, path.Join(stackDir(c.Stack), name))
 	}
 	err = w.plain(c, &made)
-	return made, changes, err
+	return made, imported, err
 }
 
 // answer says in fleet.yaml what the folders of the host are that nothing was said of, and

@@ -22,22 +22,22 @@ import (
 
 // encrypt encrypts what is secret of a project: its secret files, its env files, and what
 // its Compose files write out.
-func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) ([]envimport.FileChange, error) {
+func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) (envimport.Receipt, error) {
 	if err := w.secretFiles(ctx, c, made); err != nil {
-		return nil, err
+		return envimport.Receipt{}, err
 	}
 	sources, err := w.sources(c)
 	if err != nil || len(sources) == 0 {
-		return nil, err
+		return envimport.Receipt{}, err
 	}
 	r, files, err := w.importer.Files(ctx, envimport.Options{EnvFiles: sources, Stacks: []string{c.Stack}})
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	for _, i := range r.Imports {
 		made.Secret = append(made.Secret, i.Secret...)
 	}
-	return r.Changes, w.put(files)
+	return r, w.put(files)
 }
 
 // sources are the project's env files that set anything, and its Compose files that have

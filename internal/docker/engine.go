@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -133,7 +134,16 @@ func (e *Engine) LiveRestore(ctx context.Context) (bool, error) {
 
 // HasNetwork reports whether there is a network of that name.
 func (e *Engine) HasNetwork(ctx context.Context, name string) (bool, error) {
-	_, err := e.get(ctx, "/networks/"+name)
+	return e.has(ctx, "/networks/"+url.PathEscape(name))
+}
+
+// HasVolume reports whether there is a volume of that name.
+func (e *Engine) HasVolume(ctx context.Context, name string) (bool, error) {
+	return e.has(ctx, "/volumes/"+url.PathEscape(name))
+}
+
+func (e *Engine) has(ctx context.Context, path string) (bool, error) {
+	_, err := e.get(ctx, path)
 	if errors.Is(err, ErrNoSuch) {
 		return false, nil
 	}

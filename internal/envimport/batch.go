@@ -292,6 +292,7 @@ func (b *batch) encrypt(ctx context.Context) error {
 		maps.Copy(b.files, changes)
 		names = append(names, w.name)
 	}
+	b.receipt.Made = names
 	return b.importer.exposed.NoteChanged(b.files, names...)
 }
 

@@ -63,6 +63,7 @@ type Receipt struct {
 	Unused   []Unused     // env files that stay
 	Repeated []Repeated   // values of env files that do not count
 	Staged   []string     // stacks that are not committed yet: their files wait for the operator's commit
+	Made     []string     // names of the secrets that get a value
 }
 
 // An Unused file has variables that no stack uses, or stacks read it that it is not
@@ -107,7 +108,7 @@ func (m *Importer) Prepare(ctx context.Context, o Options) (Receipt, proposal.Pr
 }
 
 // Files returns what an import would commit, after it has proven it as Prepare does; nothing
-// is changed. It is for stacks that are made in the same commit.
+// is changed. It is for stacks that are made in the same commit, after NoteMade.
 func (m *Importer) Files(ctx context.Context, o Options) (Receipt, map[string][]byte, error) {
 	b := m.batch(o)
 	if err := b.prepare(ctx); err != nil {
@@ -121,6 +122,12 @@ func (m *Importer) Files(ctx context.Context, o Options) (Receipt, map[string][]
 		}
 	}
 	return b.receipt, files, b.proven(func(name string) []byte { return files[name] })
+}
+
+// NoteMade notes that this clone has made the secrets of an import, so that nothing asks its
+// operator about them. It comes before the commit.
+func (m *Importer) NoteMade(ctx context.Context, r Receipt) error {
+	return m.confirmed.NoteMade(ctx, r.Made...)
 }
 
 func (m *Importer) batch(o Options) *batch {

@@ -14,7 +14,6 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretnames"
 	"salvor/internal/stack/compose"
 )
 
@@ -36,7 +35,7 @@ func (b *batch) run(ctx context.Context, _ progress.Sink) (Receipt, error) {
 	if err := b.proven(will); err != nil {
 		return b.receipt, err
 	}
-	if err := b.noteMade(ctx); err != nil {
+	if err := b.importer.NoteMade(ctx, b.receipt); err != nil {
 		return b.receipt, err
 	}
 	if err := c.CommitFiles(ctx, commit, b.message()); err != nil {
@@ -53,24 +52,6 @@ func (b *batch) run(ctx context.Context, _ progress.Sink) (Receipt, error) {
 		return b.receipt, err
 	}
 	return b.receipt, b.remove(ctx)
-}
-
-func (b *batch) noteMade(ctx context.Context) error {
-	for name, st := range b.stacks {
-		var made []string
-		for _, v := range st.fresh {
-			made = append(made, v.Name)
-		}
-		if err := b.importer.confirmed.NoteMade(ctx, secretnames.InStack(name, made)...); err != nil {
-			return err
-		}
-	}
-	for _, w := range b.freshWhole() {
-		if err := b.importer.confirmed.NoteMade(ctx, w.name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // message is that of the commit.

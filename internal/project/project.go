@@ -34,6 +34,7 @@ type Project struct {
 	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
 	Secrets  []SecretMount `json:"secrets,omitempty"`
 	Networks []string      `json:"networks,omitempty"` // external networks that must exist
+	Volumes  []string      `json:"volumes,omitempty"`  // Docker's external volumes whose data is the stack's: a host that lacks one makes it
 	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
 }
 

@@ -142,6 +142,9 @@ func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]stri
 	if err := h.write(ctx, d.Stack, d.Project, images); err != nil {
 		return err
 	}
+	if err := h.ensureVolumes(ctx, d.Project.Volumes); err != nil {
+		return err
+	}
 	c := call{stack: d.Stack, dir: d.Project.Dir, login: len(d.Logins) > 0}
 	return h.up(ctx, d, c.with("up", "--detach", "--no-build", "--pull", "missing", "--remove-orphans", "--quiet-pull"), scope)
 }

@@ -53,3 +53,21 @@ func (h *control) EnsureNetworks(ctx context.Context, networks []fleet.Network) 
 	}
 	return nil
 }
+
+// ensureVolumes creates the volumes that do not exist, as Compose does with those that a
+// project does not call external.
+func (h *control) ensureVolumes(ctx context.Context, names []string) error {
+	for _, name := range names {
+		exists, err := h.engine.HasVolume(ctx, name)
+		if err != nil {
+			return err
+		}
+		if exists {
+			continue
+		}
+		if err := h.docker(ctx, "volume", "create", "--label", "dev.salvor.fleet=true", "--", name); err != nil {
+			return fmt.Errorf("volume %s: %w", name, err)
+		}
+	}
+	return nil
+}

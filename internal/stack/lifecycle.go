@@ -173,6 +173,9 @@ func (h *control) create(ctx context.Context, d Deployment) error {
 	if err := h.OpenGate(ctx, d.Stack); err != nil {
 		return err
 	}
+	if err := h.ensureVolumes(ctx, d.Project.Volumes); err != nil {
+		return err
+	}
 	c := call{stack: d.Stack, dir: d.Project.Dir, login: len(d.Logins) > 0}
 	err = h.compose(ctx, c.with("create", "--no-build", "--no-recreate", "--pull", "missing"))
 	if !wasOpen {

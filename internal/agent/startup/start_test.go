@@ -417,3 +417,16 @@ func TestOutcomes(t *testing.T) {
 		t.Errorf("the gate was opened %d times and closed %d times", opened, closed)
 	}
 }
+
+// TestAVolumeThatOthersMadeIsMade: a stack whose own data is in a volume that its Compose
+// file calls external starts on a host that lacks it, as after a recovery.
+func TestAVolumeThatOthersMadeIsMade(t *testing.T) {
+	h := newHouse(t, "photos")
+	p := &h.spec.Stacks[0].Project
+	p.Compose, p.Volumes = append(p.Compose, "volumes: {shelf: {external: true}}\n"...), []string{"shelf"}
+	for range 2 {
+		if receipt := h.deploy(h.prepared(), "photos"); receipt.Error != nil {
+			t.Errorf("%+v", receipt.Error)
+		}
+	}
+}

@@ -53,7 +53,7 @@ func (r renderer) render(ms *mounts) (project.Project, error) {
 		r.otherDigest(described)
 		out.Services = append(out.Services, described)
 	}
-	out.Networks = r.externalNetworks()
+	out.Networks, out.Volumes = r.externalNetworks(), r.ownVolumes(ms)
 	delete(r.load.project.Extensions, "x-salvor")
 	if out.Compose, out.Env, err = encode(r.load.project); err != nil {
 		return out, err
@@ -170,6 +170,18 @@ func (r renderer) externalNetworks() []string {
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+// ownVolumes are Docker's names of external volumes whose data is the stack's.
+func (r renderer) ownVolumes(ms *mounts) []string {
+	var names []string
+	for _, v := range ms.volumes() {
+		own := v.Protect == fleet.Snapshot || v.Protect == fleet.None
+		if own && v.Docker != "" && bool(r.load.project.Volumes[v.Name].External) {
+			names = append(names, v.Docker)
+		}
+	}
 	return names
 }
 

@@ -55,11 +55,12 @@ type Engine struct {
 	mu         sync.Mutex // guards what follows
 	containers []*Container
 	made       int
+	volumes    map[string]bool // that were made by their names
 }
 
 // New returns an engine without containers.
 func New() *Engine {
-	e := &Engine{Fake: machinetest.NewFake()}
+	e := &Engine{Fake: machinetest.NewFake(), volumes: map[string]bool{}}
 	in := connections{make(chan net.Conn)}
 	e.Serve("unix", "/var/run/docker.sock", func(c net.Conn) { in.all <- c })
 	mux := http.NewServeMux()
@@ -68,12 +69,14 @@ func New() *Engine {
 	mux.HandleFunc("POST /containers/{id}/pause", e.turn("running", "paused"))
 	mux.HandleFunc("POST /containers/{id}/unpause", e.turn("paused", "running"))
 	mux.HandleFunc("GET /images/", e.image)
+	mux.HandleFunc("GET /volumes/{name}", e.volume)
 	go http.Serve(in, e.asked(mux)) //nolint:errcheck,gosec // ends with the test
 	for _, program := range []string{"mkdir", "rm", "ln", "chmod", "test"} {
 		e.Say(0, "", program)
 	}
 	e.Say(0, "/tmp/made\n", "mktemp")
 	e.Handle(e.compose, "docker", "compose")
+	e.Handle(e.makeVolume, "docker", "volume", "create")
 	return e
 }
 
@@ -312,7 +315,11 @@ func (e *Engine) restart(project string, these func(service string) bool) {
 }
 
 func (e *Engine) up(p machinetest.Process, project, file, state string, these func(service string) bool) int {
-	services, err := servicesOf(e.Files()[path.Clean(file)].Content)
+	content := e.Files()[path.Clean(file)].Content
+	services, err := servicesOf(content)
+	if err == nil {
+		err = e.lacks(content)
+	}
 	if err != nil {
 		fmt.Fprintln(p.Stderr, err)
 		return 1
