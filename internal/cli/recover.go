@@ -30,8 +30,8 @@ func newRecover(g *globals) *cobra.Command {
 		Use:   "recover HOST [--to NAME[=[USER@]ADDRESS[:PORT]]]",
 		Short: "Bring back the stacks of a lost host on another one, with their data",
 		Long: "Recover needs the repository, your key and the remote; it does not need the lost host.\nThe host named " +
-			"by --to can be a declared one, or a new one: NAME=ADDRESS adds it.\nWithout --to nothing is recovered: every other host " +
-			"is asked which stacks fit there, and the commands are printed that recover them.\nIf a recovery is interrupted, run it " +
+			"by --to can be a declared one, or a new one: NAME=ADDRESS adds it.\nWithout --to every other host is asked which stacks " +
+			"fit there, and all of them are recovered, each where it fits, once you said yes.\nIf a recovery is interrupted, run it " +
 			"again to finish it, also when the lost host answers by then.",
 		Args: exactArgs("HOST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,9 +57,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 		return runWhere(ctx, g, lost, o)
 	}
 	return g.with(ctx, func(a *app.App) error {
-		if g.Term == nil || g.passphraseFile != "" { // not a program, which may ask for something
-			a.Identity.Unlock()
-		}
+		unlockAhead(g, a)
 		name, address, isNew := strings.Cut(o.to, "=")
 		to := fleet.Host{Name: name}
 		if isNew {
@@ -82,23 +80,46 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	})
 }
 
-// runWhere prints where the stacks of a lost host fit.
-func runWhere(ctx context.Context, g *globals, lost string, o recoverOptions) error {
-	if len(o.without)+len(o.only) > 0 || o.hostKey != "" || o.acceptLoss || o.stolen {
-		return fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+// unlockAhead begins to open the identity, unless a program does that, which may ask for
+// something.
+func unlockAhead(g *globals, a *app.App) {
+	if g.Term == nil || g.passphraseFile != "" {
+		a.Identity.Unlock()
 	}
-	bar := g.progress()
+}
+
+// runWhere shows where the stacks of a lost host fit, and recovers each there.
+func runWhere(ctx context.Context, g *globals, lost string, o recoverOptions) error {
+	if o.hostKey != "" {
+		return fault.WithCode(fault.WithHint(errors.New("--host-key is about the host of --to"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+	}
 	return g.with(ctx, func(a *app.App) error {
-		where, err := recovery.Look(ctx, a.ForRecovery(), lost, bar)
-		bar.Close()
+		options := recovery.Options{Lost: lost, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, Compromised: o.stolen}
+		where, err := recovery.Look(ctx, a.ForRecovery(), options, g.progress())
 		if err != nil {
 			return err
 		}
-		if g.json {
+		if g.json && !g.yes {
 			return g.printJSON(where)
 		}
-		page := g.page()
-		where.Render(page)
-		return page.Err()
+		if err := printWhere(g, &where); err != nil {
+			return err
+		}
+		unlockAhead(g, a)
+		p, err := recovery.PrepareSpread(ctx, a.ForRecovery(), options, where)
+		if err != nil {
+			return err
+		}
+		return g.carryOut(ctx, p)
 	})
+}
+
+func printWhere(g *globals, where *recovery.Where) error {
+	if g.json {
+		return nil // the receipt is what it prints
+	}
+	g.progress().Close()
+	page := g.page()
+	where.Render(page)
+	return page.Err()
 }

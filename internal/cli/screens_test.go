@@ -22,12 +22,13 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
+	"salvor/internal/recovery"
 )
 
 // TestScreens: what a person sees of the commands that matter, on terminals of two
 // widths, with and without colours.
 func TestScreens(t *testing.T) {
-	for name, show := range map[string]func(*globals) error{"plan": showsPlan, "nothing": showsNothing, "apply": showsApply, "recover": showsRecover} {
+	for name, show := range map[string]func(*globals) error{"plan": showsPlan, "nothing": showsNothing, "apply": showsApply, "recover": showsRecover, "spread": showsSpread} {
 		for _, columns := range []uint16{80, 60} {
 			for _, colors := range []bool{true, false} {
 				file := fmt.Sprintf("%s-%d-%s.golden", name, columns, map[bool]string{true: "colors", false: "plain"}[colors])
@@ -203,4 +204,23 @@ func showsRecover(g *globals) error {
 	}
 	g.report(err, 3)
 	return nil
+}
+
+func showsSpread(g *globals) error {
+	fits := func(host string, why ...string) recovery.HostFit {
+		return recovery.HostFit{Host: host, Fits: len(why) == 0, Why: why}
+	}
+	where := recovery.Where{Lost: "alpha", To: map[string][]string{"beta": {"notes"}, "gamma": {"blog", "shop"}}, Silent: []string{"delta: host unreachable: no answer in 10s"}, Stacks: []recovery.StackFit{
+		{Stack: "blog", Hosts: []recovery.HostFit{fits("beta", "port 80 is taken there by container nginx of project proxy"), fits("gamma")}},
+		{Stack: "notes", Hosts: []recovery.HostFit{fits("beta"), fits("gamma", "its data is 6.0 GiB, and to restore it takes twice that; the host has 10.0 GiB free")}},
+		{Stack: "shop", Hosts: []recovery.HostFit{fits("beta"), fits("gamma")}},
+	}}
+	if err := printWhere(g, &where); err != nil {
+		return err
+	}
+	made := proposal.New("recover alpha on beta, gamma", func(context.Context, progress.Sink) (deploy.Receipt, error) {
+		return deploy.Receipt{}, nil
+	})
+	made.Question = "Recover 3 stacks of alpha on beta (notes), gamma (blog, shop), from their newest snapshots?"
+	return g.carryOut(context.Background(), made)
 }

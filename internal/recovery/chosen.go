@@ -24,11 +24,11 @@ func (r *recovery) chooses() error {
 	lock := r.fleet.Lock()
 	there := lock.On(r.Lost)
 	for _, name := range slices.Concat(r.Without, r.Only) {
-		if !slices.Contains(slices.Concat(there, lock.On(r.To.Name)), name) {
+		if !slices.Contains(there, name) && !slices.ContainsFunc(r.parts, func(p part) bool { return slices.Contains(lock.On(p.host.Name), name) }) {
 			return fault.WithCode(fault.WithHint(fmt.Errorf("stack %s is not placed on %s%s", name, r.Lost, suggest.DidYouMean(name, there)), "salvor host ls"), fault.Usage)
 		}
 	}
-	if len(r.Without)+len(r.Only) > 0 && r.To.Name == r.Lost {
+	if len(r.Without)+len(r.Only) > 0 && r.replaces() {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("a machine that replaces %s under its name gets all its stacks", r.Lost), "--to NAME=ADDRESS with another name takes some of them"), fault.Usage)
 	}
 	return nil
@@ -77,7 +77,7 @@ func (r *recovery) refusal(misfits []fit.Misfit) error {
 	names = slices.Compact(names)
 	without := fmt.Sprintf("salvor recover %s --to %s --without %s continues with the rest", r.Lost, typed(r.To, r.New), strings.Join(slices.Concat(r.Without, names), ","))
 	switch {
-	case len(names) == len(r.stacks) || r.To.Name == r.Lost:
+	case len(names) == len(r.stacks) || r.replaces():
 		without = misfits[0].Fix
 	case len(r.Only) > 0:
 		left := slices.DeleteFunc(slices.Clone(r.stacks), func(name string) bool { return slices.Contains(names, name) })
@@ -89,7 +89,7 @@ func (r *recovery) refusal(misfits []fit.Misfit) error {
 // behind is what is left to do for stacks that stay placed on the lost host.
 func (r *recovery) behind(lock fleet.Lock) []string {
 	left := lock.On(r.Lost)
-	if len(left) == 0 || r.To.Name == r.Lost {
+	if len(left) == 0 || r.replaces() {
 		return nil
 	}
 	return []string{fmt.Sprintf("still placed on %s, which is lost: %s; salvor recover %s shows where they fit", r.Lost, strings.Join(left, ", "), r.Lost)}

@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"os"
 	"strings"
@@ -11,11 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/proposal"
 	"salvor/internal/terminal"
 )
 
@@ -175,7 +176,7 @@ func TestARecoveryOfTheRestIsFinished(t *testing.T) {
 	}
 }
 
-// TestWhereStacksFit proposes commands; the golden files are what the operator sees.
+// TestWhereStacksFit proposes who takes over what; the golden files are what the operator sees.
 func TestWhereStacksFit(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*house){
@@ -196,7 +197,7 @@ func TestWhereStacksFit(t *testing.T) {
 			h.takes("beta", 80)
 			h.takes("gamma", 443)
 			change(h)
-			where, err := Look(context.Background(), h, "alpha", progress.Discard())
+			where, err := Look(t.Context(), h, Options{Lost: "alpha"}, progress.Discard())
 			if err != nil || len(h.Log()) > 0 {
 				t.Fatalf("%v, asked %v", err, h.Log())
 			}
@@ -219,6 +220,104 @@ func TestWhereStacksFit(t *testing.T) {
 	}
 }
 
+// spread looks and prepares what comes of it.
+func spread(t *testing.T, h *house, o Options) (proposal.Proposal[deploy.Receipt], error) {
+	t.Helper()
+	where, err := Look(t.Context(), h, o, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return PrepareSpread(t.Context(), h, o, where)
+}
+
+// divided has blog fit on gamma alone, and notes on beta alone.
+func divided() *house {
+	h := newHouse("beta", "gamma")
+	h.fleet.Hosts = append(h.fleet.Hosts, fleet.Host{Name: "gamma"})
+	h.publishes("blog", "80")
+	h.publishes("notes", "9000")
+	h.takes("beta", 80)
+	h.takes("gamma", 9000)
+	return h
+}
+
+// TestEachWhereItFits recovers on several hosts with one question and one commit.
+func TestEachWhereItFits(t *testing.T) {
+	t.Parallel()
+	h := divided()
+	p, err := spread(t, h, Options{Lost: "alpha"})
+	if err != nil || p.Question != "Recover 2 stacks of alpha on beta (notes), gamma (blog), from their newest snapshots?" || p.Title != "recover alpha on beta, gamma" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	r, err := p.Run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := h.Log()
+	want := []string{
+		"pin the Git host", "enrol beta", "enrol gamma", "rehost [notes] on beta", "rehost [blog] on gamma", "push", "seal blog notes",
+		"commit recover: placements", "push", "claim blog for gamma at 2", "claim notes for beta at 2",
+	}
+	if diff := cmp.Diff(want, log[:len(log)-2]); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	if r.Placed["blog"] != "gamma" || r.Placed["notes"] != "beta" || len(r.Hosts) != 2 || len(h.Commits()) != 1 {
+		t.Errorf("receipt %+v", r)
+	}
+}
+
+// TestASpreadIsFinished after it was interrupted between its commit and its claims.
+func TestASpreadIsFinished(t *testing.T) {
+	t.Parallel()
+	h := divided()
+	h.Outrun = deploy.Owner{Host: "delta", Epoch: 9} // which no claim survives
+	p, err := spread(t, h, Options{Lost: "alpha"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Run(t.Context(), nil); err == nil || h.session.Lock.Stacks["blog"].Host != "gamma" {
+		t.Fatalf("%v, placed %+v", err, h.session.Lock.Stacks)
+	}
+	h.lock, h.Outrun = h.session.Lock, deploy.Owner{}
+	o := Options{Lost: "alpha"}
+	where, err := Look(t.Context(), h, o, progress.Discard())
+	if diff := cmp.Diff(map[string][]string{"beta": {"notes"}, "gamma": {"blog"}}, where.To); err != nil || diff != "" {
+		t.Fatalf("%v (-want +got)\n%s", err, diff)
+	}
+	p, err = PrepareSpread(t.Context(), h, o, where)
+	if err != nil || p.Question != "" {
+		t.Fatalf("asked %q, %v", p.Question, err)
+	}
+	if r, err := p.Run(t.Context(), nil); err != nil || len(r.Hosts) != 2 || len(h.Commits()) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	log := strings.Join(h.Log(), "\n")
+	for _, claim := range []string{"claim blog for gamma at 2", "claim notes for beta at 2"} {
+		if !strings.Contains(log, claim) {
+			t.Errorf("no %q in\n%s", claim, log)
+		}
+	}
+}
+
+// TestWhatFitsNowhere is refused with the way out; without it the rest is recovered.
+func TestWhatFitsNowhere(t *testing.T) {
+	t.Parallel()
+	h := divided()
+	h.takes("gamma", 80)
+	_, err := spread(t, h, Options{Lost: "alpha"})
+	hint := "salvor recover alpha --without blog continues with the rest; salvor recover alpha --to NAME=ADDRESS: a new host takes any of them"
+	if err == nil || err.Error() != "no host takes blog next to the others" || fault.Hint(err) != hint || len(h.Log()) > 0 {
+		t.Errorf("%v, hint %q, asked %v", err, fault.Hint(err), h.Log())
+	}
+	if p, err := spread(t, h, Options{Lost: "alpha", Without: []string{"blog"}}); err != nil || !strings.HasPrefix(p.Question, "Recover 1 stack of alpha on gamma (notes),") && !strings.HasPrefix(p.Question, "Recover 1 stack of alpha on beta (notes),") {
+		t.Errorf("without it: %q, %v", p.Question, err)
+	}
+	_, err = spread(t, h, Options{Lost: "alpha", Only: []string{"blog"}})
+	if err == nil || err.Error() != "no host takes blog" || strings.Contains(fault.Hint(err), "--without") {
+		t.Errorf("alone: %v, hint %q", err, fault.Hint(err))
+	}
+}
+
 // TestNowhereToLook: there is nothing to place, or no host to place it on.
 func TestNowhereToLook(t *testing.T) {
 	t.Parallel()
@@ -228,12 +327,12 @@ func TestNowhereToLook(t *testing.T) {
 		text, hint string
 	}{
 		"no such host":     {"delta", func(*house) {}, "host delta is not declared", "salvor host ls"},
-		"nothing is there": {"beta", func(*house) {}, "nothing is placed on beta", "salvor host ls"},
+		"nothing is there": {"beta", func(*house) {}, "nothing is placed on beta", "salvor host ls; if its recovery was interrupted, salvor apply finishes it"},
 		"no other host":    {"alpha", func(h *house) { h.fleet.Hosts = h.fleet.Hosts[:1] }, "recover needs the new host", "salvor recover alpha --to NAME=ADDRESS"},
 	} {
 		h := newHouse()
 		c.change(h)
-		if _, err := Look(t.Context(), h, c.lost, progress.Discard()); err == nil || !strings.Contains(err.Error(), c.text) || fault.Hint(err) != c.hint {
+		if _, err := Look(t.Context(), h, Options{Lost: c.lost}, progress.Discard()); err == nil || !strings.Contains(err.Error(), c.text) || fault.Hint(err) != c.hint {
 			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
 	}

@@ -15,13 +15,13 @@ func (r *recovery) left(ctx context.Context, resumed bool) []string {
 	if err != nil {
 		return nil // host remove says it again, with what went wrong
 	}
-	if resumed && r.To.Name == r.Lost {
+	if resumed && r.replaces() {
 		open.DeployKey = "" // what Git has by now is the key of the machine that replaces it
 	}
 	left := open.StillHas(r.Lost)
 	switch {
 	case r.Compromised:
-		return append(left, afterTheft(open, r.Lost, r.To.Name, r.stacks)...)
+		return append(left, afterTheft(open, r.Lost, r.stacks, r.replaces())...)
 	case len(open.Secrets) > 0:
 		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(open.Secrets), "secret"), r.Lost))
 	}
@@ -39,7 +39,7 @@ func (t Target) letRead(host string) string {
 }
 
 // afterTheft is what to change and to look at once a host was stolen, in order.
-func afterTheft(open exposed.Host, host, to string, stacks []string) []string {
+func afterTheft(open exposed.Host, host string, stacks []string, replaced bool) []string {
 	var left []string
 	for _, secret := range open.Secrets {
 		left = append(left, fmt.Sprintf("%s could open the secret %s; to give it a new value: %s", host, secret.Name, secret.Renewal))
@@ -50,7 +50,7 @@ func afterTheft(open exposed.Host, host, to string, stacks []string) []string {
 	}
 	left = append(left, fmt.Sprintf("revoke the access of %s that Salvor does not manage: SSH keys in its users' ~/.ssh, "+
 		"its node in a tailnet or VPN, tokens in files", host))
-	if to != host {
+	if !replaced {
 		left = append(left, fmt.Sprintf("remove %s from the fleet: salvor host remove %s", host, host))
 	}
 	return left

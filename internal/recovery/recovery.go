@@ -3,6 +3,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +26,11 @@ import (
 
 // Options say which host is lost and where its stacks go.
 type Options struct {
-	Lost string     // declared host that is gone
-	To   fleet.Host // that takes over: the name of a declared one, or all of a new one
-	New  bool       // To is added to the fleet, or is another machine under Lost's name
+	Lost string // declared host that is gone
+	// To takes over: the name of a declared one, or all of a new one. Without a name each
+	// stack goes to the declared host on which it fits.
+	To  fleet.Host
+	New bool // To is added to the fleet, or is another machine under Lost's name
 	// Trust returns the SSH key of the new host, once the operator has said that it is its key.
 	Trust func(context.Context, fleet.Host) (ssh.PublicKey, error)
 	// AcceptLoss recovers although Lost answers, and gives up newest snapshots that the
@@ -71,10 +74,17 @@ type Fleet interface {
 type recovery struct {
 	Options
 	fleet  Fleet
-	target Target
+	parts  []part           // one for each host that takes over
 	next   fleet.Lock       // the placements after it
 	moves  []placement.Move // none where it was interrupted after its commit: the rest is done
 	stacks []string         // that it is about
+}
+
+// A part of a recovery is what one host takes over.
+type part struct {
+	host   fleet.Host
+	stacks []string // never nil
+	target Target
 }
 
 // Prepare makes sure that the host which takes over is declared, enrolled and another than the lost one, and
@@ -83,53 +93,91 @@ type recovery struct {
 // the proposal is what is left of it to do.
 func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.Receipt], error) {
 	r := &recovery{Options: o, fleet: f}
-	p := proposal.New(fmt.Sprintf("recover %s on %s", o.Lost, o.To.Name), r.run)
-	lost, err := placement.Host(f.Fleet(), o.Lost)
+	r.parts = []part{{host: o.To, stacks: r.chosen()}}
+	p, err := r.prepare(ctx)
+	if err != nil {
+		return p, err
+	}
+	p.Plan, err = r.fits(ctx)
+	return p, err
+}
+
+func (r *recovery) prepare(ctx context.Context) (proposal.Proposal[deploy.Receipt], error) {
+	p := proposal.New(fmt.Sprintf("recover %s on %s", r.Lost, strings.Join(r.hosts(), ", ")), r.run)
+	lost, err := placement.Host(r.fleet.Fleet(), r.Lost)
 	if err != nil {
 		return p, err
 	}
 	if err := r.chooses(); err != nil {
 		return p, err
 	}
-	if err := f.PinGitHost(ctx); err != nil {
+	if err := r.fleet.PinGitHost(ctx); err != nil {
 		return p, err
 	}
-	gone, err := r.askLost(ctx, lost) // which takes a dead host long, so the target is made ready meanwhile
+	gone, err := r.askLost(ctx, lost) // which takes a dead host long, so the targets are made ready meanwhile
 	if err != nil {
 		return p, err
 	}
-	r.target, err = r.enrolTarget(ctx)
+	err = r.enrol(ctx)
 	if err := errors.Join(gone(), err); err != nil {
 		return p, err
 	}
-	r.next, r.moves = placement.Recover(f.Lock(), placement.Takeover{Lost: o.Lost, To: o.To.Name, Stacks: r.chosen(), Replaced: r.target.Replaced, Compromised: o.Compromised})
+	r.place()
+	if len(r.stacks) == 0 && len(r.Without) > 0 {
+		return p, fault.WithCode(fmt.Errorf("no stack of %s is left to recover", r.Lost), fault.Usage)
+	}
+	if len(r.stacks) == 0 {
+		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", r.Lost), "salvor host ls")
+	}
+	p.Question, p.Name, p.Loses = r.question()
+	return p, nil
+}
+
+// place counts the placements on, part by part.
+func (r *recovery) place() {
+	r.next = r.fleet.Lock()
+	for _, p := range r.parts {
+		var moves []placement.Move
+		r.next, moves = placement.Recover(r.next, placement.Takeover{Lost: r.Lost, To: p.host.Name, Stacks: p.stacks, Replaced: p.target.Replaced, Compromised: r.Compromised})
+		r.moves = append(r.moves, moves...)
+	}
 	for _, m := range r.moves {
 		r.stacks = append(r.stacks, m.Stack)
 	}
-	if len(r.moves) == 0 {
-		r.stacks = r.next.On(o.To.Name) // interrupted after the placement
+	for _, p := range r.parts {
+		if len(r.moves) == 0 {
+			r.stacks = append(r.stacks, r.next.On(p.host.Name)...) // interrupted after the placement
+		}
 	}
-	if len(r.stacks) == 0 && len(r.Without) > 0 {
-		return p, fault.WithCode(fmt.Errorf("no stack of %s is left to recover", o.Lost), fault.Usage)
-	}
-	if len(r.stacks) == 0 {
-		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", o.Lost), "salvor host ls")
-	}
-	p.Question, p.Name, p.Loses = r.question()
-	p.Plan, err = r.fits(ctx)
-	return p, err
+	slices.Sort(r.stacks)
 }
+
+// hosts are the names of those that take over.
+func (r *recovery) hosts() []string {
+	var names []string
+	for _, p := range r.parts {
+		names = append(names, p.host.Name)
+	}
+	return names
+}
+
+// replaces reports whether another machine takes over under the lost one's name.
+func (r *recovery) replaces() bool { return r.To.Name == r.Lost }
 
 // run carries the recovery out. It may be prepared and run again at any point.
 func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, error) {
 	resumed := len(r.moves) == 0
-	pending := []string{r.target.letRead(r.To.Name)}
+	var pending []string
 
 	// the files say where the stacks are, and what the thief could open
 	files := map[string][]byte{}
-	maps.Copy(files, r.target.Files)
-	if !resumed {
-		edited, err := r.fleet.Rehost(r.stacks, r.To.Name)
+	for _, p := range r.parts {
+		pending = append(pending, p.target.letRead(p.host.Name))
+		maps.Copy(files, p.target.Files)
+		if resumed {
+			continue
+		}
+		edited, err := r.fleet.Rehost(p.stacks, p.host.Name)
 		if err != nil {
 			return deploy.Receipt{}, err
 		}
@@ -155,8 +203,8 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 		return deploy.Receipt{}, err
 	}
 	s.AcceptLoss = r.AcceptLoss
-	run := s.Begin(s.OnHost(r.To.Name), r.next, deploy.Options{
-		Kind: deploy.KindRecover, Moves: r.moves, Extra: files, Lost: r.Lost, Replaced: r.Lost == r.To.Name, Asked: r.asked(), GitMayBeAway: true, Unplanned: true,
+	run := s.Begin(s.OnHost(r.hosts()...), r.next, deploy.Options{
+		Kind: deploy.KindRecover, Moves: r.moves, Extra: files, Lost: r.Lost, Replaced: r.replaces(), Asked: r.asked(), GitMayBeAway: true, Unplanned: true,
 	})
 	err = r.restore(ctx, run)
 	receipt := run.End()
@@ -196,10 +244,19 @@ type Target struct {
 	Replaced bool              // another machine had the name before
 }
 
-// enrolTarget makes sure that the host taking over has salvord and its identity, and
-// returns the files that say so.
-func (r *recovery) enrolTarget(ctx context.Context) (Target, error) {
-	h, undeclared := placement.Host(r.fleet.Fleet(), r.To.Name)
+// enrol makes sure that the hosts taking over have salvord and their identities.
+func (r *recovery) enrol(ctx context.Context) (err error) {
+	for i := range r.parts {
+		if r.parts[i].target, err = r.enrolTarget(ctx, r.parts[i].host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enrolTarget returns the files that say that a host has salvord and its identity.
+func (r *recovery) enrolTarget(ctx context.Context, to fleet.Host) (Target, error) {
+	h, undeclared := placement.Host(r.fleet.Fleet(), to.Name)
 	switch {
 	case r.New:
 		key, err := r.Trust(ctx, r.To)
@@ -208,9 +265,9 @@ func (r *recovery) enrolTarget(ctx context.Context) (Target, error) {
 		}
 		return r.fleet.AddHost(ctx, r.To, key, r.To.Name == r.Lost)
 	case undeclared != nil:
-		return Target{}, fault.WithHint(undeclared, fmt.Sprintf("--to %s=ADDRESS adds it", r.To.Name))
-	case r.To.Name == r.Lost:
-		return Target{}, fault.WithHint(fmt.Errorf("%s is the host that is lost", r.To.Name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", r.To.Name))
+		return Target{}, fault.WithHint(undeclared, fmt.Sprintf("--to %s=ADDRESS adds it", to.Name))
+	case to.Name == r.Lost:
+		return Target{}, fault.WithHint(fmt.Errorf("%s is the host that is lost", to.Name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", to.Name))
 	}
 	return r.fleet.Enrol(ctx, h)
 }
@@ -255,27 +312,27 @@ func (r *recovery) askLost(ctx context.Context, lost fleet.Host) (wait func() er
 func (r *recovery) alive(ctx context.Context) error {
 	err := fmt.Errorf("%s: %w", r.Lost, ErrAlive)
 	if len(r.chosen()) > 0 {
-		return fault.WithHint(err, fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", r.To.Name))
+		return fault.WithHint(err, fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", cmp.Or(r.To.Name, "HOST")))
 	}
 	open, unread := r.unclaimed(ctx)
 	if unread != nil {
 		return errors.Join(err, unread)
 	}
 	if len(open) > 0 {
-		return fault.WithHint(fmt.Errorf("%w, and %s is not claimed for %s yet", err, open[0], r.To.Name),
+		return fault.WithHint(fmt.Errorf("%w, and %s is not claimed for %s yet", err, open[0], r.fleet.Lock().Stacks[open[0]].Host),
 			fmt.Sprintf("salvor apply finishes the recovery with the data that %s has now; --accept-loss finishes it from the newest snapshots", r.Lost))
 	}
 	return nil
 }
 
-// unclaimed returns the stacks that are placed on the host taking over and not claimed for it.
+// unclaimed returns the stacks that are placed on hosts taking over and not claimed for them.
 func (r *recovery) unclaimed(ctx context.Context) ([]string, error) {
 	s, err := r.fleet.Session(ctx, progress.Discard())
 	if err != nil {
 		return nil, err
 	}
 	all, err := s.Unclaimed(ctx)
-	return slices.DeleteFunc(all, func(name string) bool { return s.Lock.Stacks[name].Host != r.To.Name }), err
+	return slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(r.hosts(), s.Lock.Stacks[name].Host) }), err
 }
 
 // asked are the stacks whose failure fails the recovery: none names all, since every
@@ -289,6 +346,15 @@ func (r *recovery) asked() []string {
 
 const acceptedLoss = "If the remote lost the newest snapshot of a stack, the newest one that is left is restored."
 
+// shares says which host takes over what: "beta (blog, notes), gamma (wiki)".
+func (r *recovery) shares() string {
+	var all []string
+	for _, p := range r.parts {
+		all = append(all, fmt.Sprintf("%s (%s)", p.host.Name, strings.Join(p.stacks, ", ")))
+	}
+	return strings.Join(all, ", ")
+}
+
 // question is what the operator confirms; nothing where a recovery that was
 // interrupted continues.
 func (r *recovery) question() (question, name string, loses []string) {
@@ -296,9 +362,9 @@ func (r *recovery) question() (question, name string, loses []string) {
 		if !r.AcceptLoss {
 			return "", "", nil
 		}
-		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, r.To.Name, acceptedLoss), r.Lost, []string{acceptedLoss}
+		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, strings.Join(r.hosts(), ", "), acceptedLoss), r.Lost, []string{acceptedLoss}
 	}
-	question = fmt.Sprintf("Recover %s of %s on %s (%s), from their newest snapshots?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.To.Name, strings.Join(r.stacks, ", "))
+	question = fmt.Sprintf("Recover %s of %s on %s, from their newest snapshots?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.shares())
 	if !r.AcceptLoss {
 		return question, "", nil
 	}

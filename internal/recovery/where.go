@@ -14,18 +14,19 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/terminal"
 )
 
-// Where says on which other hosts the stacks of a lost one fit, and proposes commands that
-// recover them.
+// Where says on which other hosts the stacks of a lost one fit, and which of them takes over
+// what.
 type Where struct {
-	Schema   int        `json:"schema"`
-	Lost     string     `json:"lost"`
-	Stacks   []StackFit `json:"stacks"`
-	Silent   []string   `json:"silent,omitempty"` // hosts that could not be asked, and why
-	Commands []string   `json:"commands,omitempty"`
-	Left     []string   `json:"left,omitempty"` // stacks that fit nowhere next to the others
+	Schema int                 `json:"schema"`
+	Lost   string              `json:"lost"`
+	Stacks []StackFit          `json:"stacks,omitempty"` // none where a recovery that was interrupted is to be finished
+	Silent []string            `json:"silent,omitempty"` // hosts that could not be asked, and why
+	To     map[string][]string `json:"to,omitempty"`     // by host, the stacks that it takes over, sorted
+	Left   []string            `json:"left,omitempty"`   // stacks that fit nowhere next to the others
 }
 
 // StackFit is one stack with what keeps it from each host.
@@ -42,34 +43,90 @@ type HostFit struct {
 	Why  []string `json:"why,omitempty"` // it does not fit, or what else there is to know
 }
 
-// Look asks every other host whether the stacks of a lost one fit there. Nothing is changed.
-func Look(ctx context.Context, f Fleet, lost string, sink progress.Sink) (Where, error) {
-	w := Where{Schema: fleet.Schema, Lost: lost}
-	if _, declared := f.Fleet().Host(lost); !declared {
-		return w, fault.WithHint(fmt.Errorf("host %s is not declared", lost), "salvor host ls")
+// Look asks every other host whether the stacks of a lost one that o chooses fit there.
+// Nothing is changed.
+func Look(ctx context.Context, f Fleet, o Options, sink progress.Sink) (Where, error) {
+	w, r := Where{Schema: fleet.Schema, Lost: o.Lost}, &recovery{Options: o, fleet: f}
+	if _, err := placement.Host(f.Fleet(), o.Lost); err != nil {
+		return w, err
 	}
-	lock := f.Lock()
-	names := lock.On(lost)
-	if len(names) == 0 {
-		return w, fault.WithHint(fmt.Errorf("nothing is placed on %s", lost), "salvor host ls")
+	lock, s, err := f.Lock(), (*deploy.Session)(nil), r.chooses()
+	if err == nil {
+		s, err = f.Session(ctx, sink)
 	}
-	s, err := f.Session(ctx, sink)
 	if err != nil {
 		return w, err
 	}
+	if len(lock.On(o.Lost)) == 0 {
+		return w, w.unfinished(ctx, s)
+	}
 	under := map[string]fleet.Lock{}
 	for _, h := range s.Fleet.Hosts {
-		if h.Name != lost {
-			under[h.Name], _ = placement.Recover(lock, placement.Takeover{Lost: lost, To: h.Name})
+		if h.Name != o.Lost {
+			under[h.Name], _ = placement.Recover(lock, placement.Takeover{Lost: o.Lost, To: h.Name, Stacks: r.chosen()})
 		}
 	}
 	if len(under) == 0 {
-		return w, fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), "salvor recover "+lost+" --to NAME=ADDRESS"), fault.Usage)
+		return w, fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), "salvor recover "+o.Lost+" --to NAME=ADDRESS"), fault.Usage)
 	}
 	seen := deploy.ObserveUnder(ctx, s, under)
 	w.silent(seen)
-	w.fill(names, deploy.Placings(ctx, s, under, seen))
+	w.fill(r.chosen(), deploy.Placings(ctx, s, under, seen))
 	return w, nil
+}
+
+// unfinished finds the hosts of a recovery that was interrupted before they had claimed what
+// was placed on them.
+func (w *Where) unfinished(ctx context.Context, s *deploy.Session) error {
+	open, err := s.Unclaimed(ctx)
+	owners := map[string]deploy.Owner{}
+	if err == nil && len(open) > 0 {
+		owners, err = s.Record.Owners(ctx, open)
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range open {
+		if owners[name].Host != w.Lost {
+			continue
+		}
+		if w.To == nil {
+			w.To = map[string][]string{}
+		}
+		host := s.Lock.Stacks[name].Host
+		w.To[host] = append(w.To[host], name)
+	}
+	if len(w.To) == 0 {
+		return fault.WithHint(fmt.Errorf("nothing is placed on %s", w.Lost), "salvor host ls; if its recovery was interrupted, salvor apply finishes it")
+	}
+	return nil
+}
+
+// PrepareSpread is Prepare for all that a look proposes: each stack on the host where it
+// fits, in one commit. It refuses stacks that fit nowhere.
+func PrepareSpread(ctx context.Context, f Fleet, o Options, w Where) (proposal.Proposal[deploy.Receipt], error) {
+	r := &recovery{Options: o, fleet: f}
+	if err := w.refusal(o); err != nil {
+		return proposal.Proposal[deploy.Receipt]{}, err
+	}
+	for _, host := range slices.Sorted(maps.Keys(w.To)) {
+		r.parts = append(r.parts, part{host: fleet.Host{Name: host}, stacks: w.To[host]})
+	}
+	return r.prepare(ctx)
+}
+
+// refusal is the error of stacks that fit nowhere; nil without any.
+func (w *Where) refusal(o Options) error {
+	if len(w.Left) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("no host takes %s", strings.Join(w.Left, ", "))
+	hint := fmt.Sprintf("salvor recover %s --to NAME=ADDRESS: a new host takes any of them", w.Lost)
+	if len(w.To) > 0 {
+		err = fmt.Errorf("%w next to the others", err)
+		hint = fmt.Sprintf("salvor recover %s --without %s continues with the rest; %s", w.Lost, strings.Join(slices.Concat(o.Without, w.Left), ","), hint)
+	}
+	return fault.WithHint(err, hint)
 }
 
 func (w *Where) silent(seen map[string]deploy.Observation) {
@@ -80,7 +137,7 @@ func (w *Where) silent(seen map[string]deploy.Observation) {
 	}
 }
 
-// fill says where each stack fits, and proposes what goes where.
+// fill says where each stack fits, and what goes where.
 func (w *Where) fill(names []string, placings map[string]fit.Placing) {
 	var hosts []fit.Placing
 	stacks := map[string]fit.Stack{}
@@ -101,7 +158,8 @@ func (w *Where) fill(names []string, placings map[string]fit.Placing) {
 	for _, name := range slices.Sorted(maps.Keys(stacks)) {
 		w.Stacks = append(w.Stacks, on(hosts, stacks[name]))
 	}
-	w.propose(fit.Share(hosts, slices.Collect(maps.Values(stacks))))
+	spread := fit.Share(hosts, slices.Collect(maps.Values(stacks)))
+	w.To, w.Left = spread.To, spread.Left
 }
 
 // on says what keeps one stack from each host, were it to come alone.
@@ -122,23 +180,13 @@ func on(hosts []fit.Placing, st fit.Stack) StackFit {
 	return one
 }
 
-// propose turns what goes where into commands.
-func (w *Where) propose(to fit.Spread) {
-	w.Left = to.Left
-	for _, host := range slices.Sorted(maps.Keys(to.To)) {
-		command := fmt.Sprintf("salvor recover %s --to %s", w.Lost, host)
-		switch {
-		case len(to.To) > 1:
-			command += " --only " + strings.Join(to.To[host], ",")
-		case len(w.Left) > 0:
-			command += " --without " + strings.Join(w.Left, ",")
-		}
-		w.Commands = append(w.Commands, command)
-	}
-}
-
 // Render lays it out as a person reads it; tests compare this text.
 func (w *Where) Render(page *terminal.Page) {
+	hosts := slices.Sorted(maps.Keys(w.To))
+	if len(w.Stacks) == 0 {
+		page.Printf("The recovery of %s was interrupted: it continues on %s.\n", terminal.Paint(terminal.Strong, w.Lost), strings.Join(hosts, ", "))
+		return
+	}
 	page.Printf("Where the stacks of %s fit\n\n", terminal.Paint(terminal.Strong, w.Lost))
 	var rows []terminal.Row
 	for _, st := range w.Stacks {
@@ -148,18 +196,16 @@ func (w *Where) Render(page *terminal.Page) {
 	for _, silent := range w.Silent {
 		page.Printf("\nNot asked: %s\n", terminal.Text(silent))
 	}
-	if len(w.Left) > 0 {
-		page.Printf("\nNo host takes %s next to the others.\n", strings.Join(w.Left, ", "))
+	if len(hosts) == 0 {
+		return
 	}
-	if len(w.Commands) > 0 {
-		page.Printf("\nNothing was done. To recover them:\n")
-		for _, command := range w.Commands {
-			page.Printf("  %s\n", command)
-		}
+	page.Printf("\nWho takes over what\n\n")
+	rows = nil
+	for _, host := range hosts {
+		rows = append(rows, terminal.Row{terminal.Paint(terminal.Strong, host), strings.Join(w.To[host], ", ")})
 	}
-	if len(w.Left)+len(w.Silent) > 0 || len(w.Commands) == 0 {
-		page.Printf("\nA new host takes any of them: salvor recover %s --to NAME=ADDRESS\n", w.Lost)
-	}
+	page.Table("  ", rows...)
+	page.Printf("\n")
 }
 
 // rows are a line for each host, and one for each further reason.
