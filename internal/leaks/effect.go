@@ -20,6 +20,7 @@ import (
 // fleet.yaml excuses, and a placeholder, a default or a sample only where a service would get it.
 type effect struct {
 	files  fs.FS
+	beside fs.FS                   // the working tree, if what is looked at is what its next commit would have
 	in     []string                // the files that count, sorted
 	repo   *controlrepo.Repository // nil where it does not load
 	stacks map[string]*inUse
@@ -34,6 +35,9 @@ type inUse struct {
 // effectOf is that of files below root, sorted.
 func effectOf(c *checkout.Checkout, root string, in []string) *effect {
 	e := &effect{files: os.DirFS(root), in: in, repo: c.Repository, stacks: map[string]*inUse{}}
+	if root == c.Root || c.Files == checkout.Staged {
+		e.beside = os.DirFS(c.Root)
+	}
 	if e.repo == nil {
 		e.repo, _ = controlrepo.Load(root, "") // what is wrong with it is another's to say
 	}
@@ -99,6 +103,7 @@ func (e *effect) stack(folder string) *inUse {
 			u.named = append(append(u.named, comment.ReplaceAll(content, nil)...), '\n')
 		}
 	}
+	e.ignored(u, dir+"/.env")
 	names := secretnames.Names{Files: e.files}
 	if e.repo != nil {
 		folder, names.Secrets = e.repo.Named(folder), e.repo.Fleet.Secrets
@@ -111,6 +116,17 @@ func (e *effect) stack(folder string) *inUse {
 		u.set[name] = true
 	}
 	return u
+}
+
+// ignored adds the variables of an env file that Git ignores: as long as the stack lacks them,
+// check refuses it, with the import of the file.
+func (e *effect) ignored(u *inUse, file string) {
+	if _, inGit := slices.BinarySearch(e.in, file); e.beside == nil || inGit {
+		return
+	}
+	if content, err := fs.ReadFile(e.beside, file); err == nil {
+		u.assigned(content)
+	}
 }
 
 // assigned adds the variables that an env file sets to something.

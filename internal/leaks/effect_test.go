@@ -11,7 +11,8 @@ import (
 	"salvor/internal/scan"
 )
 
-// TestADefaultThatNothingUses does not count: the variable is set, by whatever sets variables.
+// TestADefaultThatNothingUses does not count: the variable is set, by whatever sets variables. What an
+// ignored .env sets is to be imported, which check demands.
 func TestADefaultThatNothingUses(t *testing.T) {
 	t.Parallel()
 	const uses = "services:\n  db: {image: postgres, environment: {POSTGRES_PASSWORD: \"${PW:-changeme}\", API_TOKEN: \"${NEW:-${OLD:-hunter2}}\"}}\n"
@@ -24,7 +25,7 @@ func TestADefaultThatNothingUses(t *testing.T) {
 		"one of another stack":   {"secrets/b.env", "PW=ENC[AES256_GCM,data:x]\nsops_version=3\nsops_mac=ENC[AES256_GCM,data:x]\n", 2},
 		"stack.env":              {"stacks/a/stack.env", "PW=\"$X\"\nOLD=${X}\n", 0},
 		"stack.env, to nothing":  {"stacks/a/stack.env", "PW=\nexport OLD=''\n", 2},
-		"an ignored .env":        {"stacks/a/.env", "PW=$X\n", 2},
+		"an ignored .env":        {"stacks/a/.env", "PW=$X\n", 1},
 		"a variable of fleet":    {"fleet.yaml", "schema: 1\nfleet: home\nvars: {NEW: $x}\n", 1},
 		"a program of fleet":     {"fleet.yaml", "schema: 1\nfleet: home\nsecrets: {a/PW: {command: [pass, pw]}}\n", 1},
 		"a fleet that is broken": {"fleet.yaml", "{", 2},
