@@ -39,6 +39,7 @@ func TestCompose(t *testing.T) {
 		"one word":                           {"environment: {PGPASSWORD: hunter2}\n", []string{"1:27 plain-secret"}},
 		"numbered":                           {"environment: {TOKEN_1: hunter2}\n", []string{"1:24 plain-secret"}},
 		"default":                            {"environment: {PASSWORD: \"${PW:-hunter2}\"}\n", []string{"1:32 plain-secret"}},
+		"default of two quotes":              {"environment: ['PASSWORD=${PW:-\"\"}', \"TOKEN=${T:-''}\"]\n", nil},
 		"default of a default":               {"environment: {PASSWORD: \"${PW:-${OLD-hunter2}}\"}\n", []string{"1:38 plain-secret"}},
 		"dollar in a password":               {"environment: {PASSWORD: pa$$word}\n", []string{"1:25 plain-secret"}},
 		"label":                              {"labels:\n  - com.example.db.password=hunter2\n", []string{"2:29 plain-secret"}},

@@ -23,7 +23,7 @@ type values struct {
 func newValues() values {
 	return values{
 		reference: regexp.MustCompile(`^(?:(?:secret|env|file|op|vault):\S|\{\{.*\}\}$|\{%|\$\$?\(|\$\$\{|\$\$[A-Za-z_][A-Za-z0-9_]*$|%env\(|!)|^/run/secrets/`),
-		blank:     regexp.MustCompile(`^(?:<.*>|\[.*\]|[*xX.•…]+)$`),
+		blank:     regexp.MustCompile(`^(?:<.*>|\[.*\]|[*xX.•…]+|["']+)$`),
 		truth:     regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|none|null|~|auto|always|never|on_create|[0-9])$`),
 		hash:      regexp.MustCompile(`^(?:\$\$?(?:2[abxy]|argon2[a-z]*|apr1|pbkdf2[a-z0-9-]*|scrypt|y|gy|1|5|6)\$|\{(?:S?SHA|SSHA|MD5|SMD5|CRYPT|PBKDF2|BCRYPT)[0-9-]*\}|sha1:[0-9a-f]+:)`),
 		// %s, %(password)s, {password}, <%= x %>, @PASSWORD@, __PASSWORD__, https://a.example.net/?token=%s
