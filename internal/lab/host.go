@@ -60,7 +60,7 @@ func (h *Host) create(ctx context.Context) error {
 	if _, err := docker(ctx, append([]string{"volume", "create"}, append(h.lab.labels(), h.container+"-docker")...)...); err != nil {
 		return err
 	}
-	if err := h.lab.run(ctx, append(h.flags(), image, "sh", "/lab-init")); err != nil {
+	if err := h.lab.run(ctx, append(append(h.flags(), h.lab.leading()...), image, "sh", "/lab-init")); err != nil {
 		return fmt.Errorf("start host %s: %w", h.Name, err)
 	}
 	if err := h.furnish(ctx); err != nil {
@@ -85,7 +85,8 @@ func (h *Host) flags() []string {
 	}
 }
 
-// furnish gives the new host the operator's key and the lab's package cache.
+// furnish gives the new host the operator's key, the lab's package cache, and its Drive's
+// certificate.
 func (h *Host) furnish(ctx context.Context) error {
 	key, err := h.lab.publicKey()
 	if err != nil {
@@ -95,7 +96,10 @@ func (h *Host) furnish(ctx context.Context) error {
 		return err
 	}
 	proxy := fmt.Sprintf("Acquire::http::Proxy %q;\nAcquire::http::Proxy::%s \"DIRECT\";\n", h.lab.apt.proxy(), h.lab.apt.address)
-	return h.WriteFile(ctx, "/etc/apt/apt.conf.d/90lab-cache", proxy)
+	if err := h.WriteFile(ctx, "/etc/apt/apt.conf.d/90lab-cache", proxy); err != nil {
+		return err
+	}
+	return h.trustDrive(ctx)
 }
 
 // ready waits until systemd has booted with every unit well and sshd answers.

@@ -42,6 +42,7 @@ type Lab struct {
 	taken int // highest address handed out, within the subnet
 	hosts map[string]*Host
 	apt   *aptServer
+	drive *Drive // nil: none was started
 }
 
 // Start makes a lab: it sweeps what dead runs left, creates the network, the

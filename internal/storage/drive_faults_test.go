@@ -79,7 +79,7 @@ func (l *ledger) delete(ctx context.Context, f *storage.Folder, name string) {
 	l.may[name] = []string{""}
 }
 
-// get reads an object; one that can't be read is no contradiction unless it must.
+// get reads an object, which may fail unless it must not.
 func (l *ledger) get(ctx context.Context, f *storage.Folder, name string, must bool) {
 	content, err := readAll(ctx, f, name)
 	switch {

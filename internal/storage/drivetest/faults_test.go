@@ -22,6 +22,15 @@ func TestRules(t *testing.T) {
 	if second.Times() != 1 {
 		t.Errorf("it struck %d times", second.Times())
 	}
+	third := w.Fail(Rule{Kind: About, Every: 3, Fault: Refuse(ErrBackend)})
+	for i := range 7 {
+		if got := w.api("GET", "/drive/v3/about?fields=user", ""); (got.Code == 500) != (i%3 == 0) {
+			t.Errorf("call %d: %d", i, got.Code)
+		}
+	}
+	if third.Times() != 3 {
+		t.Errorf("of 7 calls every third is %d", third.Times())
+	}
 	half := w.Fail(Rule{Chance: 0.5, Fault: Refuse(ErrUnavailable)})
 	for range 200 {
 		w.api("GET", "/drive/v3/files", "")
@@ -31,7 +40,7 @@ func TestRules(t *testing.T) {
 	}
 	w.Mend()
 	w.api("GET", "/drive/v3/files", "").wants(200, "")
-	if got := w.Counts(); got[List] != 204 || got[About] != 1 || got.Units() != 204*100+5 || len(w.Calls()) != 205 {
+	if got := w.Counts(); got[List] != 204 || got[About] != 8 || got.Units() != 204*100+8*5 || len(w.Calls()) != 212 {
 		t.Errorf("%v", got)
 	}
 	w.Fail(Rule{Kind: Create, Fault: RefuseLate(ErrBackend)})

@@ -39,6 +39,16 @@ func readMetadata(body io.Reader) (metadata, error) {
 	return m, nil
 }
 
+// metadata reads what a request says about a file, and what of it the answer shall have.
+func (c *call) metadata() (metadata, selection, error) {
+	sel, err := c.fields(fileResource{}, fileDefaults)
+	if err != nil {
+		return metadata{}, nil, err
+	}
+	m, err := readMetadata(c.r.Body)
+	return m, sel, err
+}
+
 // apply writes what was said into a node. Nothing about its place.
 func (m metadata) apply(n *node, now time.Time) {
 	if m.Name != nil {
@@ -85,11 +95,7 @@ func withProperties(old map[string]string, change map[string]*string) map[string
 
 // create is files.create without content.
 func (c *call) create() error {
-	sel, err := c.fields(fileResource{}, fileDefaults)
-	if err != nil {
-		return err
-	}
-	m, err := readMetadata(c.r.Body)
+	m, sel, err := c.metadata()
 	if err != nil {
 		return err
 	}
@@ -200,11 +206,7 @@ func (c *call) space(n *node, bytes int64) error {
 
 // update is files.update without content.
 func (c *call) update() error {
-	sel, err := c.fields(fileResource{}, fileDefaults)
-	if err != nil {
-		return err
-	}
-	m, err := readMetadata(c.r.Body)
+	m, sel, err := c.metadata()
 	if err != nil {
 		return err
 	}

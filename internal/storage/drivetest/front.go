@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -86,7 +87,7 @@ func (f *Front) Proxy(ctx context.Context) (string, error) {
 }
 
 func (f *Front) serve(ctx context.Context, ln net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	context.AfterFunc(ctx, func() { server.Close() })
 	go server.Serve(ln) //nolint:errcheck // that it was closed
 }

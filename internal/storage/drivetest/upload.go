@@ -128,11 +128,7 @@ func (c *uploader) keep(id string, m metadata, s *spool) (n *node, err error) {
 
 // begin starts a resumable upload: its answer has the address that the chunks go to.
 func (c *uploader) begin() error {
-	sel, err := c.fields(fileResource{}, fileDefaults)
-	if err != nil {
-		return err
-	}
-	m, err := readMetadata(c.r.Body)
+	m, sel, err := c.metadata()
 	if err != nil {
 		return err
 	}
