@@ -104,6 +104,26 @@ func TestFoldersOfOneNameAreMerged(t *testing.T) {
 	}
 }
 
+// TestAPutOnDriveTakesFewCalls, since each is a round trip and costs quota: look at what
+// has the name, store, look again. An old object is one more, into the trash.
+func TestAPutOnDriveTakesFewCalls(t *testing.T) {
+	d := newDrive(t, drivetest.Options{})
+	f := d.open(t, storage.Remotes{"drive": d.remote("root_folder_id", d.root)}, "drive", "data")
+	must(t, f, "first", "1")
+	for _, want := range []drivetest.Counts{
+		{drivetest.List: 2, drivetest.Create: 1},
+		{drivetest.List: 2, drivetest.Create: 1, drivetest.Update: 1},
+	} {
+		before := d.Counts()
+		must(t, f, "second", "2")
+		for kind, n := range d.Counts() {
+			if n -= before[kind]; n != want[kind] {
+				t.Errorf("%s %d times, want %s", kind, n, want)
+			}
+		}
+	}
+}
+
 func TestDrive(t *testing.T) {
 	d := newDrive(t, drivetest.Options{})
 	plain := d.remote("root_folder_id", d.MakeFolder(d.root, "salvor"))

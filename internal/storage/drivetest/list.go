@@ -3,6 +3,7 @@ package drivetest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -116,10 +117,13 @@ func (c *search) candidates() []*node {
 	for _, id := range ids {
 		if id = c.alias(id); !seen[id] {
 			seen[id] = true
-			found = append(found, c.s.below(id)...)
+			found = append(found, c.s.children[id]...)
 		}
 	}
-	return inOrder(found)
+	if len(seen) > 1 {
+		slices.SortFunc(found, byAge)
+	}
+	return found
 }
 
 // corpora returns which files are searched.

@@ -24,7 +24,7 @@ func (s *Server) Look(folder string) []Entry {
 
 func (t *tree) look(folder, above string) []Entry {
 	var found []Entry
-	for _, n := range t.below(folder) {
+	for _, n := range t.children[folder] {
 		at := path.Join(above, n.name)
 		if n.content == nil {
 			found = append(found, t.look(n.id, at)...)

@@ -61,7 +61,7 @@ func New(o Options) *Server {
 	from := &source{clock: o.Now, random: rand.New(rand.NewPCG(o.Seed, 0))}
 	s := &Server{
 		options: o, mux: http.NewServeMux(), source: from, counts: Counts{}, uploads: map[string]*upload{},
-		tree: tree{source: from, nodes: map[string]*node{}, children: map[string]map[string]*node{}, drives: map[string]*sharedDrive{}},
+		tree: tree{source: from, nodes: map[string]*node{}, children: map[string][]*node{}, drives: map[string]*sharedDrive{}},
 	}
 	s.logins = newLogins(from, &s.mu)
 	s.routes()

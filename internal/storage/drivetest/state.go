@@ -72,7 +72,7 @@ type tree struct {
 	*source
 	made     int64
 	nodes    map[string]*node
-	children map[string]map[string]*node // by folder, then id
+	children map[string][]*node // by folder, the oldest first
 	drives   map[string]*sharedDrive
 	log      []change
 }
@@ -95,24 +95,28 @@ func (t *tree) add(n *node) *node {
 
 func (t *tree) attach(n *node, parent string) {
 	n.parent = parent
-	if t.children[parent] == nil {
-		t.children[parent] = map[string]*node{}
+	at, _ := slices.BinarySearchFunc(t.children[parent], n, byAge)
+	t.children[parent] = slices.Insert(t.children[parent], at, n)
+}
+
+func (t *tree) detach(n *node) {
+	if at, found := slices.BinarySearchFunc(t.children[n.parent], n, byAge); found {
+		t.children[n.parent] = slices.Delete(t.children[n.parent], at, at+1)
 	}
-	t.children[parent][n.id] = n
 }
 
 func (t *tree) move(n *node, parent string) {
-	delete(t.children[n.parent], n.id)
+	t.detach(n)
 	t.attach(n, parent)
 }
 
 // remove deletes a node and all below it.
 func (t *tree) remove(n *node) {
-	for _, child := range t.below(n.id) {
+	for _, child := range slices.Clone(t.children[n.id]) {
 		t.remove(child)
 	}
 	t.replace(n, nil)
-	delete(t.children[n.parent], n.id)
+	t.detach(n)
 	delete(t.children, n.id)
 	delete(t.nodes, n.id)
 	if d := t.drives[n.drive]; d != nil {
@@ -135,11 +139,6 @@ func size(c *content) int64 {
 		return 0
 	}
 	return c.size
-}
-
-// below returns what lies in a folder, the oldest first.
-func (t *tree) below(id string) []*node {
-	return slices.SortedFunc(maps.Values(t.children[id]), byAge)
 }
 
 // inTrash reports whether a node or a folder above it is in the trash.
@@ -189,10 +188,5 @@ func (t *tree) role(by *session, n *node) Role {
 
 // all returns every node, the oldest first.
 func (t *tree) all() []*node { return slices.SortedFunc(maps.Values(t.nodes), byAge) }
-
-func inOrder(nodes []*node) []*node {
-	slices.SortFunc(nodes, byAge)
-	return nodes
-}
 
 func byAge(a, b *node) int { return cmp.Compare(a.order, b.order) }
