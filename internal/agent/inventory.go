@@ -3,11 +3,15 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agent/leaving"
 	"salvor/internal/agentapi"
 	"salvor/internal/docker"
 	"salvor/internal/inventory"
 	"salvor/internal/progress"
 )
+
+// Leaving is the host as it is given back to its user.
+func Leaving(h *Host) leaving.Host { return leaving.Host{Host: h.base()} }
 
 // Inventory answers what runs on a host, also what Salvor did not start. Nothing is written.
 func Inventory(h *Host) func(context.Context, agentapi.AskInventory, progress.Sink) (agentapi.Inventory, error) {

@@ -165,7 +165,7 @@ func ruled(host string, st agentapi.Stack, local here.Local, v record.Verdict) [
 		f.Code, f.Severity = finding.Fenced, finding.Info
 		f.Fix = "nothing to do: it is stopped here and its data is kept"
 	case local.ReleasedAt(st.Epoch):
-		f.Code, f.Text = finding.Released, "released for a move that did not finish"
+		f.Code, f.Text = finding.HandedOver, "handed over for a move that did not finish"
 		f.Fix = "run the move again, or run salvor apply to start it where it was"
 	case v.Unfenced && !st.Stopped:
 		f.Code, f.Fix = finding.UnfencedStart, "bring Git or the remote back; the check is repeated"

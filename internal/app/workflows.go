@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/claims"
@@ -11,6 +13,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/handback"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
@@ -138,6 +141,49 @@ func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
 			if a.Checkout.Fleet.Stacks[i].Name == name {
 				a.Checkout.Fleet.Stacks[i].Host = host
 			}
+		}
+	}
+	return files, nil
+}
+
+// ForHandBack is the opened fleet as the release of a host needs it; remove takes the host out
+// of the newest commit later on.
+func (a *App) ForHandBack(remove func(context.Context, string) (exposed.Host, error)) handback.Fleet {
+	return givingBack{a, remove}
+}
+
+type givingBack struct {
+	*App
+	remove func(context.Context, string) (exposed.Host, error)
+}
+
+// RemoveHost implements handback.Fleet.
+func (g givingBack) RemoveHost(ctx context.Context, host string) (exposed.Host, error) {
+	return g.remove(ctx, host)
+}
+
+// Unplaced implements handback.Fleet.
+func (g givingBack) Unplaced(stacks []string, host string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range stacks {
+		seals, err := fs.Glob(os.DirFS(g.Checkout.Export), fleet.SealedFile(host, name)+"*")
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range seals {
+			files[file] = nil
+		}
+		st, declared := g.Checkout.Fleet.Stack(name)
+		if !declared || st.Host != host {
+			continue // a wish for another host stays
+		}
+		path := st.Dir + "/" + st.File
+		content, err := g.Checkout.File(path)
+		if err == nil {
+			files[path], err = controlrepo.UnsetStackHost(content)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return files, nil

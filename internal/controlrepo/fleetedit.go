@@ -21,6 +21,12 @@ func SetStackHost(content []byte, host string) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"x-salvor", "host"}, yamldoc.Scalar(host))
 }
 
+// UnsetStackHost returns a Compose file without x-salvor.host: the stack is placed nowhere.
+// Comments, order, quoting and line ends stay.
+func UnsetStackHost(content []byte) ([]byte, error) {
+	return yamldoc.Remove(content, yamldoc.Path{"x-salvor", "host"})
+}
+
 // AddHost returns fleet.yaml with one more host, or with the address, port, user and
 // jump of a declared one changed; what else is at it stays. The areas of a host that is
 // new are written where they are not nil.

@@ -56,6 +56,7 @@ const (
 	KindDown       Kind = "down"
 	KindRestore    Kind = "restore"
 	KindWithdraw   Kind = "withdraw restore"
+	KindRelease    Kind = "host release"
 )
 
 // A Run makes a plan true, step by step: each of its methods is one step, which the ones

@@ -96,7 +96,7 @@ type Record interface {
 	// Owners returns who has stacks by the claims, as hosts see it.
 	Owners(ctx context.Context, stacks []string) (map[string]Owner, error)
 	// Claim appends a claim and returns when it is visible. ErrOutrun means that
-	// another host has the stack.
+	// another host has the stack. Host "" says that no host has it from then on.
 	Claim(ctx context.Context, stack string, epoch int, host, commit string) error
 	// Epoch returns the highest epoch that was ever claimed for a stack's name.
 	Epoch(ctx context.Context, stack string) (int, error)

@@ -16,7 +16,7 @@ import (
 
 // An Owner is who has a stack by the claims on the record remote.
 type Owner struct {
-	Host  string // "" when it was never claimed
+	Host  string // "" when it was never claimed, or its user has it
 	Key   string // the host's recipient
 	Epoch int    // 0: it was never claimed
 }
@@ -27,6 +27,10 @@ var ErrOutrun = errors.New("taken over by another host")
 
 // Outrun returns the error that says who has a stack instead.
 func Outrun(stack string, o Owner) error {
+	if o.Host == "" {
+		return fault.WithHint(fmt.Errorf("%s: %w: its placement ended at epoch %d, with salvor host release", stack, ErrOutrun, o.Epoch),
+			"git pull --rebase, then salvor plan; to place it again, name a host in its Compose file")
+	}
 	return fault.WithHint(fmt.Errorf("%s: %w: %s claimed epoch %d", stack, ErrOutrun, o.Host, o.Epoch),
 		"git pull --rebase, then salvor plan; if the commit that placed it there was never pushed, push it from there first")
 }
@@ -112,7 +116,7 @@ func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
 	case owner.Epoch < p.Epoch:
 		r.due.claim = append(r.due.claim, name)
 	}
-	if owner.Epoch > 0 && owner.Epoch < p.Epoch && (!mine || r.Lost == p.Host) && !r.runsAsPlaced(name, p.Host) {
+	if owner.Host != "" && owner.Epoch < p.Epoch && (!mine || r.Lost == p.Host) && !r.runsAsPlaced(name, p.Host) {
 		r.takeFrom(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch})
 	}
 	if r.Lost != "" && owner.Epoch == p.Epoch {

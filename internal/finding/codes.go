@@ -13,7 +13,7 @@ const (
 	ConfigWritable     Code = "config-writable"
 	UnfencedStart      Code = "unfenced-start"
 	Fenced             Code = "fenced"
-	Released           Code = "released"
+	HandedOver         Code = "handed-over"
 	ClaimMissing       Code = "claim-missing"
 	ClaimOffBranch     Code = "claim-off-branch"
 	ClaimIgnored       Code = "claim-ignored"
@@ -125,7 +125,7 @@ func Table() []Row {
 		{ConfigWritable, "A service can write to a file that comes from Git; the next deploy would undo the change.", "mount it read-only, or move the data to a volume"},
 		{UnfencedStart, "The stack was started although neither Git nor the record remote answered, so another host may own it.", "bring Git or the remote back; the check is repeated"},
 		{Fenced, "Another host has taken over this stack; here it is stopped, and its data is kept.", "nothing to do"},
-		{Released, "The stack was stopped and released for a move that did not finish; no host starts it automatically.", "run " +
+		{HandedOver, "The stack was stopped and handed over for a move that did not finish; no host starts it automatically.", "run " +
 			"the move again, or run salvor apply to start it where it was"},
 		{ClaimOffBranch, "The claim that decides which host owns a stack names a commit that is not on the branch: a " +
 			"recovery made the commit while the Git host was down and it is not pushed yet, or the branch was reset to " +

@@ -122,6 +122,10 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbControl:    decode(h.Control),
 		agentapi.VerbNewest:     decode(h.Newest),
 		agentapi.VerbInventory:  decode(agent.Inventory(h)),
+
+		agentapi.VerbHandBackPlan: decode(agent.Leaving(h).HandBackPlan),
+		agentapi.VerbHandBack:     decode(agent.Leaving(h).HandBack),
+		agentapi.VerbLeave:        decode(agent.Leaving(h).Leave),
 	}
 }
 

@@ -58,6 +58,9 @@ func check(host string, req, resp any, now time.Time) error {
 	case *agentapi.Inventory:
 		a.inventory(r)
 		r.Findings = a.findings(nil)
+	case *agentapi.HandedBack:
+		a.handedBack(r)
+		return a.useless(len(r.Stacks) == 0)
 	case *agentapi.Controlled:
 		r.Services = a.rows(r.Services)
 	case *agentapi.Prepared:
@@ -95,6 +98,10 @@ func (a *answer) question(req any) {
 	case agentapi.AskServices:
 		for _, name := range q.Stacks {
 			a.asked[name] = agentapi.Stack{Name: name}
+		}
+	case agentapi.HandBack:
+		for _, st := range q.Stacks {
+			a.asked[st.Name] = agentapi.Stack{Name: st.Name, Epoch: st.Epoch}
 		}
 	case agentapi.Release:
 		a.asked[q.Stack] = agentapi.Stack{Name: q.Stack, Epoch: q.Epoch}

@@ -51,6 +51,9 @@ func (l Layout) GitNote() string { return filepath.Join(l.State, "git.json") }
 // Journal is the folder of the host's journal.
 func (l Layout) Journal() string { return filepath.Join(l.State, "journal") }
 
+// Brought is the note of the packages that Salvor installed for its own work.
+func (l Layout) Brought() string { return filepath.Join(l.State, "brought.json") }
+
 // Placement is what the host remembers of a stack that it ran or runs.
 func (l Layout) Placement(stack string) string {
 	return filepath.Join(l.State, "placements", stack+".json")

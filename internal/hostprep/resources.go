@@ -141,11 +141,14 @@ func ForRestore(f Facts) ([]converge.Resource, error) {
 	return append(directories(), resource.Packages{Name: "data", List: dataPackages(s)}), nil
 }
 
+// Restic is the package that snapshots are taken and restored with.
+const Restic = "restic"
+
 // dataPackages bring data back.
 func dataPackages(s system) []resource.Package {
 	list := packages("ca-certificates")
 	if s.restic != "" {
-		list = append(list, resource.Package{Name: "restic", Min: s.restic})
+		list = append(list, resource.Package{Name: Restic, Min: s.restic})
 	}
 	return list
 }

@@ -34,6 +34,15 @@ func (c *Changes) PrepareRemove(name string) (proposal.Proposal[exposed.Host], e
 	return p, c.removable(name)
 }
 
+// Remove takes a host out of the fleet at once, as the proposal of PrepareRemove does: one
+// that was asked about already.
+func (c *Changes) Remove(ctx context.Context, name string) (exposed.Host, error) {
+	if err := c.removable(name); err != nil {
+		return exposed.Host{}, err
+	}
+	return c.remove(ctx, name)
+}
+
 func (c *Changes) remove(ctx context.Context, name string) (exposed.Host, error) {
 	h, _ := c.checkout.Fleet.Host(name)
 	files, err := c.withoutHost(h)

@@ -45,6 +45,16 @@ func RenameHost(lock fleet.Lock, before, now string) fleet.Lock {
 	return lock
 }
 
+// End takes stacks out of the lock: no host has them. Their recovery seals and repositories
+// stay.
+func End(lock fleet.Lock, stacks ...string) fleet.Lock {
+	next := lock.Copy()
+	for _, stack := range stacks {
+		delete(next.Stacks, stack)
+	}
+	return next
+}
+
 // Call says what a stack's folder is called, "" for its own name.
 func Call(lock fleet.Lock, stack, called string) fleet.Lock {
 	return changed(lock, stack, func(p *fleet.Placement) { p.Called = called })

@@ -36,8 +36,13 @@ const ClaimKind sign.Kind = "salvor-claim"
 // schema 2 did not say which key the host signs with.
 const claimSchema = 3
 
-// A Claim says that a host takes a stack over at an epoch. Epoch and ID are in the
-// name of its file, which is signed with its content.
+// endSchema is that of a claim which gives a stack to no host. A Salvor that does not know
+// it ignores the file.
+const endSchema = 4
+
+// A Claim says that a host takes a stack over at an epoch or, if it is Ended, that no
+// host has it from then on: its user has. Epoch and ID are in the name of its file, which is
+// signed with its content.
 type Claim struct {
 	Epoch  int
 	ID     string // a version 7 UUID: lower means earlier, as far as clocks agree
@@ -46,6 +51,7 @@ type Claim struct {
 	Sign   sign.Public // the host's key, which signs what it finds out
 	Commit string      // of the control repository, with the placement
 	At     time.Time
+	Ended  bool // Host, Key and Sign are ""
 }
 
 // Ignored is a file on the record that does not count: it is not signed for that place
@@ -77,6 +83,15 @@ type claimFile struct {
 	At     time.Time   `json:"at"`
 }
 
+// file is the content of a claim.
+func (c Claim) file() claimFile {
+	f := claimFile{Schema: claimSchema, Host: c.Host, Key: c.Key, Sign: c.Sign, Commit: c.Commit, At: c.At}
+	if c.Ended {
+		f.Schema = endSchema
+	}
+	return f
+}
+
 // parseClaim reads the signed content of a claim.
 func parseClaim(data []byte) (claimFile, error) {
 	var c claimFile
@@ -89,8 +104,12 @@ func parseClaim(data []byte) (claimFile, error) {
 		return claimFile{}, errors.New("there is extra data after the claim")
 	}
 	switch {
-	case c.Schema > claimSchema:
+	case c.Schema > endSchema:
 		return claimFile{}, fmt.Errorf("schema %d: %w", c.Schema, ErrNewerSchema)
+	case c.Schema == endSchema && (c.Host != "" || c.Key != "" || c.Sign != ""):
+		return claimFile{}, errors.New("it ends a placement, and names a host")
+	case c.Schema == endSchema:
+		return c, nil
 	case c.Schema < claimSchema:
 		return claimFile{}, fmt.Errorf("schema %d: written by an older Salvor, whose hosts did not sign", c.Schema)
 	case c.Host == "":
@@ -194,7 +213,7 @@ func (r *Record) readClaim(ctx context.Context, keys sign.Keys, stack string, c 
 	if err != nil {
 		return &Ignored{Path: path, Host: claimedHost(data), Why: fmt.Sprintf("%s: %v", path, err)}, nil
 	}
-	c.Host, c.Key, c.Sign, c.Commit, c.At = file.Host, file.Key, file.Sign, file.Commit, file.At
+	c.Host, c.Key, c.Sign, c.Commit, c.At, c.Ended = file.Host, file.Key, file.Sign, file.Commit, file.At, file.Schema == endSchema
 	return nil, nil
 }
 
@@ -255,15 +274,15 @@ func (c Claim) same(o Claim) bool {
 }
 
 func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]Claim, error) {
-	if want.Epoch < 1 || want.Epoch > fleet.MaxEpoch || want.Host == "" {
+	if want.Epoch < 1 || want.Epoch > fleet.MaxEpoch || (want.Host == "") != want.Ended {
 		return nil, fmt.Errorf("epoch %d for host %q is not a claim", want.Epoch, want.Host)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
-	file := claimFile{Schema: claimSchema, Host: want.Host, Key: want.Key, Sign: want.Sign, Commit: want.Commit, At: want.At.UTC()}
-	if err := r.writeSigned(ctx, claimsDir(stack)+"/"+claimName(want.Epoch, id.String()), file); err != nil {
+	want.At = want.At.UTC()
+	if err := r.writeSigned(ctx, claimsDir(stack)+"/"+claimName(want.Epoch, id.String()), want.file()); err != nil {
 		return nil, err
 	}
 	return r.awaitVisible(ctx, stack, want.Epoch, id.String())
@@ -284,8 +303,7 @@ func (r *Record) Resign(ctx context.Context, stack string, key sign.Key) error {
 	for _, c := range names {
 		ignored, err := r.readClaim(ctx, keys, stack, &c)
 		if err == nil && ignored == nil {
-			file := claimFile{Schema: claimSchema, Host: c.Host, Key: c.Key, Sign: c.Sign, Commit: c.Commit, At: c.At}
-			err = with.writeSigned(ctx, claimsDir(stack)+"/"+claimName(c.Epoch, c.ID), file)
+			err = with.writeSigned(ctx, claimsDir(stack)+"/"+claimName(c.Epoch, c.ID), c.file())
 		}
 		if err != nil {
 			return fmt.Errorf("sign the claims of %s again: %w", stack, err)

@@ -129,6 +129,9 @@ func byClaim(local Local, git InGit, r Ruling) Verdict {
 	case mine:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("claimed for this host at epoch %d", r.Epoch)}
 	}
+	if r.Owner == "" && r.Key == "" {
+		return Verdict{State: Lost, Reason: fmt.Sprintf("its placement ended at epoch %d", r.Epoch)}
+	}
 	return Verdict{State: Lost, Reason: fmt.Sprintf("%s claimed epoch %d", local.nameOf(r.Owner), r.Epoch)}
 }
 

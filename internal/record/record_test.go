@@ -172,6 +172,33 @@ func TestClaimRefusesNonsense(t *testing.T) {
 	}
 }
 
+// TestAPlacementEnds: an ended claim gives the stack to no host, whatever comes before it, and
+// the next host counts on.
+func TestAPlacementEnds(t *testing.T) {
+	r := trusting(&blobtest.Memory{})
+	for _, c := range []Claim{{Epoch: 1, Host: "alpha", Key: "age1alpha"}, {Epoch: 2, Ended: true, Commit: "on-2"}, {Epoch: 2, Ended: true, Commit: "on-2"}} {
+		if _, err := r.Claim(t.Context(), "notes", c, away); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claims, ignored, err := r.Claims(t.Context(), "notes")
+	if err != nil || len(claims) != 1 || len(ignored) != 0 || !claims[0].Ended {
+		t.Fatalf("%+v, %+v, %v", claims, ignored, err)
+	}
+	ruling := Rule(claims, away)
+	if ruling.Owner != "" || ruling.Epoch != 2 {
+		t.Errorf("%+v", ruling)
+	}
+	before := Local{Host: "alpha", Key: "age1alpha", Epoch: 1}
+	if v := Decide(before, InGit{}, OnRecord{Reached: true, Ruling: ruling}); v.State != Lost || v.Reason != "its placement ended at epoch 2" {
+		t.Errorf("the host before: %+v", v)
+	}
+	next, err := r.Claim(t.Context(), "notes", Claim{Epoch: 3, Host: "beta"}, away)
+	if err != nil || next.Owner != "beta" {
+		t.Errorf("%+v, %v", next, err)
+	}
+}
+
 // TestS04AForgedClaimRulesNothing: anyone who can write to the record remote can
 // leave files there, and every host can.
 func TestS04AForgedClaimRulesNothing(t *testing.T) {
@@ -292,7 +319,7 @@ func FuzzClaim(f *testing.F) {
 	f.Add([]byte(`{"schema":3,"host":"alpha"} {}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parseClaim(data)
-		if err == nil && (c.Schema != claimSchema || c.Host == "") {
+		if err == nil && (c.Schema != claimSchema && c.Schema != endSchema || (c.Host == "") != (c.Schema == endSchema)) {
 			t.Errorf("%+v", c)
 		}
 		if host := claimedHost(data); host != "" && fleet.ValidName(host) != nil {
@@ -408,7 +435,7 @@ func FuzzParseClaim(f *testing.F) {
 	f.Add([]byte(`{"schema":2}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if c, err := parseClaim(data); err == nil && (c.Host == "" || c.Schema != fleet.Schema) {
+		if c, err := parseClaim(data); err == nil && (c.Host == "") != (c.Schema == endSchema) {
 			t.Errorf("%q was read as %+v", data, c)
 		}
 	})

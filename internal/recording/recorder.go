@@ -121,10 +121,10 @@ func (r *Recorder) noteMoved(want, at fleet.Location) {
 func (r *Recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
 	return r.With(ctx, func(rec *record.Record) error {
 		signer := r.checkout.HostSigners[host]
-		if signer == "" {
+		if signer == "" && host != "" {
 			return fault.WithHint(fmt.Errorf("%s has no signing key in %s", host, hostkey.Path(host)), "salvor host add "+host+" ADDRESS enrols it again")
 		}
-		want := record.Claim{Epoch: epoch, Host: host, Key: r.checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC(), Ended: host == ""}
 		ruling, err := rec.Claim(ctx, stack, want, r.OnBranch(ctx))
 		if err != nil {
 			return err

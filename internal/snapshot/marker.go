@@ -181,3 +181,10 @@ func (e Engine) noteHeld(stack string, v Volume, snapshot, now string) error {
 	m.Held, m.Print = snapshot, now
 	return e.mark(stack, v, m)
 }
+
+// IsMarker reports whether a file is a marker, and no data of a volume.
+func IsMarker(file string) bool {
+	var m Marker
+	content, err := os.ReadFile(file)
+	return err == nil && filepath.Ext(file) == ".json" && json.Unmarshal(content, &m) == nil && m.Identity != "" && (m.State == MarkedReady || m.State == MarkedHydrating)
+}

@@ -8,6 +8,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/memdir"
 	"salvor/internal/project"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
@@ -48,6 +49,24 @@ func (h *Host) Placed(name string) (*Stack, error) {
 		}
 	}
 	return nil, fault.WithHint(fmt.Errorf("stack %s is not placed on %s", name, spec.Name), "salvor status")
+}
+
+// Variables returns the stack's secret variables, stack.Unknown for the values of those
+// that are not opened.
+func (s *Stack) Variables() map[string]string {
+	values := map[string]string{}
+	for _, name := range s.Project.Env {
+		values[name] = stack.Unknown
+		if s.Access != nil {
+			values[name] = string(s.Access.File.Env[name])
+		}
+	}
+	return values
+}
+
+// Private makes a folder in memory, for the caller to remove.
+func Private(h *Host) (string, error) {
+	return memdir.New(append([]string{h.Paths.Run, "/run"}, memdir.Usual()...)...)
 }
 
 // AllReady refuses a snapshot of data that is not the stack's: it would become

@@ -116,23 +116,12 @@ func compareAdopted(ctx context.Context, stacks *stack.Host, s *here.Stack) (sta
 	case s.Adopt == nil:
 		return stack.Comparison{Differs: []string{"x-salvor.dir does not say in which folder of the host it was started"}}, nil
 	}
-	root, err := memdir.New(append([]string{s.Host.Paths.Run, "/run"}, memdir.Usual()...)...)
+	root, err := here.Private(s.Host)
 	if err != nil {
 		return stack.Comparison{}, err
 	}
-	compared, err := stack.Named(stacks, s.Name).Compare(ctx, d, *s.Adopt, secretsOf(s), root)
+	compared, err := stack.Named(stacks, s.Name).Compare(ctx, d, *s.Adopt, s.Variables(), root)
 	return compared, errors.Join(err, memdir.Remove(root))
-}
-
-func secretsOf(s *here.Stack) map[string]string {
-	values := map[string]string{}
-	for _, name := range s.Project.Env {
-		values[name] = stack.Unknown
-		if s.Access != nil {
-			values[name] = string(s.Access.File.Env[name])
-		}
-	}
-	return values
 }
 
 // Adoptable says what an apply would take over of what runs here, and what is in its way.

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostprep"
+	"salvor/internal/machine/observe"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 )
@@ -223,7 +224,22 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
+	if err := r.noteRestic(ctx); err != nil {
+		return facts, err
+	}
 	return facts, r.converge(ctx, "prepare to restore", early)
+}
+
+// noteRestic notes, where the host has no restic, that it is Salvor which installs it.
+func (r *Run) noteRestic(ctx context.Context) error {
+	installed, err := observe.New(r.Machine).Packages(ctx)
+	if err != nil || installed[hostprep.Restic].Installed() {
+		return err
+	}
+	if err := here.NoteBrought(r.Host, hostprep.Restic); err != nil {
+		r.Trouble("packages", err) // a full disk keeps nothing from starting
+	}
+	return nil
 }
 
 // PrepareData installs what data is restored with, and returns what changed.

@@ -64,7 +64,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 // Claim implements deploy.Record.
 func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
 	return r.with(ctx, func(rec *record.Record) error {
-		want := record.Claim{Epoch: epoch, Host: host, Key: r.w.recipients[host], Sign: r.w.signers[host], Commit: commit, At: time.Now().UTC()}
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.w.recipients[host], Sign: r.w.signers[host], Commit: commit, At: time.Now().UTC(), Ended: host == ""}
 		ruling, err := rec.Claim(ctx, stack, want, r.clone.OnBranch)
 		if err != nil {
 			return err

@@ -71,10 +71,11 @@ func New() *Engine {
 	mux.HandleFunc("GET /images/", e.image)
 	mux.HandleFunc("GET /volumes/{name}", e.volume)
 	go http.Serve(in, e.asked(mux)) //nolint:errcheck,gosec // ends with the test
-	for _, program := range []string{"mkdir", "rm", "ln", "chmod", "test"} {
+	for _, program := range []string{"mkdir", "rm", "ln", "chmod", "chown", "cp", "mv", "test"} {
 		e.Say(0, "", program)
 	}
 	e.Say(0, "/tmp/made\n", "mktemp")
+	e.Say(0, "", "docker", "tag")
 	e.Handle(e.compose, "docker", "compose")
 	e.Handle(e.makeVolume, "docker", "volume", "create")
 	return e
@@ -327,11 +328,12 @@ func (e *Engine) up(p machinetest.Process, project, file, state string, these fu
 	maps.DeleteFunc(services, func(name, _ string) bool { return !these(name) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	gated := strings.HasPrefix(file, "/var/lib/salvor/")
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		c := e.of(project, name)
-		if c == nil || c.Image != services[name] && !slices.Contains(p.Argv, "--no-recreate") {
+		if c == nil || (c.Image != services[name] || c.Gated != gated) && !slices.Contains(p.Argv, "--no-recreate") {
 			e.containers = slices.DeleteFunc(e.containers, func(old *Container) bool { return old == c })
-			c = e.add(Container{Project: project, Service: name, Image: services[name], State: "created", Gated: true})
+			c = e.add(Container{Project: project, Service: name, Image: services[name], State: "created", Gated: gated})
 		}
 		if c.State == "paused" {
 			fmt.Fprintln(p.Stderr, "cannot start a paused container, try unpause instead")

@@ -1,0 +1,137 @@
+package stack
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/project"
+)
+
+const renderedText = `name: notes
+services:
+  app:
+    image: app:1
+    environment: {PW: "${PW}", PRICE: 5$$}
+    labels: {dev.salvor.files: "sha256:1", mine: "yes"}
+    volumes:
+      - {type: bind, source: /var/lib/salvor/stacks/notes/app.conf, target: /etc/app.conf, read_only: true, bind: {create_host_path: true}}
+      - {type: bind, source: /var/lib/salvor/volumes/notes/data, target: /data, bind: {create_host_path: true}}
+      - {type: bind, source: /run/salvor/gate/notes, target: /.salvor-gate, read_only: true, bind: {create_host_path: false}}
+      - {type: bind, source: /run/salvor/secrets/notes/app, target: /run/secrets, read_only: true, bind: {create_host_path: false}}
+      - {type: bind, source: /run/salvor/secrets/notes/.files/app/%2Fetc%2Fkey, target: /etc/key, read_only: true, bind: {create_host_path: false}}
+  job:
+    image: job:1
+    labels: {dev.salvor.files: "sha256:2"}
+    restart: on-failure
+    volumes:
+      - {type: bind, source: /run/salvor/gate/notes, target: /.salvor-gate, read_only: true, bind: {create_host_path: false}}
+  web:
+    build: {context: /var/lib/salvor/stacks/notes/web}
+    restart: always
+`
+
+const plainText = `# Stack notes, as it ran when ` + "`salvor host release`" + ` gave it back.
+name: notes
+services:
+  app:
+    image: app:1@sha256:aa
+    environment: {PW: "${PW}", PRICE: 5$$}
+    labels: {mine: "yes"}
+    volumes:
+      - {type: bind, source: /opt/stacks/notes/app.conf, target: /etc/app.conf, read_only: true, bind: {create_host_path: true}}
+      - {type: bind, source: /var/lib/salvor/volumes/notes/data, target: /data, bind: {create_host_path: true}}
+      - {type: bind, source: /opt/stacks/notes/secrets/app, target: /run/secrets, read_only: true, bind: {create_host_path: false}}
+      - {type: bind, source: /opt/stacks/notes/secrets/.files/app/%2Fetc%2Fkey, target: /etc/key, read_only: true, bind: {create_host_path: false}}
+    restart: unless-stopped
+  job:
+    image: job:1
+    restart: on-failure
+  web:
+    build: {context: /opt/stacks/notes/web}
+    restart: always
+`
+
+func released() pinnedProject {
+	return pinnedProject{
+		Project: project.Project{
+			Dir: "/var/lib/salvor/stacks/notes", Compose: []byte(renderedText), Env: []string{"PW"},
+			Files: []project.File{{Path: "app.conf", Mode: 0o644, Data: []byte("x\n")}, {Path: "web/Dockerfile", Mode: 0o644, Data: []byte("FROM scratch\n")}},
+			Secrets: []project.SecretMount{
+				{Service: "app", Secret: "TOKEN", Target: "token", Mode: 0o444},
+				{Service: "app", Secret: "secrets/key", Target: "/etc/key", UID: 999, GID: 999, Mode: 0o400},
+			},
+		},
+		Images: map[string]string{"app": "app:1@sha256:aa"},
+	}
+}
+
+// TestARenderedStackRunsWithoutSalvor: without gate, from a folder of its own, with secrets in
+// files, and after a boot.
+func TestARenderedStackRunsWithoutSalvor(t *testing.T) {
+	secrets := PlainSecrets{Env: map[string]string{"PW": "it's $5", "OTHER": "x"}, Files: map[string][]byte{"TOKEN": []byte("t"), "secrets/key": []byte("k")}}
+	plain, err := plainly("notes", released(), "/opt/stacks/notes", []string{"app", "web"}, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []PlainFile{
+		{Path: "compose.yaml", Data: []byte(plainText), Mode: 0o644},
+		{Path: ".env", Data: []byte("PW=\"it's \\$5\"\n"), Mode: 0o600, Secret: true},
+		{Path: "secrets/app/token", Data: []byte("t"), Mode: 0o444, Secret: true},
+		{Path: "secrets/.files/app/%2Fetc%2Fkey", Data: []byte("k"), Mode: 0o400, UID: 999, GID: 999, Secret: true},
+		{Path: "app.conf", Data: []byte("x\n"), Mode: 0o644},
+		{Path: "web/Dockerfile", Data: []byte("FROM scratch\n"), Mode: 0o644},
+	}
+	asText := cmp.Transformer("text", func(b []byte) string { return string(b) })
+	if diff := cmp.Diff(want, plain.Files, asText); diff != "" {
+		t.Error(diff)
+	}
+	if files := plain.Secrets(); len(files) != 3 || files[0] != "/opt/stacks/notes/.env" {
+		t.Errorf("named: %v", files)
+	}
+}
+
+func TestASecretThatIsNotThereIsNotReleased(t *testing.T) {
+	_, err := plainly("notes", released(), "/opt/stacks/notes", nil, PlainSecrets{Files: map[string][]byte{"TOKEN": nil}})
+	if err == nil || !strings.Contains(err.Error(), "secrets/key") {
+		t.Error(err)
+	}
+	k := released()
+	k.Project.Secrets[0].Target = "../../../etc/cron.d/x"
+	if _, err := plainly("notes", k, "/opt/stacks/notes", nil, PlainSecrets{Files: map[string][]byte{"TOKEN": nil, "secrets/key": nil}}); err == nil {
+		t.Error("a secret would be written outside of the folder")
+	}
+}
+
+// TestTheUsersFilesAreGits: without what is Salvor's in them, and with a whole .env.
+func TestTheUsersFilesAreGits(t *testing.T) {
+	a := project.Adoption{
+		Dir: "/srv/notes", Compose: []string{"compose.yaml"},
+		Files: []project.File{
+			{Path: "compose.yaml", Data: []byte("x-salvor:\n  host: alpha\n  dir: /srv/notes\n\n# my notes\nservices:\n  app: {image: app:1, env_file: app.env}\n")},
+			{Path: "app.env", Data: []byte("PW=${PW}\n")}, {Path: "stack.env", Data: []byte("TZ=UTC\n")},
+		},
+		Vars: map[string]string{"TZ": "UTC", "PW": "${PW}"}, Env: map[string]string{"PRICE": "5$$"},
+	}
+	files, err := ofUser("notes", a, PlainSecrets{Env: map[string]string{"PW": "p"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range files {
+		got[f.Path] = string(f.Data)
+	}
+	want := map[string]string{
+		"compose.yaml": "# my notes\nservices:\n  app: {image: app:1, env_file: app.env}\n",
+		"app.env":      "PW=${PW}\n",
+		".env":         "PRICE='5$'\nPW='p'\nTZ='UTC'\n",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	a.Files = append(a.Files, project.File{Path: "../shared.yaml"})
+	if _, err := ofUser("notes", a, PlainSecrets{}); err == nil {
+		t.Error("a file outside of the folder would be written")
+	}
+}
