@@ -17,6 +17,7 @@ type homemade struct {
 	first string            // shell, run before it is started
 	port  int               // on which its writer shows its rows, 0 for none
 	says  string            // what its owner says of its data under x-salvor, after a look at what is made of it
+	gone  bool              // its data may be lost with the host
 	only  string            // why it stays as it is: part of the reason that Salvor gives, "" for one that is taken over
 }
 
@@ -123,10 +124,11 @@ func oddities(i world.Images, collector string) []homemade {
 			".env":             "COMPOSE_PROFILES=all\n",
 		}},
 		{name: "made", dir: "/opt/stacks/made", port: 8093, files: map[string]string{
-			"compose.yaml": strings.Replace(writerOf(i, "made", "sqlite", collector, 8093, `volumes: ["data:/data"]`), "image: "+i.Writer, "build: .", 1) + "volumes: {data: {name: made-here}}\n",
-			"Dockerfile":   "FROM " + i.Writer + "\nENV MADE=here\n",
+			"compose.yaml": strings.Replace(writerOf(i, "made", "sqlite", collector, 8093, `volumes: ["data:/data"]`), "image: "+i.Writer, "build: ./image", 1) +
+				"  web:\n    image: " + i.Nginx + "\n    restart: unless-stopped\nvolumes: {data: {name: made-here}}\n",
+			"image/Dockerfile": "FROM " + i.Writer + "\nENV MADE=here\n",
 		}},
-		{name: "scratch", dir: "/opt/stacks/scratch", port: 8094, says: "volumes: {/data: {protect: none}}", files: map[string]string{
+		{name: "scratch", dir: "/opt/stacks/scratch", port: 8094, says: "volumes: {/data: {protect: none}}", gone: true, files: map[string]string{
 			"compose.yaml": writerOf(i, "scratch", "sqlite", collector, 8094, `volumes: ["/data"]`),
 		}},
 		{name: "feeds", dir: "/opt/stacks/feeds", port: 8095, files: map[string]string{
