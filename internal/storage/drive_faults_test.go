@@ -23,7 +23,7 @@ import (
 	"salvor/internal/storage/drivetest"
 )
 
-// driveFaults is everything that can become of one call.
+// driveFaults is what can become of one call and passes.
 func driveFaults() map[string]drivetest.Fault {
 	return map[string]drivetest.Fault{
 		"403 user rate":       drivetest.Refuse(drivetest.ErrUserRateLimit),
@@ -37,7 +37,6 @@ func driveFaults() map[string]drivetest.Fault {
 		"cut in the request":  drivetest.CutRequest(),
 		"cut in the answer":   drivetest.CutAnswer(),
 		"slow":                drivetest.Slow(20 * time.Millisecond),
-		"storage full":        drivetest.Refuse(drivetest.ErrStorageFull),
 		"upload limit of 24h": drivetest.Refuse(drivetest.ErrDailyUpload),
 	}
 }
@@ -249,7 +248,13 @@ func TestDriveFaults(t *testing.T) {
 	}
 	strikeStates(strike) // the longest first
 	for _, remote := range []string{"plain", "shared", "sealed"} {
-		t.Logf("%s: %d calls without a fault", remote, len(callsOf(t, remote)))
+		calls := callsOf(t, remote)
+		t.Logf("%s: %d calls without a fault", remote, len(calls))
+		for at := range calls { // alone, as it ends what it strikes
+			strike(remote, fmt.Sprintf("storage full: call %d, %s", at, calls[at]), drivetest.Options{}, func(d *googleDrive) func() int {
+				return d.Fail(drivetest.Rule{Skip: at, Count: 1, Fault: drivetest.Refuse(drivetest.ErrStorageFull)}).Times
+			})
+		}
 		for at := range apart {
 			for name, fault := range driveFaults() {
 				strike(remote, fmt.Sprintf("%s: from call %d on", name, at), drivetest.Options{}, func(d *googleDrive) func() int {
