@@ -27,7 +27,10 @@ var hostPaths = []hostPath{
 	{path: "/run", below: true}, {path: "/tmp", below: true}, {path: "/var/tmp", below: true}, {path: "/var/lock", below: true},
 	{path: "/bin", below: true}, {path: "/sbin", below: true}, {path: "/lib", below: true}, {path: "/lib32", below: true}, {path: "/lib64", below: true},
 	{path: "/usr/bin", below: true}, {path: "/usr/sbin", below: true}, {path: "/usr/lib", below: true}, {path: "/usr/lib64", below: true},
-	{path: "/usr/libexec", below: true}, {path: "/usr/include", below: true}, {path: "/usr/src", below: true}, {path: "/usr/share", below: true},
+	{path: "/usr/libexec", below: true}, {path: "/usr/include", below: true}, {path: "/usr/src", below: true},
+	{path: "/usr/share/zoneinfo", below: true}, {path: "/usr/share/fonts", below: true}, {path: "/usr/share/icons", below: true},
+	{path: "/usr/share/ca-certificates", below: true}, {path: "/usr/share/X11", below: true}, {path: "/usr/share/alsa", below: true},
+	{path: "/usr/share/glvnd", below: true}, {path: "/usr/share/vulkan", below: true}, // people keep data in others: /usr/share/appdata
 	{path: "/usr", below: true, readOnly: true}, {path: "/boot", below: true, readOnly: true}, {path: "/opt/vc", below: true},
 	{path: "/etc", readOnly: true}, {path: "/etc/localtime"}, {path: "/etc/timezone"}, {path: "/etc/TZ"}, {path: "/etc/machine-id"},
 	{path: "/etc/os-release"}, {path: "/etc/lsb-release"}, {path: "/etc/debian_version"}, {path: "/etc/hostname"}, {path: "/etc/hosts"},

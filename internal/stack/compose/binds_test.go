@@ -90,12 +90,12 @@ func TestHostsOwnPathsAreNotAsked(t *testing.T) {
 		"/var/run/docker.sock:/var/run/docker.sock", "/etc/localtime:/etc/localtime", "/etc/timezone:/etc/timezone:ro", "/etc/machine-id:/etc/machine-id",
 		"/proc:/host/proc", "/sys:/host/sys", "/dev/dri:/dev/dri", "/dev/shm:/dev/shm", "/var/log:/var/log", "/var/log/auth.log:/var/log/auth.log", "/:/rootfs:ro", "/:/host",
 		"/run/dbus:/run/dbus", "/tmp:/tmp", "/var/lib/docker:/var/lib/docker", "/var/lib/docker/containers:/c:ro", "/etc/passwd:/etc/passwd", "/etc/hosts:/etc/hosts",
-		"/usr/bin/docker:/usr/bin/docker", "/usr/share/zoneinfo:/usr/share/zoneinfo", "/etc/ssl/certs:/certs:ro", "~/.docker/config.json:/config.json"} {
+		"/usr/bin/docker:/usr/bin/docker", "/usr/share/zoneinfo:/usr/share/zoneinfo", "/usr/share/fonts/truetype:/fonts", "/usr/share/doc:/doc:ro", "/etc/ssl/certs:/certs:ro", "~/.docker/config.json:/config.json"} {
 		if volumes, asked := bound(t, Options{}, "nginx "+mount); volumes != nil || asked != nil {
 			t.Errorf("%s: volumes %q, asked %q", mount, volumes, asked)
 		}
 	}
-	for _, mount := range []string{"/srv/app:/data", "/usr/local/app:/data", "/etc/letsencrypt:/certs", "/etc/ssl/private:/certs", "/var/lib/docker/volumes/x/_data:/x",
+	for _, mount := range []string{"/srv/app:/data", "/usr/local/app:/data", "/usr/share/appdata/vpn/config:/config", "/etc/letsencrypt:/certs", "/etc/ssl/private:/certs", "/var/lib/docker/volumes/x/_data:/x",
 		"/var/lib/app:/data", "/root/app:/data", "/opt/app:/data", "/home/ann:/data"} {
 		if _, asked := bound(t, Options{}, "nginx "+mount); len(asked) != 1 {
 			t.Errorf("%s is asked %d times", mount, len(asked))
