@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/docker"
 	"salvor/internal/finding"
@@ -111,7 +113,7 @@ func adopts(t *testing.T, file string) counts {
 }
 
 // startedByHand is a host with the files of an archive, on which its lines `up FOLDER ARGS`
-// were run, and then its lines `rm FOLDER`.
+// were run, and then its lines `rm FOLDER`, and `mv FOLDER TO`.
 func startedByHand(t *testing.T, file string) *stacktest.ByHand {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
@@ -128,7 +130,7 @@ func startedByHand(t *testing.T, file string) *stacktest.ByHand {
 		}
 	}
 	lay(false)
-	var gone []string
+	var gone, moved []string
 	for line := range strings.Lines(string(archive.Comment)) {
 		switch words := strings.Fields(line); {
 		case len(words) > 1 && words[0] == "up":
@@ -137,9 +139,17 @@ func startedByHand(t *testing.T, file string) *stacktest.ByHand {
 			}
 		case len(words) > 1 && words[0] == "rm":
 			gone = append(gone, words[1])
+		case len(words) > 2 && words[0] == "mv":
+			moved = append(moved, words[1:3]...)
 		}
 	}
 	lay(true)
+	for pair := range slices.Chunk(moved, 2) {
+		to := filepath.Join(h.Root, pair[1])
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.Rename(filepath.Join(h.Root, pair[0]), to)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, folder := range gone {
 		if err := os.RemoveAll(filepath.Join(h.Root, folder)); err != nil {
 			t.Fatal(err)
@@ -290,6 +300,9 @@ func (o *operator) compare(out *bytes.Buffer, h *stacktest.ByHand, name string, 
 	for _, key := range r.Project.Env {
 		value := o.must("--passphrase-file", o.dir+"/pass", "secret", "get", name+"/"+key)
 		secrets[key] = strings.TrimSuffix(value, "\n")
+		if made, err := os.ReadFile(filepath.Join(o.dir, "fleet/.git/salvor", confirmation.LedgerFile)); err != nil || !strings.Contains(string(made), `made "`+name+"/"+key) {
+			o.t.Errorf("an apply would ask whether %s may have %s: %v", name, key, err)
+		}
 	}
 	stacks := stack.Wanting(stack.New(h), map[string]string{name: r.Project.Name})
 	defer stacks.Close()

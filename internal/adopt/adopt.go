@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -28,7 +29,6 @@ import (
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
-	"salvor/internal/secretchange"
 	"salvor/internal/suggest"
 	"salvor/internal/version"
 )
@@ -38,12 +38,11 @@ type Adopter struct {
 	checkout *checkout.Checkout
 	reach    *reach.Dialer
 	importer *envimport.Importer
-	secrets  *secretchange.Changes
 }
 
 // New returns one on the newest commit.
-func New(c *checkout.Checkout, d *reach.Dialer, i *envimport.Importer, s *secretchange.Changes) *Adopter {
-	return &Adopter{checkout: c, reach: d, importer: i, secrets: s}
+func New(c *checkout.Checkout, d *reach.Dialer, i *envimport.Importer) *Adopter {
+	return &Adopter{checkout: c, reach: d, importer: i}
 }
 
 // Observed is what was found on a host. What it shows holds no secret.
@@ -53,8 +52,21 @@ type Observed struct {
 	Containers []agentapi.LooseContainer // of no project: they stay as they are
 	Volumes    []agentapi.LooseVolume    // that no container has
 	Crontabs   []string
-	Managers   map[string]string
+	Managers   []agentapi.Manager
 	Findings   []finding.Finding // about the answer
+
+	running []string // every project, by name
+}
+
+// Idle are the stacks of another program whose projects do not run on the host.
+func (o Observed) Idle(m agentapi.Manager) []string {
+	var idle []string
+	for _, s := range m.Stacks {
+		if !slices.Contains(o.running, s.Project) {
+			idle = append(idle, s.Name)
+		}
+	}
+	return idle
 }
 
 // Observe reads what runs on a host and what of it could be stacks: the projects that are
@@ -74,6 +86,7 @@ func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (O
 		return o, err
 	}
 	o.Containers, o.Volumes, o.Crontabs, o.Managers, o.Findings = inv.Containers, inv.Volumes, inv.Crontabs, inv.Managers, inv.Findings
+	o.running = names(inv)
 	o.Candidates = Candidates(inv, &a.checkout.Fleet, host, wanted...)
 	for _, name := range wanted {
 		if !slices.ContainsFunc(inv.Projects, func(p agentapi.RunningProject) bool { return p.Name == name }) {
@@ -167,7 +180,8 @@ func (w *work) stacks() []string {
 	return all
 }
 
-// put adds files to the commit, as it is read from now on.
+// put adds files to the commit, as it is read from now on; without content a file is none of
+// it.
 func (w *work) put(files map[string][]byte) error {
 	within, err := os.OpenRoot(w.checkout.Export) // which may have links
 	if err != nil {
@@ -175,6 +189,14 @@ func (w *work) put(files map[string][]byte) error {
 	}
 	defer within.Close() // it was written by then
 	for name, content := range files {
+		if content == nil {
+			delete(w.files, name)
+			if err := within.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			continue
+		}
+		w.files[name] = content
 		if err := within.MkdirAll(path.Dir(name), 0o700); err != nil {
 			return err
 		}
@@ -182,7 +204,6 @@ func (w *work) put(files map[string][]byte) error {
 			return err
 		}
 	}
-	maps.Copy(w.files, files)
 	return w.load()
 }
 

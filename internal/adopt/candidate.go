@@ -134,7 +134,10 @@ func (c *Candidate) giveEnvFiles() bool {
 		}
 		all = append(append(all, content...), '\n')
 	}
-	if len(c.Project.EnvFiles) > 0 {
+	switch _, own := c.Secret["stack.env"]; {
+	case own && len(c.Project.EnvFiles) == 1: // Portainer's, and of the name that a stack's has
+		delete(c.Secret, ".env")
+	case len(c.Project.EnvFiles) > 0:
 		c.Secret[".env"] = all
 	}
 	return true

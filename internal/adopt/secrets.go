@@ -2,7 +2,6 @@ package adopt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/envimport"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -23,9 +21,6 @@ import (
 // encrypt encrypts what is secret of a project: its secret files, its env files, and what
 // its Compose files write out.
 func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) (envimport.Receipt, error) {
-	if err := w.secretFiles(ctx, c, made); err != nil {
-		return envimport.Receipt{}, err
-	}
 	sources, err := w.sources(c)
 	if err != nil || len(sources) == 0 {
 		return envimport.Receipt{}, err
@@ -40,8 +35,9 @@ func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) (envimpo
 	return r, w.put(files)
 }
 
-// sources are the project's env files that set anything, and its Compose files that have
-// secrets in plain text, or would have without those env files.
+// sources are the project's env files that set anything, the files that its Compose files have
+// as secrets, and the Compose files that have secrets in plain text, or would have without
+// those env files.
 func (w *work) sources(c Candidate) ([]envimport.EnvFile, error) {
 	found, err := leaks.In(w.checkout, w.checkout.Export, w.of(c.Stack))
 	if err != nil {
@@ -53,16 +49,16 @@ func (w *work) sources(c Candidate) ([]envimport.EnvFile, error) {
 			contents[name] = w.files[l.Path]
 		}
 	}
+	maps.Copy(contents, c.SecretFiles)
 	var sources []envimport.EnvFile
 	for _, name := range slices.Sorted(maps.Keys(contents)) {
 		f, err := envimport.InMemory(w.checkout.Root, path.Join(stackDir(c.Stack), name), secret.New(contents[name]))
-		if errors.Is(err, envimport.ErrEmpty) {
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, f)
+		if _, whole := c.SecretFiles[name]; whole || !f.Empty() {
+			sources = append(sources, f)
+		}
 	}
 	return sources, nil
 }
@@ -92,38 +88,6 @@ func (w *work) of(stack string) []string {
 
 // secretPrefix begins the paths of the files that are a stack's secrets.
 func secretPrefix(stack string) string { return path.Join(fleet.SecretDir, stack) + "_" }
-
-// secretFiles encrypts the files that the project's Compose files have as secrets, each
-// under a name that no other stack's has.
-func (w *work) secretFiles(ctx context.Context, c Candidate, made *Adopted) error {
-	taken := map[string]bool{}
-	for _, file := range slices.Sorted(maps.Keys(c.SecretFiles)) {
-		name := c.Stack + "_" + path.Base(file)
-		for n := 2; taken[name]; n++ {
-			name = fmt.Sprintf("%s_%d_%s", c.Stack, n, path.Base(file))
-		}
-		taken[name] = true
-		files, err := w.secrets.Encrypt(ctx, name, secret.New(c.SecretFiles[file]))
-		if err != nil {
-			return err
-		}
-		for _, composeFile := range c.ComposeFiles {
-			at := path.Join(stackDir(c.Stack), composeFile)
-			content, err := controlrepo.SetSecretFile(w.files[at], name, func(written string) bool {
-				return path.Join(path.Dir(composeFile), strings.TrimPrefix(written, c.Project.Dir+"/")) == file
-			})
-			if err != nil {
-				return err
-			}
-			files[at] = content
-		}
-		made.Secret = append(made.Secret, name)
-		if err := w.put(files); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // plain leaves files on the host that are mounted and have a secret in plain text: they
 // are data, which snapshots keep. It returns an error where another file has one, which would

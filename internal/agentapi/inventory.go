@@ -17,13 +17,13 @@ type AskInventory struct {
 // Inventory is the answer to AskInventory: what the host's engine has, also what
 // Salvor did not start. It has secrets in it: no Content is shown, logged or noted down.
 type Inventory struct {
-	Schema     int               `json:"schema"`
-	Projects   []RunningProject  `json:"projects"`             // by name, with those of Salvor's stacks
-	Containers []LooseContainer  `json:"containers,omitempty"` // of no project, by name
-	Volumes    []LooseVolume     `json:"volumes,omitempty"`    // Docker's that no container has, by name
-	Crontabs   []string          `json:"crontabs,omitempty"`   // files with jobs, not the distribution's own: "/etc/cron.d/backup"
-	Managers   map[string]string `json:"managers,omitempty"`   // "komodo", "dockge", "portainer": its folder
-	Swarm      bool              `json:"swarm,omitempty"`      // the engine is part of a Swarm
+	Schema     int              `json:"schema"`
+	Projects   []RunningProject `json:"projects"`             // by name, with those of Salvor's stacks
+	Containers []LooseContainer `json:"containers,omitempty"` // of no project, by name
+	Volumes    []LooseVolume    `json:"volumes,omitempty"`    // Docker's that no container has, by name
+	Crontabs   []string         `json:"crontabs,omitempty"`   // files with jobs, not the distribution's own: "/etc/cron.d/backup"
+	Managers   []Manager        `json:"managers,omitempty"`   // by name
+	Swarm      bool             `json:"swarm,omitempty"`      // the engine is part of a Swarm
 
 	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }
@@ -105,4 +105,17 @@ type LooseContainer struct {
 type LooseVolume struct {
 	Name string `json:"name"`
 	Found
+}
+
+// Manager is another program that manages Compose projects on the host, with its folder.
+type Manager struct {
+	Name   string         `json:"name"`   // "komodo", "dockge", "portainer"
+	Folder string         `json:"folder"` // on the host
+	Stacks []ManagedStack `json:"stacks,omitempty"`
+}
+
+// ManagedStack is a stack that a manager's files declare, whether it runs or not.
+type ManagedStack struct {
+	Name    string `json:"name"`
+	Project string `json:"project"` // its Compose project
 }

@@ -74,8 +74,8 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Acks = ack.New(c)
 	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
+	a.Adopt = adopt.New(c, a.Reach, a.Import)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
-	a.Adopt = adopt.New(c, a.Reach, a.Import, a.Secrets)
 	a.Keys = keys.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Reach, keys.Options{Identity: o.Identity, Work: o.Work, Again: a.keysAgain, Record: a.Record.With})
 	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }

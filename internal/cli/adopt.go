@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,11 +101,16 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 	for _, file := range o.Crontabs {
 		others = append(others, "jobs in "+file)
 	}
-	for _, name := range slices.Sorted(maps.Keys(o.Managers)) {
-		others = append(others, name+" in "+o.Managers[name])
+	for _, m := range o.Managers {
+		others = append(others, m.Name+" in "+m.Folder)
 	}
 	if len(others) > 0 {
 		page.Printf("\nOf no project, left as they are: %s\n", strings.Join(others, ", "))
+	}
+	for _, m := range o.Managers {
+		if idle := o.Idle(m); len(idle) > 0 {
+			page.Printf("%s has files of what does not run: %s\n", m.Name, strings.Join(idle, ", "))
+		}
 	}
 	page.Printf("\n")
 }

@@ -79,7 +79,8 @@ func (i *importing) everything(secrets map[string]secret.Value) map[string]secre
 
 // begin makes the edits that are known to be needed.
 func (c *composing) begin(targets []target) error {
-	if c.goes() && c.source.repo != c.dotenvPath() {
+	stackEnv, replaced := c.opts.Replaced[c.stack.Dir+"/stack.env"]
+	if empty := c.own() && replaced && stackEnv == nil; empty || c.goes() && c.source.repo != c.dotenvPath() {
 		if err := c.dropEverywhere(c.source.repo); err != nil {
 			return err
 		}

@@ -35,12 +35,14 @@ func InMemory(root, repoPath string, content secret.Value) (EnvFile, error) {
 		return f, err
 	}
 	f.path = filepath.Join(at, filepath.FromSlash(repoPath))
-	if isCompose(f.path) {
-		return f, nil
+	if !isCompose(f.path) {
+		_, f.unread = parseEntries(repoPath, content.Reveal(), func(string) (string, bool) { return "", false })
 	}
-	_, err = parseEntries(repoPath, content.Reveal(), func(string) (string, bool) { return "", false })
-	return f, err
+	return f, nil
 }
+
+// Empty reports whether a file sets no variable.
+func (f EnvFile) Empty() bool { return errors.Is(f.unread, errEmpty) }
 
 // Read reads env files by the names that the operator gave them. What is wrong with one as
 // such is reported before anything else is looked at.
@@ -90,8 +92,7 @@ func readEnvFile(name string) (EnvFile, error) {
 	return f, nil
 }
 
-// ErrEmpty is wrapped by the error of an env file that says nothing.
-var ErrEmpty = errors.New("does not set a variable")
+var errEmpty = errors.New("does not set a variable")
 
 // parseEntries reads an env file as Compose would.
 func parseEntries(name string, content []byte, lookup compose.Lookup) ([]compose.EnvEntry, error) {
@@ -106,7 +107,7 @@ func parseEntries(name string, content []byte, lookup compose.Lookup) ([]compose
 		}
 	}
 	if len(entries) == 0 {
-		return nil, fmt.Errorf("%s %w", name, ErrEmpty)
+		return nil, fmt.Errorf("%s %w", name, errEmpty)
 	}
 	return entries, nil
 }

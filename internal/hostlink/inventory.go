@@ -21,6 +21,13 @@ func (a *answer) inventory(r *agentapi.Inventory) {
 		}
 		return odd
 	})
+	r.Managers = slices.DeleteFunc(r.Managers, func(m agentapi.Manager) bool {
+		odd := !absolute(m.Folder)
+		if odd {
+			a.refuse("the folder %q of %q", m.Folder, m.Name)
+		}
+		return odd
+	})
 	for i := range r.Projects {
 		p := &r.Projects[i]
 		p.Files = slices.DeleteFunc(p.Files, func(f agentapi.FoundFile) bool { return a.oddFile(p.Name, f) })

@@ -20,11 +20,12 @@ func TestAnInventoryIsOfWhatCanBe(t *testing.T) {
 		agentapi.FoundFile{Path: "/opt/notes/a", Kind: "odd"}, agentapi.FoundFile{Path: "/opt/notes/a", Kind: agentapi.FilePlain, Mode: 0o4755})
 	bad.Mounts = append(bad.Mounts, agentapi.FoundMount{Source: "/srv/../x"}, agentapi.FoundMount{Source: "/x", Found: agentapi.Found{Bytes: -1}})
 	bad.Services = []agentapi.RunningService{{Name: "web", Since: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}
-	r := &agentapi.Inventory{Projects: []agentapi.RunningProject{bad, {Name: "../x"}, {Name: "y", Dir: "opt"}}}
+	r := &agentapi.Inventory{Projects: []agentapi.RunningProject{bad, {Name: "../x"}, {Name: "y", Dir: "opt"}},
+		Managers: []agentapi.Manager{{Name: "dockge", Folder: "/opt/stacks"}, {Name: "komodo", Folder: "../etc"}}}
 	if err := check("alpha", agentapi.AskInventory{}, r, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Projects) != 1 || len(r.Projects[0].Files) != 1 || len(r.Projects[0].Mounts) != 1 || !r.Projects[0].Services[0].Since.IsZero() || len(r.Findings) == 0 {
+	if len(r.Projects) != 1 || len(r.Projects[0].Files) != 1 || len(r.Projects[0].Mounts) != 1 || !r.Projects[0].Services[0].Since.IsZero() || len(r.Findings) == 0 || len(r.Managers) != 1 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -35,8 +35,9 @@ type reader struct {
 }
 
 // collect reads what a project is made of: its Compose files, what they refer to, and the
-// files and folders below its own that are mounted read-only.
-func (h Host) collect(p *agentapi.RunningProject, room *int64) {
+// files and folders below its own that are mounted read-only. A project that was started in a
+// manager's container has its files where that has them on the host.
+func (h Host) collect(p *agentapi.RunningProject, places []place, room *int64) {
 	switch {
 	case p.Dir == "" || len(p.Compose) == 0:
 		p.Incomplete = "its containers do not say from which files they were made"
@@ -45,7 +46,7 @@ func (h Host) collect(p *agentapi.RunningProject, room *int64) {
 		p.Incomplete = p.Dir + " is not a folder of one project"
 		return
 	}
-	root, err := os.OpenRoot(h.Root + p.Dir)
+	root, err := h.open(path.Clean(p.Dir), places)
 	if err != nil {
 		p.Incomplete = p.Dir + " is not there"
 		return
@@ -74,6 +75,18 @@ func (h Host) collect(p *agentapi.RunningProject, room *int64) {
 	}
 	slices.SortFunc(p.Files, func(a, b agentapi.FoundFile) int { return cmp.Compare(a.Path, b.Path) })
 	p.Incomplete = r.broken
+}
+
+// open opens a project's folder, also one that only a manager's container has by that name.
+func (h Host) open(dir string, places []place) (*os.Root, error) {
+	root, err := os.OpenRoot(h.Root + dir)
+	for _, at := range places {
+		rel, below := strings.CutPrefix(dir, at.target+"/")
+		if err != nil && below {
+			root, err = os.OpenRoot(path.Join(h.Root, at.source, rel))
+		}
+	}
+	return root, err
 }
 
 // tooWide are folders that are not one project's, whatever a label says.

@@ -49,7 +49,7 @@ func (h Host) Look(ctx context.Context, wanted ...string) (agentapi.Inventory, e
 		}
 		byProject[c.Project] = append(byProject[c.Project], c)
 	}
-	users, room := usersOf(containers), int64(maxAll)
+	users, room, places := usersOf(containers), int64(maxAll), h.places(containers)
 	for _, name := range slices.Sorted(maps.Keys(byProject)) {
 		p := describe(name, byProject[name], foreign, digests)
 		_, p.Own = h.Own[name]
@@ -57,11 +57,11 @@ func (h Host) Look(ctx context.Context, wanted ...string) (agentapi.Inventory, e
 			h.measure(ctx, p.Mounts)
 		}
 		if !p.Own && (len(wanted) == 0 || slices.Contains(wanted, name)) {
-			h.collect(&p, &room)
+			h.collect(&p, places, &room)
 		}
 		out.Projects = append(out.Projects, p)
 	}
-	out.Managers = managers(containers)
+	out.Managers = h.managers(places)
 	out.Volumes, err = h.unused(ctx, users)
 	return out, err
 }
@@ -216,23 +216,4 @@ func (h Host) crontabs() []string {
 		}
 	}
 	return all
-}
-
-// managers returns the folders of other programs that manage Compose projects, known by
-// the names of their images.
-func managers(containers []docker.Listed) map[string]string {
-	found := map[string]string{}
-	for _, c := range containers {
-		for _, name := range []string{"komodo", "dockge", "portainer"} {
-			if !strings.Contains(c.Image, name) {
-				continue
-			}
-			for _, m := range c.Mounts {
-				if !strings.HasSuffix(m.Source, ".sock") && found[name] == "" {
-					found[name] = m.Source
-				}
-			}
-		}
-	}
-	return found
 }
