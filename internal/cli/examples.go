@@ -36,6 +36,8 @@ salvor host add beta ops@beta.example.net:2222 --jump ops@gate.example.net:22
 salvor host add gamma root@192.0.2.12 --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
 	"host ls": `salvor host ls
 salvor host ls --json`,
+	"host release": `salvor host release alpha                         # the host, with all its stacks
+salvor host release alpha notes photos            # some of its stacks`,
 	"host remove": `salvor host remove alpha`,
 	"host take":   `salvor host take alpha docker`,
 	"init": `salvor init ~/fleet

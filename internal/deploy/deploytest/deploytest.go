@@ -51,6 +51,7 @@ type World struct {
 	Moved     map[string]int                                       // by host, how often it answers that it changed since its plan
 	Sizes     map[string]int64                                     // by stack, of its newest snapshot
 	Stacks    map[string]project.Rendered                          // what stacks are that have more than a volume
+	Plain     []agentapi.PlainStack                                // what every host answers when it is to give stacks back
 	Used      []string                                             // repositories under the name of a stack that is new
 
 	mu      sync.Mutex
@@ -197,12 +198,28 @@ func (w *World) result(host, verb string, body json.RawMessage) any {
 	case agentapi.VerbRelease:
 		r := decoded[agentapi.Release](body)
 		w.Note("%s releases %s at %d", host, r.Stack, r.Epoch)
+	case agentapi.VerbHandBackPlan:
+		w.Note("%s plans to give back %s", host, names(decoded[agentapi.HandBack](body)))
+		return agentapi.HandedBack{Stacks: w.Plain}
+	case agentapi.VerbHandBack:
+		w.Note("%s gives back %s", host, names(decoded[agentapi.HandBack](body)))
+		return agentapi.HandedBack{Stacks: w.Plain}
+	case agentapi.VerbLeave:
+		w.Note("%s is left", host)
 	case agentapi.VerbFence:
 		w.Note("%s stops %v", host, decoded[agentapi.Fence](body).Stacks)
 	case agentapi.VerbApply:
 		return w.apply(host, decoded[agentapi.Apply](body))
 	}
 	return struct{}{}
+}
+
+func names(req agentapi.HandBack) string {
+	var all []string
+	for _, st := range req.Stacks {
+		all = append(all, st.Name)
+	}
+	return strings.Join(all, " ")
 }
 
 func (w *World) apply(host string, req agentapi.Apply) agentapi.HostReceipt {
