@@ -46,6 +46,24 @@ func (h reporter) report(ctx context.Context, facts hostprep.Facts, devices []st
 	return r
 }
 
+// coming returns the images of stacks that come to the host, by their names in the Compose
+// files, as they are run.
+func coming(spec agentapi.Host, there []agentapi.StackState) map[string]string {
+	images := map[string]string{}
+	for _, st := range spec.Stacks {
+		deployed := func(s agentapi.StackState) bool { return s.Name == st.Name && s.Hash != "" && s.Epoch == st.Epoch }
+		if st.Kept || st.Stopped || slices.ContainsFunc(there, deployed) {
+			continue
+		}
+		for _, s := range st.Project.Services {
+			if !s.Idle && !s.Build && s.Image != "" && !strings.Contains(s.Image, "$") {
+				images[s.Image] = s.Reference(st.Images)
+			}
+		}
+	}
+	return images
+}
+
 // ofEngine reports whether a port is one that the engine listens on for a container. A
 // docker-proxy without one is left of a power cut, and is removed before stacks start.
 func ofEngine(l observe.Listener, e agentapi.Engine) bool {

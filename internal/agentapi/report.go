@@ -13,6 +13,15 @@ type Report struct {
 	Devices   []string   `json:"devices,omitempty"`   // those asked for that are there
 	Listeners []Listener `json:"listeners,omitempty"` // ports of programs outside of containers
 	Engine    *Engine    `json:"engine,omitempty"`    // nil where it does not answer
+
+	Images []ImageOffer `json:"images,omitempty"` // of stacks that come, as far as the host does not have them
+}
+
+// An ImageOffer is what a registry has of an image.
+type ImageOffer struct {
+	Image     string   `json:"image"` // as the Compose file names it
+	Platforms []string `json:"platforms,omitempty"`
+	Unknown   string   `json:"unknown,omitempty"` // why the registry did not say
 }
 
 // An Engine is a host's Docker engine. One that is not installed has no version.

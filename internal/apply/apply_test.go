@@ -294,6 +294,34 @@ func TestAStackThatDoesNotFit(t *testing.T) {
 	}
 }
 
+// TestTwoStacksWantTheSame: the second is named before anything is placed, and left out.
+func TestTwoStacksWantTheSame(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.fleet.Declared.Stacks = append(h.fleet.Declared.Stacks, fleet.Stack{Name: "shop", Host: "alpha"}, fleet.Stack{Name: "wiki", Host: "alpha"})
+	takes := project.Rendered{
+		Asks: map[string]project.Asks{"web": {}}, Containers: []project.Container{{Name: "front", Service: "web"}},
+		Published: []project.Published{{Service: "web", Port: project.Port{Published: "8080", Protocol: "tcp"}}},
+	}
+	h.Stacks = map[string]project.Rendered{"shop": takes, "wiki": takes}
+	h.States = map[string]agentapi.HostState{"alpha": {Report: &agentapi.Report{Engine: &agentapi.Engine{Version: "28.0.0"}}}}
+	planned, err := Prepare(t.Context(), h.fleet, Options{}, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, f := range planned.Plan.Findings {
+		said = append(said, f.String())
+	}
+	want := []string{
+		"alpha/wiki: port 8080 is taken there by web of stack shop [does-not-fit]",
+		"alpha/wiki: the container name front is taken there by web of stack shop [does-not-fit]",
+	}
+	if diff := cmp.Diff(want, said); diff != "" || len(planned.moves) != 1 || planned.moves[0].Stack != "shop" {
+		t.Errorf("moves %+v (-want +got):\n%s", planned.moves, diff)
+	}
+}
+
 // TestAPlanSaysAll: what is found about the commit, in it, and of hosts, once each and
 // worst first, with the grants. Asked alone it changes nothing.
 func TestAPlanSaysAll(t *testing.T) {

@@ -133,7 +133,7 @@ func devices(all map[string]project.Rendered, stacks []agentapi.Stack) []string 
 	return slices.Compact(asked)
 }
 
-// FitFindings are misfits as findings, without those that others report. elsewhere is how one goes on without a stack.
+// FitFindings are misfits as findings, without those that hosts report. elsewhere is how one goes on without a stack.
 func FitFindings(misfits map[string][]fit.Misfit, elsewhere func(stack string) string) []finding.Finding {
 	var all []finding.Finding
 	for _, host := range slices.Sorted(maps.Keys(misfits)) {

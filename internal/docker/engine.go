@@ -29,6 +29,9 @@ const (
 // ErrNoSuch is wrapped by errors that mean: the engine has no such object, or no more.
 var ErrNoSuch = errors.New("no such object")
 
+// ErrDenied is wrapped by errors that mean: a registry wants a login.
+var ErrDenied = errors.New("the registry wants a login")
+
 // An Engine is the Docker engine of one machine. It is safe for concurrent use.
 type Engine struct{ client *http.Client }
 
@@ -72,6 +75,9 @@ func (e *Engine) ask(ctx context.Context, method, path string) ([]byte, error) {
 	}
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("docker engine: %w", ErrNoSuch)
+	}
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		return nil, fmt.Errorf("docker engine: %w", ErrDenied)
 	}
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
 		return nil, fmt.Errorf("docker engine: %s: %s", resp.Status, bytes.TrimSpace(body[:min(len(body), 300)]))

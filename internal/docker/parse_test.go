@@ -78,3 +78,11 @@ func FuzzEngine(f *testing.F) {
 		_, _ = parsePathStat(string(answer))
 	})
 }
+
+// TestParsePlatforms leaves out attestations, and an image that does not say for what it is.
+func TestParsePlatforms(t *testing.T) {
+	got, err := parsePlatforms([]byte(`{"Descriptor":{"digest":"sha256:1"},"Platforms":[{"architecture":"amd64","os":"linux"},{"architecture":"arm64","os":"linux","variant":"v8"},{"architecture":"unknown","os":"unknown"},{"architecture":"","os":""}]}`))
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+}

@@ -36,9 +36,7 @@ type Misfit struct {
 	Text     string // "port 80 is taken there by sshd"
 	Fix      string
 	Severity finding.Severity
-	// Known says that another finding reports it: the fleet's files show it, or the host
-	// found it.
-	Known bool
+	Known    bool // the host found it, and reports it in a finding of its own
 }
 
 // Finding is the misfit as a finding about a host.

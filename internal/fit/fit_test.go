@@ -206,21 +206,58 @@ func TestStacksCompete(t *testing.T) {
 	}
 }
 
-// TestWhatTheFilesSay: what two stacks of the fleet both want is seen without a host.
-func TestWhatTheFilesSay(t *testing.T) {
+// TestTwoStacksOfTheFleet want the same: the second does not fit.
+func TestTwoStacksOfTheFleet(t *testing.T) {
 	p := gamma()
 	p.Stays = []Stack{stack("wiki", port("7000"), container("db"))}
 	p.Comes = []Stack{stack("a", port("7000"), port("80"), container("db"))}
-	var known []bool
+	var got []finding.Finding
 	for _, m := range p.Misfits() {
-		known = append(known, m.Known)
+		got = append(got, m.Finding("gamma", m.Fix))
 	}
-	if diff := cmp.Diff([]bool{true, false, true}, known); diff != "" {
+	of := func(text, fix string) finding.Finding {
+		return finding.Finding{Code: finding.DoesNotFit, Severity: finding.Fatal, Subject: "gamma/a", Stack: "a", Text: text, Fix: fix}
+	}
+	want := []finding.Finding{
+		of("port 7000 is taken there by web of stack wiki", "publish another port"),
+		of("port 80 is taken there by container nginx of project proxy", "stop it there, or publish another port"),
+		of("the container name db is taken there by web of stack wiki", "remove container_name: db"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	want := finding.Finding{Code: finding.DoesNotFit, Severity: finding.Fatal, Subject: "gamma/a", Stack: "a", Text: "port 80 is taken there by container nginx of project proxy", Fix: "way out"}
-	if diff := cmp.Diff(want, p.Misfits()[1].Finding("gamma", "way out")); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
+}
+
+// TestOffered compares images with what their registries have; one that was not asked about,
+// or whose service names its platform, fits.
+func TestOffered(t *testing.T) {
+	with := func(image string, asks project.Asks) Stack {
+		return Stack{Name: "a", Rendered: project.Rendered{Asks: map[string]project.Asks{"app": asks}, Project: project.Project{Services: []project.Service{{Name: "app", Image: image}}}}}
+	}
+	for name, c := range map[string]struct {
+		st       Stack
+		emulated []string
+		want     string
+	}{
+		"there":          {with("both:1", project.Asks{}), nil, ""},
+		"another's":      {with("arm:1", project.Asks{}), nil, "the image of app is there for linux/arm64, linux/arm/v7, and the host is linux/amd64"},
+		"emulated":       {with("arm:1", project.Asks{}), []string{"aarch64"}, ""},
+		"a platform":     {with("arm:1", project.Asks{Platform: "linux/amd64"}), nil, ""},
+		"not asked":      {with("local:1", project.Asks{}), nil, ""},
+		"does not start": {Stack{Name: "a", Rendered: project.Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: "arm:1"}}}}}, nil, ""},
+		"unknown":        {with("away:1", project.Asks{}), nil, "it is not known for which processors the image of app is there: no answer"},
+	} {
+		p := gamma()
+		p.Report.Emulated = c.emulated
+		p.Report.Images = []agentapi.ImageOffer{{Image: "both:1", Platforms: []string{"linux/amd64", "linux/arm64"}}, {Image: "arm:1", Platforms: []string{"linux/arm64", "linux/arm/v7"}}, {Image: "away:1", Unknown: "no answer"}}
+		p.Comes = []Stack{c.st}
+		got := ""
+		for _, m := range p.Misfits() {
+			got += m.Text
+		}
+		if got != c.want || Refused(p.Misfits()) != (c.want != "" && name != "unknown") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
@@ -46,12 +47,43 @@ func (l look) each(of func(service string, asks project.Asks) []Misfit) []Misfit
 
 func (l look) platforms() []Misfit {
 	return l.each(func(service string, asks project.Asks) []Misfit {
+		if asks.Platform == "" {
+			return l.offered(service, l.images()[service])
+		}
 		if runs(asks.Platform, l.room.Arch, l.room.Report.Emulated) {
 			return nil
 		}
 		return []Misfit{l.misfit("remove platform: if the image is there for linux/"+l.room.Arch,
 			"%s is for %s, and the host is linux/%s", service, asks.Platform, l.room.Arch)}
 	})
+}
+
+// images are the images of a stack's services, by service.
+func (l look) images() map[string]string {
+	all := map[string]string{}
+	for _, s := range l.st.Project.Services {
+		all[s.Name] = s.Image
+	}
+	return all
+}
+
+// offered compares an image with what its registry has of it, as far as the host asked.
+func (l look) offered(service, image string) []Misfit {
+	i := slices.IndexFunc(l.room.Report.Images, func(o agentapi.ImageOffer) bool { return o.Image == image })
+	if i < 0 {
+		return nil
+	}
+	o := l.room.Report.Images[i]
+	if o.Unknown != "" {
+		m := l.misfit("salvor plan asks again", "it is not known for which processors the image of %s is there: %s", service, o.Unknown)
+		m.Severity = finding.Warning
+		return []Misfit{m}
+	}
+	if slices.ContainsFunc(o.Platforms, func(p string) bool { return runs(p, l.room.Arch, l.room.Report.Emulated) }) {
+		return nil
+	}
+	return []Misfit{l.misfit("choose an image that is there for linux/"+l.room.Arch,
+		"the image of %s is there for %s, and the host is linux/%s", service, strings.Join(o.Platforms, ", "), l.room.Arch)}
 }
 
 // engine looks at what the Docker engine and the kernel have to know.
@@ -113,7 +145,7 @@ func (l look) ports() []Misfit {
 		}
 		if port, by, declared := l.room.taker(taken); port != 0 {
 			m := l.misfit("stop it there, or publish another port", "port %s is taken there by %s", named(port, taken.Protocol), by)
-			if m.Known = declared; declared {
+			if declared {
 				m.Fix = "publish another port"
 			}
 			found = append(found, m)
@@ -168,7 +200,7 @@ func (l look) names() []Misfit {
 	for _, c := range l.st.Containers {
 		if by, declared := l.room.named(c.Name); by != "" {
 			m := l.misfit("remove it there, or remove container_name: "+c.Name, "the container name %s is taken there by %s", c.Name, by)
-			if m.Known = declared; declared {
+			if declared {
 				m.Fix = "remove container_name: " + c.Name
 			}
 			found = append(found, m)

@@ -70,6 +70,9 @@ func New() *Engine {
 	mux.HandleFunc("POST /containers/{id}/unpause", e.turn("paused", "running"))
 	mux.HandleFunc("GET /images/", e.image)
 	mux.HandleFunc("GET /volumes/{name}", e.volume)
+	mux.HandleFunc("GET /distribution/", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, map[string]any{"Platforms": []map[string]string{{"os": "linux", "architecture": "amd64"}}})
+	})
 	go http.Serve(in, e.asked(mux)) //nolint:errcheck,gosec // ends with the test
 	for _, program := range []string{"mkdir", "rm", "ln", "chmod", "chown", "cp", "mv", "test"} {
 		e.Say(0, "", program)
