@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -90,23 +93,34 @@ func (w *work) of(stack string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(w.files)), func(name string) bool { return !strings.HasPrefix(name, stackDir(stack)+"/") })
 }
 
-// secretPrefix begins the paths of the files that are a stack's secrets.
-func secretPrefix(stack string) string { return path.Join(fleet.SecretDir, stack) + "_" }
+// freeName returns a name for a secret that a stack has in a file: nothing else in the fleet
+// has it, and no other stack of the commit.
+func (w *work) freeName(stack, file string) (name string, err error) {
+	name = stack + "_" + path.Base(file)
+	for n := 2; err == nil; n++ {
+		if _, err = os.Lstat(filepath.Join(w.checkout.Export, fleet.SecretDir, name)); err == nil {
+			name = fmt.Sprintf("%s_%d_%s", stack, n, path.Base(file))
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return name, err
+}
 
 // secretFiles encrypts the files that the project's Compose files have as secrets, each
-// under a name that no other stack's has.
+// under a name of its own.
 func (w *work) secretFiles(ctx context.Context, c Candidate, made *Adopted) error {
-	taken := map[string]bool{}
 	for _, file := range slices.Sorted(maps.Keys(c.SecretFiles)) {
-		name := c.Stack + "_" + path.Base(file)
-		for n := 2; taken[name]; n++ {
-			name = fmt.Sprintf("%s_%d_%s", c.Stack, n, path.Base(file))
+		name, err := w.freeName(c.Stack, file)
+		if err != nil {
+			return err
 		}
-		taken[name] = true
 		files, err := w.secrets.Encrypt(ctx, name, secret.New(c.SecretFiles[file]))
 		if err != nil {
 			return err
 		}
+		w.secret[path.Join(fleet.SecretDir, name)] = c.Stack
 		for _, composeFile := range c.ComposeFiles {
 			at := path.Join(stackDir(c.Stack), composeFile)
 			content, err := controlrepo.SetSecretFile(w.files[at], name, func(written string) bool {
