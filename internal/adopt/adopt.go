@@ -128,7 +128,7 @@ type Refused struct{ Project, Why, Hint string }
 // Prepare makes stacks of what was observed, as far as it can be, and proposes to commit
 // them. The operator's key is needed where there are secrets. Nothing is changed on the host.
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
-	w := &work{Adopter: a, files: map[string][]byte{}}
+	w := &work{Adopter: a, files: map[string][]byte{}, secret: map[string]string{}}
 	p := proposal.New("adopt "+o.Host, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
 		for _, imported := range w.imports {
 			if err := a.importer.NoteMade(ctx, imported); err != nil {
@@ -166,8 +166,9 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 type work struct {
 	*Adopter
 	files    map[string][]byte
-	programs []string // of files, those that are executable
-	onDisk   bool     // the checkout's folder is not in memory: no secret is written there
+	programs []string          // of files, those that are executable
+	secret   map[string]string // by path, the stack that a file with a secret is of
+	onDisk   bool              // the checkout's folder is not in memory: no secret is written there
 	imports  []envimport.Receipt
 	receipt  Receipt
 }
@@ -210,7 +211,7 @@ func (w *work) put(files map[string][]byte) error {
 // drop takes a stack out of the commit again.
 func (w *work) drop(stack string) error {
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if !of(stack, name) {
+		if !w.isOf(stack, name) {
 			continue
 		}
 		if err := w.remove(name); err != nil {
@@ -233,9 +234,9 @@ func (w *work) remove(name string) error {
 	return errors.Join(within.Remove(name), within.Close())
 }
 
-// of reports whether a file of the commit is a stack's.
-func of(stack, name string) bool {
-	return strings.HasPrefix(name, stackDir(stack)+"/") || name == fleet.EnvFile(stack) || strings.HasPrefix(name, secretPrefix(stack))
+// isOf reports whether a file of the commit is a stack's.
+func (w *work) isOf(stack, name string) bool {
+	return strings.HasPrefix(name, stackDir(stack)+"/") || name == fleet.EnvFile(stack) || w.secret[name] == stack
 }
 
 func (w *work) load() error {
@@ -334,7 +335,7 @@ func (w *work) withBinds(content []byte, asked map[string][]project.Asked) ([]by
 // describe says which files a stack has, and what is in the way of taking it over.
 func (w *work) describe(s *Adopted, found []finding.Finding) {
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if of(s.Stack, name) {
+		if w.isOf(s.Stack, name) {
 			s.Files = append(s.Files, name)
 		}
 	}

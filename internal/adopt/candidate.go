@@ -158,6 +158,10 @@ func (c *Candidate) declare(host string) {
 	for _, file := range c.Project.Compose {
 		given = append(given, strings.TrimPrefix(file, c.Project.Dir+"/"))
 	}
+	if lacks := slices.IndexFunc(given, func(file string) bool { return !slices.Contains(c.ComposeFiles, file) }); lacks >= 0 {
+		c.refuse("its Compose file "+given[lacks]+" can't be taken", "give it a plain name in its folder, docker compose up -d there, then salvor adopt "+host)
+		return
+	}
 	known := slices.ContainsFunc(composeNames(), func(n [2]string) bool {
 		return slices.Equal(given, n[:1]) || slices.Equal(given, n[:])
 	})

@@ -56,6 +56,8 @@ func TestWhatCanBeAStack(t *testing.T) {
 		"a template":             {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "services:\n  {% for s in all %}\n"}), "", "compose.yaml can't be read"},
 		"not Compose":            {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "a: 1\n"}), "", "it has no services"},
 		"Salvor's":               {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "x-salvor: {host: beta}\n" + plain}), "", "it has an x-salvor already"},
+		"a name of Git's":        {running("notes", []string{".gitea.yml"}, map[string]string{".gitea.yml": plain}), "", "its Compose file .gitea.yml can't be taken"},
+		"a file that lacks":      {running("notes", []string{"stack.yml"}, nil), "", "its Compose file stack.yml can't be taken"},
 		"a large file":           {large, "compose.yaml", ""},
 		"no file":                {agentapi.RunningProject{Name: "notes", Incomplete: "/opt/notes is not there"}, "", "/opt/notes is not there"},
 	} {

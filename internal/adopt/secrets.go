@@ -32,6 +32,11 @@ func (w *work) encrypt(ctx context.Context, c Candidate, made *Adopted) (envimpo
 	for _, i := range r.Imports {
 		made.Secret = append(made.Secret, i.Secret...)
 	}
+	for name := range files {
+		if path.Dir(name) == fleet.SecretDir {
+			w.secret[name] = c.Stack
+		}
+	}
 	return r, w.put(files)
 }
 
@@ -85,9 +90,6 @@ func (w *work) writable(files map[string][]byte) error {
 func (w *work) of(stack string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(w.files)), func(name string) bool { return !strings.HasPrefix(name, stackDir(stack)+"/") })
 }
-
-// secretPrefix begins the paths of the files that are a stack's secrets.
-func secretPrefix(stack string) string { return path.Join(fleet.SecretDir, stack) + "_" }
 
 // plain leaves files on the host that are mounted and have a secret in plain text: they
 // are data, which snapshots keep. It returns an error where another file has one, which would

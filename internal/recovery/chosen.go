@@ -19,12 +19,13 @@ import (
 )
 
 // chooses refuses names of stacks that a recovery can't be about. One that it took over
-// already, before it was interrupted, is none of these.
+// already, before it was interrupted, is not refused.
 func (r *recovery) chooses() error {
 	lock := r.fleet.Lock()
 	there := lock.On(r.Lost)
 	for _, name := range slices.Concat(r.Without, r.Only) {
-		if !slices.Contains(there, name) && !slices.ContainsFunc(r.parts, func(p part) bool { return slices.Contains(lock.On(p.host.Name), name) }) {
+		at, placed := lock.Placement(name)
+		if taken := placed && (r.To.Name == "" || at.Host == r.To.Name); !taken && !slices.Contains(there, name) {
 			return fault.WithCode(fault.WithHint(fmt.Errorf("stack %s is not placed on %s%s", name, r.Lost, suggest.DidYouMean(name, there)), "salvor host ls"), fault.Usage)
 		}
 	}
@@ -40,6 +41,14 @@ func (r *recovery) chosen() []string {
 	return slices.DeleteFunc(append([]string{}, lock.On(r.Lost)...), func(name string) bool {
 		return slices.Contains(r.Without, name) || len(r.Only) > 0 && !slices.Contains(r.Only, name)
 	})
+}
+
+// nothing is the error of a recovery that no stack is left for.
+func (r *recovery) nothing() error {
+	if lock := r.fleet.Lock(); len(lock.On(r.Lost)) > 0 {
+		return fault.WithCode(fmt.Errorf("no stack of %s is left to recover", r.Lost), fault.Usage)
+	}
+	return fault.WithHint(fmt.Errorf("nothing is placed on %s", r.Lost), "salvor host ls; if its recovery was interrupted, salvor apply finishes it")
 }
 
 // fits makes sure that the stacks fit on the host taking over, before anything is committed.

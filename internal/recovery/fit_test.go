@@ -328,6 +328,7 @@ func TestNowhereToLook(t *testing.T) {
 	}{
 		"no such host":     {"delta", func(*house) {}, "host delta is not declared", "salvor host ls"},
 		"nothing is there": {"beta", func(*house) {}, "nothing is placed on beta", "salvor host ls; if its recovery was interrupted, salvor apply finishes it"},
+		"none answers":     {"alpha", func(h *house) { delete(h.Alive, "beta") }, "no other host answers", "salvor recover alpha --to NAME=ADDRESS"},
 		"no other host":    {"alpha", func(h *house) { h.fleet.Hosts = h.fleet.Hosts[:1] }, "recover needs the new host", "salvor recover alpha --to NAME=ADDRESS"},
 	} {
 		h := newHouse()
@@ -335,5 +336,31 @@ func TestNowhereToLook(t *testing.T) {
 		if _, err := Look(t.Context(), h, Options{Lost: c.lost}, progress.Discard()); err == nil || !strings.Contains(err.Error(), c.text) || fault.Hint(err) != c.hint {
 			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
+	}
+}
+
+// TestASpreadOfSomeIsFinished with the same command: what stays on the lost host is not it.
+func TestASpreadOfSomeIsFinished(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Options{"without": {Without: []string{"blog"}}, "only": {Only: []string{"notes"}}} {
+		h := divided()
+		o.Lost = "alpha"
+		p, err := spread(t, h, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Outrun = deploy.Owner{Host: "delta", Epoch: 9} // which no claim survives
+		if _, err := p.Run(t.Context(), nil); err == nil {
+			t.Fatalf("%s: nothing was interrupted", name)
+		}
+		h.lock, h.Outrun = h.session.Lock, deploy.Owner{}
+		p, err = spread(t, h, o)
+		if err != nil || p.Question != "" {
+			t.Errorf("%s: %q, %v", name, p.Question, err)
+		}
+	}
+	none := Options{Lost: "alpha", Without: []string{"blog", "notes"}}
+	if _, err := Look(t.Context(), divided(), none, progress.Discard()); err == nil || !strings.Contains(err.Error(), "no stack of alpha is left to recover") {
+		t.Errorf("without all: %v", err)
 	}
 }

@@ -123,11 +123,8 @@ func (r *recovery) prepare(ctx context.Context) (proposal.Proposal[deploy.Receip
 		return p, err
 	}
 	r.place()
-	if len(r.stacks) == 0 && len(r.Without) > 0 {
-		return p, fault.WithCode(fmt.Errorf("no stack of %s is left to recover", r.Lost), fault.Usage)
-	}
 	if len(r.stacks) == 0 {
-		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", r.Lost), "salvor host ls")
+		return p, r.nothing()
 	}
 	p.Question, p.Name, p.Loses = r.question()
 	return p, nil

@@ -57,8 +57,11 @@ func Look(ctx context.Context, f Fleet, o Options, sink progress.Sink) (Where, e
 	if err != nil {
 		return w, err
 	}
-	if len(lock.On(o.Lost)) == 0 {
-		return w, w.unfinished(ctx, s)
+	if len(r.chosen()) == 0 {
+		if err := w.unfinished(ctx, s); err != nil || len(w.To) > 0 {
+			return w, err
+		}
+		return w, r.nothing()
 	}
 	under := map[string]fleet.Lock{}
 	for _, h := range s.Fleet.Hosts {
@@ -70,7 +73,9 @@ func Look(ctx context.Context, f Fleet, o Options, sink progress.Sink) (Where, e
 		return w, fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), "salvor recover "+o.Lost+" --to NAME=ADDRESS"), fault.Usage)
 	}
 	seen := deploy.ObserveUnder(ctx, s, under)
-	w.silent(seen)
+	if w.silent(seen); len(w.Silent) == len(under) {
+		return w, fault.WithHint(fmt.Errorf("no other host answers: %s", strings.Join(w.Silent, "; ")), "salvor recover "+o.Lost+" --to NAME=ADDRESS")
+	}
 	w.fill(r.chosen(), deploy.Placings(ctx, s, under, seen))
 	return w, nil
 }
@@ -95,9 +100,6 @@ func (w *Where) unfinished(ctx context.Context, s *deploy.Session) error {
 		}
 		host := s.Lock.Stacks[name].Host
 		w.To[host] = append(w.To[host], name)
-	}
-	if len(w.To) == 0 {
-		return fault.WithHint(fmt.Errorf("nothing is placed on %s", w.Lost), "salvor host ls; if its recovery was interrupted, salvor apply finishes it")
 	}
 	return nil
 }
