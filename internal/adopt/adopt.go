@@ -127,6 +127,7 @@ type Refused struct{ Project, Why, Hint string }
 
 // Prepare makes stacks of what was observed, as far as it can be, and proposes to commit
 // them. The operator's key is needed where there are secrets. Nothing is changed on the host.
+// Where every project is a stack already the receipt has none, and there is nothing to accept.
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
 	w := &work{Adopter: a, files: map[string][]byte{}, secret: map[string]string{}}
 	p := proposal.New("adopt "+o.Host, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
@@ -149,16 +150,30 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 		}
 	}
 	if len(w.receipt.Stacks) == 0 {
-		err := fmt.Errorf("nothing on %s can be made a stack", o.Host)
-		if len(w.receipt.Refused) > 0 {
-			r := w.receipt.Refused[0]
-			return w.receipt, p, fault.WithHint(fmt.Errorf("%w: %s: %s", err, r.Project, r.Why), r.Hint)
-		}
-		return w.receipt, p, fault.WithHint(err, "salvor adopt "+o.Host+" --observe says why")
+		return w.receipt, p, w.none(ctx, o)
 	}
 	err = w.answer(ctx)
 	p.Question = fmt.Sprintf("Commit %s as described? Nothing changes on %s.", strings.Join(w.stacks(), ", "), o.Host)
 	return w.receipt, p, err
+}
+
+// none returns why no stack can be made, nil where every project of the host is one already.
+// Then what an interrupted run committed is pushed.
+func (w *work) none(ctx context.Context, o Observed) error {
+	committer := w.checkout.Committer(false)
+	published, err := committer.Published(ctx)
+	if err == nil && !published {
+		err = committer.Push(ctx)
+	}
+	if err != nil || len(o.Candidates) == 0 {
+		return err
+	}
+	err = fmt.Errorf("nothing on %s can be made a stack", o.Host)
+	if len(w.receipt.Refused) > 0 {
+		r := w.receipt.Refused[0]
+		return fault.WithHint(fmt.Errorf("%w: %s: %s", err, r.Project, r.Why), r.Hint)
+	}
+	return fault.WithHint(err, "salvor adopt "+o.Host+" --observe says why")
 }
 
 // work is one adoption that is prepared: its files are in the checkout's private folder, so

@@ -130,7 +130,7 @@ func TestWhatDiffersIsNotTakenOver(t *testing.T) {
 // TestAdoptionIsCutShort is issue 14: killed at every step boundary, run again: the same
 // end state, and an apply that forgets the consent recreates nothing either.
 func TestAdoptionIsCutShort(t *testing.T) {
-	for _, step := range []string{"adopt-compared", "adopt-recorded", "adopt-marked", "adopt-noted", "adopt-reported"} {
+	for _, step := range []string{"adopt-compared", "adopt-recorded", "adopt-marked", "adopt-noted", "adopt-reported", "taken"} {
 		l := byHand(t)
 		before := l.Engine.Containers()
 		killed(t, step, func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })

@@ -57,6 +57,9 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 		if err != nil {
 			return err
 		}
+		if len(r.Stacks) == 0 {
+			return g.printAdopted(found, r)
+		}
 		if !g.json {
 			page := g.page()
 			printAdoption(page, r)
@@ -171,7 +174,11 @@ func (g *globals) printAdopted(o adopt.Observed, r adopt.Receipt) error {
 		return g.printJSON(adoptedJSON(o, r))
 	}
 	if len(r.Stacks) == 0 {
-		terminal.Printf(g.Err, "Nothing was written. Next: salvor adopt %s\n", o.Host)
+		next := "salvor adopt " + o.Host
+		if len(o.Candidates) == 0 {
+			next = "salvor plan"
+		}
+		terminal.Printf(g.Err, "Nothing was written. Next: %s\n", next)
 		return nil
 	}
 	var ready []string

@@ -150,6 +150,9 @@ func ofStacks(imports []Import) string {
 
 // prepare makes the files of the commit, and what is shown of them.
 func (b *batch) prepare(ctx context.Context) (err error) {
+	if err := b.importer.checkout.Git.TakeBack(ctx); err != nil { // it reads the working tree
+		return err
+	}
 	if err := b.find(ctx); err != nil {
 		return err
 	}
