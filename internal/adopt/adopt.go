@@ -181,9 +181,10 @@ func (w *work) none(ctx context.Context, o Observed) error {
 type work struct {
 	*Adopter
 	files    map[string][]byte
-	programs []string          // of files, those that are executable
-	secret   map[string]string // by path, the stack that a file with a secret is of
-	onDisk   bool              // the checkout's folder is not in memory: no secret is written there
+	programs []string              // of files, those that are executable
+	secret   map[string]string     // by path, the stack that a file with a secret is of
+	onDisk   bool                  // the checkout's folder is not in memory: no secret is written there
+	mounts   []agentapi.FoundMount // of the projects that were tried
 	imports  []envimport.Receipt
 	receipt  Receipt
 }
@@ -266,6 +267,7 @@ func stackDir(stack string) string { return path.Join(fleet.StackDir, stack) }
 
 // take makes a stack of a project, or says why it can't.
 func (w *work) take(ctx context.Context, c Candidate) error {
+	w.mounts = append(w.mounts, c.Project.Mounts...)
 	made, imported, err := w.stack(ctx, c)
 	if err == nil {
 		w.receipt.Stacks, w.receipt.Changes = append(w.receipt.Stacks, made), append(w.receipt.Changes, imported.Changes...)
@@ -328,23 +330,6 @@ func (w *work) answer(ctx context.Context) error {
 		w.describe(&w.receipt.Stacks[i], found)
 	}
 	return err
-}
-
-// withBinds returns fleet.yaml with the proposed answer to every question.
-func (w *work) withBinds(content []byte, asked map[string][]project.Asked) ([]byte, error) {
-	var err error
-	for _, name := range w.stacks() {
-		for _, q := range asked[name] {
-			if slices.Contains(w.receipt.Answered, q) {
-				continue
-			}
-			if content, err = controlrepo.SetBind(content, q.Folder, q.Proposed); err != nil {
-				return nil, err
-			}
-			w.receipt.Answered = append(w.receipt.Answered, q)
-		}
-	}
-	return content, nil
 }
 
 // describe says which files a stack has, and what is in the way of taking it over.

@@ -86,11 +86,12 @@ type FoundMount struct {
 
 // Found is what lies at a place.
 type Found struct {
-	Folder bool   `json:"folder,omitempty"`
-	Bytes  int64  `json:"bytes"`           // at least, where More
-	Files  int    `json:"files"`           // at least, where More
-	More   bool   `json:"more,omitempty"`  // the count ended early
-	Owner  string `json:"owner,omitempty"` // "999:999"; "" where nothing is there
+	Mounted bool   `json:"mounted,omitempty"` // it is on a file system of its own, not the one of the host\'s root
+	Folder  bool   `json:"folder,omitempty"`
+	Bytes   int64  `json:"bytes"`           // at least, where More
+	Files   int    `json:"files"`           // at least, where More
+	More    bool   `json:"more,omitempty"`  // the count ended early
+	Owner   string `json:"owner,omitempty"` // "999:999"; "" where nothing is there
 }
 
 // LooseContainer is a container of no project.

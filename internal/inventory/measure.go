@@ -29,8 +29,9 @@ func (h Host) found(ctx context.Context, source string) agentapi.Found {
 	if err != nil {
 		return agentapi.Found{}
 	}
-	out := agentapi.Found{Folder: info.IsDir(), Owner: ownerOf(info)}
 	device := deviceOf(info)
+	own, err := os.Stat(h.Root + "/")
+	out := agentapi.Found{Folder: info.IsDir(), Owner: ownerOf(info), Mounted: err == nil && deviceOf(own) != device}
 	walk := func(p string, d fs.DirEntry, err error) error {
 		if err != nil || ctx.Err() != nil || out.Files >= maxEntries {
 			out.More = true
