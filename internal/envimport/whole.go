@@ -52,10 +52,16 @@ func (b *batch) findWhole(s *source) bool {
 	return s.whole
 }
 
-// prepare has the Compose files name the secret instead of the file.
+// prepare has the Compose files name the secret instead of the file. One that is on no disk
+// is new to the fleet: it gets a name that no other secret has.
 func (w *wholeFile) prepare(ctx context.Context) (Import, error) {
+	present, err := w.importer.identity.Secret(ctx, w.name)
+	for n := 2; err == nil && w.source.nowhere && !equal(present, w.source.content); n++ {
+		w.name = compose.SecretName(w.stack.Name, fmt.Sprintf("%d_%s", n, w.uses[0].Name))
+		present, err = w.importer.identity.Secret(ctx, w.name)
+	}
 	shown := Import{File: w.source.shown, Stack: w.stack.Name, Whole: true, Secret: []string{w.name}, Plain: []string{}, Kept: []string{}, Encrypted: w.encrypted()}
-	switch present, err := w.importer.identity.Secret(ctx, w.name); {
+	switch {
 	case errors.Is(err, secret.ErrNotFound):
 	case err != nil:
 		return shown, err
