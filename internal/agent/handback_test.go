@@ -162,6 +162,14 @@ func TestWhatIsNotGivenBack(t *testing.T) {
 		"a folder in use": {func(l *lived, _ *agentapi.HandBack) {
 			_ = l.Engine.WriteFile(context.Background(), plainFolder+"/docker-compose.yml", strings.NewReader("services: {}\n"), 0o644)
 		}, plainFolder + "/docker-compose.yml is there already"},
+		"a file next to one of an interrupted run": {func(l *lived, _ *agentapi.HandBack) {
+			for file, content := range map[string]string{"/compose.yaml": "# Stack " + l.Stack.Name + ", as it ran when `salvor host release` gave it back.\n", "/.env": "MINE=1\n"} {
+				_ = l.Engine.WriteFile(context.Background(), plainFolder+file, strings.NewReader(content), 0o600)
+			}
+		}, plainFolder + "/.env is there already"},
+		"a link out of the folder": {func(l *lived, _ *agentapi.HandBack) {
+			l.Engine.Links = map[string]string{plainFolder + "/secrets": "/etc"}
+		}, plainFolder + "/secrets/app/token leads out of " + plainFolder},
 	} {
 		l := secretive(t)
 		req := askBack(l)

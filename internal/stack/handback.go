@@ -65,15 +65,17 @@ func (p Project) HandBackOf(ctx context.Context, a Asked) (HandBack, error) {
 	}
 	s.choose(k.Project, seen[0], a)
 	if a.Adopt == nil {
-		if s.Plain, err = plainly(p.name, k, PlainFolder(p.name), s.Start, a.Secrets); err != nil {
-			return s, err
+		if s.Plain, err = plainly(p.name, k, PlainFolder(p.name), s.Start, a.Secrets); err == nil {
+			err = p.ownFolder(ctx, s.Plain)
 		}
-		return s, p.ownFolder(ctx, s.Plain)
+	} else {
+		s.Plain, err = p.intoFolder(ctx, a, r)
 	}
-	if r.Hash != a.Project.Hash {
-		return s, fault.WithHint(fmt.Errorf("stack %s: %w", p.name, ErrOtherVersion), "salvor apply first, so that the files in its folder can be those that run")
+	for _, f := range s.Files {
+		if err == nil {
+			err = p.within(ctx, s.Dir, path.Join(s.Dir, f.Path))
+		}
 	}
-	s.Plain, err = p.intoFolder(ctx, a, r)
 	return s, err
 }
 
@@ -95,17 +97,12 @@ func (h *HandBack) choose(p project.Project, seen State, a Asked) {
 // ownFolder refuses a folder in which something is that Salvor did not write: no file of the
 // user is replaced there.
 func (p Project) ownFolder(ctx context.Context, plain Plain) error {
-	have, err := p.host.machine.ReadFile(ctx, path.Join(plain.Dir, ComposeFile))
-	if err == nil && bytes.HasPrefix(have, []byte(plainHeader(p.name))) {
-		return nil // by a run that was interrupted
-	}
-	names := []string{"compose.yml", "docker-compose.yml", "docker-compose.yaml"}
-	for _, f := range plain.Files {
-		names = append(names, f.Path)
-	}
-	for _, name := range names {
-		file := path.Join(plain.Dir, name)
-		if _, err := p.host.machine.ReadFile(ctx, file); !errors.Is(err, fs.ErrNotExist) {
+	files := []PlainFile{{Path: "compose.yml"}, {Path: "docker-compose.yml"}, {Path: "docker-compose.yaml"}}
+	for _, f := range slices.Concat(files, plain.Files) {
+		file := path.Join(plain.Dir, f.Path)
+		have, err := p.host.machine.ReadFile(ctx, file)
+		interrupted := err == nil && (f.Data != nil && bytes.Equal(have, f.Data) || f.Path == ComposeFile && bytes.HasPrefix(have, []byte(plainHeader(p.name))))
+		if !interrupted && !errors.Is(err, fs.ErrNotExist) {
 			return fault.WithHint(fmt.Errorf("stack %s is to get the folder %s, and %s is there already", p.name, plain.Dir, file), "move "+plain.Dir+" away on the host, then run this again")
 		}
 	}
@@ -116,6 +113,9 @@ func (p Project) ownFolder(ctx context.Context, plain Plain) error {
 // there make the same of the stack as Git's.
 func (p Project) intoFolder(ctx context.Context, a Asked, r Record) (Plain, error) {
 	plain := Plain{Dir: a.Adopt.Dir, Compose: a.Adopt.Compose, own: true, Tags: map[string]string{}}
+	if r.Hash != a.Project.Hash {
+		return plain, fault.WithHint(fmt.Errorf("stack %s: %w", p.name, ErrOtherVersion), "salvor apply first, so that the files in its folder can be those that run")
+	}
 	for _, s := range a.Project.Services {
 		if ref := r.Images[s.Name]; ref != "" && !s.Build && !project.Digested(s.Image) {
 			plain.Tags[s.Image] = ref
@@ -130,10 +130,14 @@ func (p Project) intoFolder(ctx context.Context, a Asked, r Record) (Plain, erro
 	if err != nil {
 		return plain, err
 	}
-	if maps.Equal(want, p.asItIs(ctx, name, plain)) {
-		return plain, nil
+	files, err := ofUser(p.name, *a.Adopt, a.Secrets)
+	if err != nil {
+		return plain, err
 	}
-	plain.Files, err = ofUser(p.name, *a.Adopt, a.Secrets)
+	same, err := p.hasAll(ctx, plain, files) // hashes do not cover what files say
+	if err == nil && (!same || !maps.Equal(want, p.asItIs(ctx, name, plain))) {
+		plain.Files = files
+	}
 	return plain, err
 }
 
@@ -164,6 +168,9 @@ func (p Plain) argv(project string) []string {
 	}
 	return argv
 }
+
+// Before is where a user's file is kept that is written again.
+func Before(file string) string { return file + before }
 
 // Replaces returns the user's files that are written again.
 func (p Project) Replaces(ctx context.Context, plain Plain) ([]string, error) {
@@ -210,6 +217,9 @@ func (p Project) writePlain(ctx context.Context, plain Plain) error {
 	}
 	for _, f := range plain.Files {
 		file := path.Join(plain.Dir, f.Path)
+		if err := p.within(ctx, plain.Dir, file); err != nil {
+			return err
+		}
 		if err := p.folders(ctx, plain.Dir, f); err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -168,44 +167,4 @@ func moved(n *yamldoc.Node, folders [][2]string) {
 			moved(c, folders)
 		}
 	}
-}
-
-// salvorEnv is a file of the repository with variables, which only Salvor reads.
-const salvorEnv = "stack.env"
-
-// ofUser returns the files with which a stack runs from its user's folder: Git's, without
-// what is Salvor's in them.
-func ofUser(stack string, a project.Adoption, secrets PlainSecrets) ([]PlainFile, error) {
-	fill, env := filled(secrets.Env), map[string]string{}
-	for name, value := range a.Vars {
-		env[name] = value
-	}
-	for name, value := range a.Env {
-		env[name] = value
-	}
-	var files []PlainFile
-	named := func(name string) bool {
-		return slices.ContainsFunc(a.Files, func(f project.File) bool { return f.Path != name && bytes.Contains(f.Data, []byte(name)) })
-	}
-	for _, f := range a.Files {
-		if f.Path == salvorEnv && !named(salvorEnv) {
-			continue // its values are in .env
-		}
-		if !fs.ValidPath(f.Path) {
-			return nil, fmt.Errorf("stack %s reads %s of the repository, which is outside of its folder", stack, f.Path)
-		}
-		data := f.Data
-		if slices.Contains(a.Compose, f.Path) {
-			var err error
-			if data, err = yamldoc.Remove(data, yamldoc.Path{"x-salvor"}); err != nil {
-				return nil, err
-			}
-			data = bytes.TrimLeft(data, "\n")
-		}
-		files = append(files, PlainFile{Path: f.Path, Data: data, Mode: 0o644})
-	}
-	if a.Env != nil && len(env) > 0 {
-		files = append(files, PlainFile{Path: ".env", Data: envFile(env, fill), Mode: 0o600, Secret: len(secrets.Env) > 0})
-	}
-	return files, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/project"
+	"salvor/internal/stack/stacktest"
 )
 
 const renderedText = `name: notes
@@ -133,5 +134,52 @@ func TestTheUsersFilesAreGits(t *testing.T) {
 	a.Files = append(a.Files, project.File{Path: "../shared.yaml"})
 	if _, err := ofUser("notes", a, PlainSecrets{}); err == nil {
 		t.Error("a file outside of the folder would be written")
+	}
+}
+
+// TestTheUsersSecretsAreFilesAgain: what adopt encrypted of `secrets:` is a file that Compose
+// finds, and programs stay so.
+func TestTheUsersSecretsAreFilesAgain(t *testing.T) {
+	a := project.Adoption{
+		Dir: "/srv/notes", Compose: []string{"compose.yaml"},
+		Files: []project.File{
+			{Path: "compose.yaml", Data: []byte("services:\n  app: {image: app:1, secrets: [pw]}\nsecrets:\n  pw: {external: true, name: notes_pw}\n")},
+			{Path: "start.sh", Mode: 0o755, Data: []byte("#!/bin/sh\n")},
+		},
+	}
+	files, err := ofUser("notes", a, PlainSecrets{Files: map[string][]byte{"notes_pw": []byte("p")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []PlainFile{
+		{Path: "secrets/notes_pw", Data: []byte("p"), Mode: 0o444, Secret: true},
+		{Path: "compose.yaml", Data: []byte("services:\n  app: {image: app:1, secrets: [pw]}\nsecrets:\n  pw: {file: ./secrets/notes_pw}\n"), Mode: 0o644},
+		{Path: "start.sh", Data: []byte("#!/bin/sh\n"), Mode: 0o755},
+	}
+	asText := cmp.Transformer("text", func(b []byte) string { return string(b) })
+	if diff := cmp.Diff(want, files, asText); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := ofUser("notes", a, PlainSecrets{}); err == nil || !strings.Contains(err.Error(), "notes_pw") {
+		t.Errorf("a secret that is not here: %v", err)
+	}
+}
+
+// TestWhatFilesSayIsCompared: Compose's hashes do not cover a mounted file, nor a secret.
+func TestWhatFilesSayIsCompared(t *testing.T) {
+	engine := stacktest.New()
+	p := Named(New(engine), "notes")
+	plain := Plain{Dir: "/srv/notes", Compose: []string{"compose.yaml"}}
+	files := []PlainFile{{Path: "compose.yaml", Data: []byte("a")}, {Path: ".env", Data: []byte("b")}, {Path: "app.conf", Data: []byte("new")}}
+	for name, want := range map[string]bool{"new": true, "old": false} {
+		if err := engine.WriteFile(t.Context(), "/srv/notes/app.conf", strings.NewReader(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if same, err := p.hasAll(t.Context(), plain, files); err != nil || same != want {
+			t.Errorf("%s: %v, %v", name, same, err)
+		}
+	}
+	if same, err := p.hasAll(t.Context(), plain, append(files, PlainFile{Path: "secrets/pw", Secret: true})); err != nil || same {
+		t.Errorf("a secret that is not there: %v, %v", same, err)
 	}
 }

@@ -102,6 +102,11 @@ func (h Host) plain(ctx context.Context, asked agentapi.HandBackStack) (agentapi
 	}
 	answer.Folder, answer.Secrets, answer.Recreates = how.Dir, how.Secrets(), how.Services()
 	answer.Replaces, err = stack.Named(h.Stacks, s.Name).Replaces(ctx, how.Plain)
+	for _, file := range answer.Replaces {
+		if slices.Contains(answer.Secrets, file) {
+			answer.Secrets = append(answer.Secrets, stack.Before(file))
+		}
+	}
 	for _, v := range s.Volumes {
 		if at := h.VolumePath(v); v.Docker == "" && fleet.Within(h.Paths.VolumesFolder(), at) {
 			answer.Data = append(answer.Data, at)

@@ -51,6 +51,8 @@ type Engine struct {
 	OnRequest func(method, path string) int
 	// Ends is the exit code of containers that are stopped.
 	Ends int
+	// Links are folders that lead elsewhere, by path.
+	Links map[string]string
 
 	mu         sync.Mutex // guards what follows
 	containers []*Container
@@ -77,11 +79,25 @@ func New() *Engine {
 	for _, program := range []string{"mkdir", "rm", "ln", "chmod", "chown", "cp", "mv", "test"} {
 		e.Say(0, "", program)
 	}
+	e.Handle(e.realpath, "realpath")
 	e.Say(0, "/tmp/made\n", "mktemp")
 	e.Say(0, "", "docker", "tag")
 	e.Handle(e.compose, "docker", "compose")
 	e.Handle(e.makeVolume, "docker", "volume", "create")
 	return e
+}
+
+// realpath prints where paths lead, through e.Links.
+func (e *Engine) realpath(_ context.Context, p machinetest.Process) int {
+	for _, at := range p.Argv[slices.Index(p.Argv, "--")+1:] {
+		for link, to := range e.Links {
+			if rest, below := strings.CutPrefix(at+"/", link+"/"); below {
+				at = path.Join(to, rest)
+			}
+		}
+		fmt.Fprintln(p.Stdout, at)
+	}
+	return 0
 }
 
 type connections struct{ all chan net.Conn }
