@@ -170,10 +170,12 @@ func (p Project) resolve(ctx context.Context, name string, a project.Adoption, s
 	return bytes.ReplaceAll(out.Bytes(), []byte(root), nil), nil
 }
 
-// without returns a text with the names of secrets in place of their values.
+// without returns a text with the names of secrets in place of their values: of the longest
+// first, since a value may have another one in it, whose rest would be left.
 func without(secrets map[string]string, text string) string {
-	for name, value := range secrets {
-		if value != "" {
+	longest := func(a, b string) int { return cmp.Or(cmp.Compare(len(secrets[b]), len(secrets[a])), cmp.Compare(a, b)) }
+	for _, name := range slices.SortedFunc(maps.Keys(secrets), longest) {
+		if value := secrets[name]; value != "" {
 			text = strings.ReplaceAll(text, value, "${"+name+"}")
 		}
 	}

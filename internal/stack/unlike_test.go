@@ -94,3 +94,13 @@ func TestUnlike(t *testing.T) {
 		})
 	}
 }
+
+// TestNoPartOfASecretIsLeft where one begins as another does.
+func TestNoPartOfASecretIsLeft(t *testing.T) {
+	for range 20 { // a map has no order
+		got := without(map[string]string{"A": "pass", "B": "password123", "NONE": ""}, "password123 is not a port, and neither is pass")
+		if got != "${B} is not a port, and neither is ${A}" {
+			t.Fatal(got)
+		}
+	}
+}
