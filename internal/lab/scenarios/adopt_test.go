@@ -57,6 +57,7 @@ func TestAdopt(t *testing.T) {
 		{"a stack of Salvor's on another host", a.lamps},
 		{"the host dies, and one is taken", a.doesNotFit},
 		{"recovered elsewhere", a.recovered},
+		{"given back", a.givenBack},
 	} {
 		began := time.Now()
 		step.run(t)
@@ -65,7 +66,7 @@ func TestAdopt(t *testing.T) {
 		}
 		t.Logf("%s: %s", step.name, time.Since(began).Round(time.Second/10))
 	}
-	t.Log("proved: no container was recreated, no file of the user's and no row changed, and the data came back elsewhere")
+	t.Log("proved: no container was recreated, no file of the user's and no row changed, the data came back elsewhere, and a host was given back")
 }
 
 // inUse starts the fleet's surroundings, and on alpha what people have there.
