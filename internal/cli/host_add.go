@@ -52,17 +52,28 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 			return err
 		}
 		if add.InUse != "" {
-			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there.\n"+
-				"Next: salvor adopt %[1]s --observe shows what runs there; salvor host take %[1]s docker lets Salvor take care of Docker.\n", h.Name, add.InUse)
+			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %[1]s docker lets it take care of Docker.\n", h.Name, add.InUse)
 		}
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
 		if err := g.printOne("git_key", add.GitKey); err != nil {
 			return err
 		}
 		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == h.Name })
-		if !used && !g.json {
-			terminal.Printf(g.Err, "Next: put a Compose project below stacks/, name the host in its Compose file (x-salvor: {host: %s}), commit, salvor apply\n", h.Name)
+		if next := afterAdd(h.Name, add.InUse != "", used); next != "" && !g.json {
+			terminal.Printf(g.Err, "Next: %s\n", next)
 		}
 		return nil
 	})
+}
+
+// afterAdd is what comes next for a host that was added, the deploy key apart: what runs
+// there, else a first stack. It is "" for one that has stacks.
+func afterAdd(host string, inUse, used bool) string {
+	switch {
+	case inUse:
+		return "salvor adopt " + host + " --observe shows what runs there, and writes nothing"
+	case used:
+		return ""
+	}
+	return "put a Compose project below stacks/, name the host in its Compose file (x-salvor: {host: " + host + "}), commit, salvor apply"
 }

@@ -99,6 +99,10 @@ func (r *reader) compose(file string) {
 	if _, taken := r.files[file]; taken {
 		return
 	}
+	if path.Base(file) == "-" {
+		r.broken = cmp.Or(r.broken, "its Compose file came through a pipe (docker compose -f -), so the host has none")
+		return
+	}
 	if ext := path.Ext(file); ext != ".yml" && ext != ".yaml" {
 		r.broken = cmp.Or(r.broken, file+" is not named like a Compose file")
 		return

@@ -191,6 +191,16 @@ func TestLabelsReachNoOtherFiles(t *testing.T) {
 	}
 }
 
+// TestAComposeFileFromAPipe: `docker compose -f -` leaves no file, and the reason says so.
+func TestAComposeFileFromAPipe(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, map[string]string{"/opt/x/app.yaml.tpl": "services: {}\n"})
+	got, err := host(t, root, container("c", "x", "a", "/opt/x", "-")).Look(t.Context())
+	if want := "its Compose file came through a pipe (docker compose -f -), so the host has none"; err != nil || got.Projects[0].Incomplete != want {
+		t.Errorf("%v, %+v", err, got.Projects)
+	}
+}
+
 // TestOwnAndUnwantedProjectsAreNotRead: their containers are listed, their files stay.
 func TestOwnAndUnwantedProjectsAreNotRead(t *testing.T) {
 	root := t.TempDir()

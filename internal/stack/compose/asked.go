@@ -32,7 +32,7 @@ func (c classifier) ask(ms *mounts) {
 }
 
 // questions are those of a stack in the order of its mounts. What is in a folder that is
-// asked about is not asked again, and a source that lacks a variable not yet.
+// asked about is not asked again, unless only it is to be saved, and a source that lacks a variable not yet.
 func (c classifier) questions(ms *mounts) []*question {
 	var all []*question
 	asked := slices.DeleteFunc(slices.Clone(ms.all), func(m *mount) bool { return !m.asked || c.load.unsettled[path.Clean(m.entry.Source)] })
@@ -40,6 +40,9 @@ func (c classifier) questions(ms *mounts) []*question {
 	for _, m := range asked {
 		folder, proposed := c.proposal(m)
 		i := slices.IndexFunc(all, func(q *question) bool {
+			if proposed == fleet.Snapshot && q.proposed != fleet.Snapshot {
+				return false // the answer about the folder around it would not save it
+			}
 			return q.folder == folder && q.proposed == proposed || slices.ContainsFunc(q.mounts, func(o *mount) bool { return fleet.Within(o.entry.Source, m.entry.Source) })
 		})
 		if i < 0 {
@@ -97,6 +100,7 @@ var (
 	disposable = []string{"cache", "caches", "tmp", "temp", "transcode", "transcodes", "transcoding", "transcode_cache", "scratch"}
 	media      = []string{"media", "movies", "movie", "films", "film", "tv", "tvshows", "shows", "series", "anime", "music", "audiobooks", "podcasts",
 		"videos", "video", "library", "libraries", "downloads", "download", "torrents", "usenet", "complete", "incomplete", "roms", "comics", "ebooks"}
+	settings  = []string{"config", "configs", "conf", "settings"}
 	kept      = []string{"nas", "nfs", "smb", "cifs", "samba", "share", "shares", "remote", "remotes", "gdrive", "rclone", "mergerfs", "unionfs", "backup", "backups"}
 	backups   = []string{"duplicati", "restic", "borgmatic", "borg", "borgbackup", "kopia", "docker-volume-backup", "backrest", "urbackup", "duplicacy", "restic-rest-server", "rest-server"}
 	observers = []string{"cadvisor", "node-exporter", "node_exporter", "promtail", "alloy", "netdata", "telegraf", "glances", "datadog-agent", "agent", "fluent-bit", "fluentd",
@@ -119,6 +123,8 @@ func (c classifier) proposal(m *mount) (folder string, proposed fleet.Protection
 		return src, fleet.HostPath
 	case slices.Contains(backups, image):
 		return src, fleet.External
+	case upTo(src, kept) == "" && upTo(src, media) != "" && (slices.Contains(settings, path.Base(src)) || slices.Contains(settings, path.Base(m.entry.Target))):
+		return src, fleet.Snapshot // of a program whose settings are next to its media
 	}
 	for _, kind := range []struct {
 		words    []string

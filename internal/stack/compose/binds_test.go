@@ -108,18 +108,23 @@ func TestHostsOwnPathsAreNotAsked(t *testing.T) {
 func TestAQuestionProposesItsAnswer(t *testing.T) {
 	t.Parallel()
 	for mounts, want := range map[string][]string{
-		"nginx /mnt/docker-volumes/a:/a; nginx /mnt/docker-volumes/b:/b": {"/mnt/docker-volumes: snapshot"}, // case 25
-		"nginx /srv/media:/m; nginx /srv/media/films:/f":                 {"/srv/media: external"},          // nested: once
-		"nginx /opt/a:/a; nginx /opt/a/sub/deep:/b":                      {"/opt/a: snapshot"},
-		"jellyfin/jellyfin /mnt/tank/films:/media":                       {"/mnt/tank/films: external"},
-		"jellyfin/jellyfin /mnt/tank/stuff:/media/all":                   {"/mnt/tank/stuff: external"},
-		"postgres:17 /mnt/media/db:/var/lib/postgresql/data":             {"/mnt/media/db: snapshot"},
-		"nginx /home/ann/docker/app:/a; nginx /home/ann/docker/b/c:/b":   {"/home/ann/docker: snapshot"},
-		"nginx /mnt/user/appdata/app:/config":                            {"/mnt/user/appdata: snapshot"},
-		"nginx /mnt/nas/photos:/photos":                                  {"/mnt/nas: external"},
-		"plex /opt/plex/transcode:/transcode; plex /opt/plex/db:/config": {"/opt/plex/transcode: none", "/opt/plex: snapshot"},
-		"lscr.io/linuxserver/duplicati /srv/all:/source":                 {"/srv/all: external"},
-		"gcr.io/cadvisor/cadvisor:v1 /opt/stats:/s:ro":                   {"/opt/stats: host"},
+		"nginx /mnt/docker-volumes/a:/a; nginx /mnt/docker-volumes/b:/b":          {"/mnt/docker-volumes: snapshot"}, // case 25
+		"nginx /srv/media:/m; nginx /srv/media/films:/f":                          {"/srv/media: external"},          // nested: once
+		"nginx /opt/a:/a; nginx /opt/a/sub/deep:/b":                               {"/opt/a: snapshot"},
+		"jellyfin/jellyfin /mnt/tank/films:/media":                                {"/mnt/tank/films: external"},
+		"jellyfin/jellyfin /mnt/tank/stuff:/media/all":                            {"/mnt/tank/stuff: external"},
+		"postgres:17 /mnt/media/db:/var/lib/postgresql/data":                      {"/mnt/media/db: snapshot"},
+		"jellyfin/jellyfin /srv/media/config:/config":                             {"/srv/media/config: snapshot"},
+		"sonarr /mnt/media/sonarr/config:/config; sonarr /mnt/media:/tv":          {"/mnt/media/sonarr/config: snapshot", "/mnt/media: external"},
+		"postgres:17 /mnt/media/db:/var/lib/postgresql/data; nginx /mnt/media:/m": {"/mnt/media/db: snapshot", "/mnt/media: external"},
+		"sonarr /srv/media/sonarr:/config":                                        {"/srv/media/sonarr: snapshot"},
+		"sonarr /mnt/nas/sonarr:/config":                                          {"/mnt/nas: external"},
+		"nginx /home/ann/docker/app:/a; nginx /home/ann/docker/b/c:/b":            {"/home/ann/docker: snapshot"},
+		"nginx /mnt/user/appdata/app:/config":                                     {"/mnt/user/appdata: snapshot"},
+		"nginx /mnt/nas/photos:/photos":                                           {"/mnt/nas: external"},
+		"plex /opt/plex/transcode:/transcode; plex /opt/plex/db:/config":          {"/opt/plex/transcode: none", "/opt/plex: snapshot"},
+		"lscr.io/linuxserver/duplicati /srv/all:/source":                          {"/srv/all: external"},
+		"gcr.io/cadvisor/cadvisor:v1 /opt/stats:/s:ro":                            {"/opt/stats: host"},
 	} {
 		_, asked := bound(t, Options{}, strings.Split(mounts, "; ")...)
 		if len(asked) != len(want) {
