@@ -82,7 +82,7 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 	}
 	return []finding.Finding{{
 		Code: finding.Ungated, Severity: finding.Warning, Subject: host + "/" + s.Name,
-		Text: "Docker itself may start " + strings.Join(s.Ungated, ", ") + " after a boot", Fix: "salvor apply recreates them at their next change",
+		Text: "Docker itself may start " + strings.Join(s.Ungated, ", ") + " after a boot", Fix: "nothing to do now; their next change recreates them",
 	}}
 }
 

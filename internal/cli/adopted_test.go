@@ -15,7 +15,7 @@ import (
 // TestAdoptedScreens is what a person sees of a stack that is taken over, from its plan to
 // the change that recreates its containers: until then it is called ungated.
 func TestAdoptedScreens(t *testing.T) {
-	ungated := finding.Finding{Code: finding.Ungated, Severity: finding.Warning, Subject: "alpha/notes", Text: "Docker itself may start app, db after a boot", Fix: "salvor apply recreates them at their next change"}
+	ungated := finding.Finding{Code: finding.Ungated, Severity: finding.Warning, Subject: "alpha/notes", Text: "Docker itself may start app, db after a boot", Fix: "nothing to do now; their next change recreates them"}
 	differs := finding.Finding{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: "alpha/photos",
 		Text: "what runs is not what the files in Git say: app: image 1.2 → 1.3, environment +SMTP_HOST ~MODE, ports ~80/tcp",
 		Fix:  "put the files in Git as they are on the host, then run this again; salvor apply --take photos starts what Git says, with the data on this host"}
