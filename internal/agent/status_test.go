@@ -19,10 +19,10 @@ func TestOwnership(t *testing.T) {
 		"own":                       {verdict: record.Verdict{State: record.Own, MayStart: true}},
 		"lost":                      {verdict: record.Verdict{State: record.Lost}, want: finding.Fenced},
 		"lost after its release":    {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Lost}, want: finding.Fenced},
-		"nobody answers":            {verdict: record.Verdict{State: record.Unknown, MayStart: true, Unfenced: true}, want: finding.UnfencedStart},
-		"nobody answers, stopped":   {stack: agentapi.Stack{Stopped: true}, verdict: record.Verdict{State: record.Unknown, MayStart: true, Unfenced: true}},
+		"no answer":                 {verdict: record.Verdict{State: record.Unknown, MayStart: true, Unfenced: true}, want: finding.UnfencedStart},
+		"no answer, stopped":        {stack: agentapi.Stack{Stopped: true}, verdict: record.Verdict{State: record.Unknown, MayStart: true, Unfenced: true}},
 		"released":                  {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Own}, want: finding.HandedOver},
-		"released, nobody answers":  {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Unknown, Unfenced: true}, want: finding.HandedOver},
+		"handed over, no answer":    {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Unknown, Unfenced: true}, want: finding.HandedOver},
 		"released at another epoch": {local: here.Local{Epoch: 2, Released: 1}, verdict: record.Verdict{State: record.Own}},
 	} {
 		t.Run(name, func(t *testing.T) {

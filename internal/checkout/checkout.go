@@ -127,8 +127,8 @@ type notLoaded struct{ error }
 func (e notLoaded) Unwrap() []error { return []error{ErrNotLoaded, e.error} }
 
 // ToMemory moves the exported files into memory, for a command that adds files which may
-// have secrets. What knows the folder by its name still finds it. Where there is no folder in
-// memory, the error wraps memdir.ErrNone.
+// have secrets. The folder's old name leads to the new one. The error wraps memdir.ErrNone on a
+// machine without folders in memory.
 func (c *Checkout) ToMemory() error {
 	folder, err := memdir.New(memdir.Usual()...)
 	if err != nil {

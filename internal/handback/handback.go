@@ -27,8 +27,8 @@ type Fleet interface {
 	Lock() fleet.Lock
 	// Broken returns why a stack's files do not load, nil when they do.
 	Broken(stack string) error
-	// Unplaced returns the files that change where stacks are no longer on a host: their
-	// Compose files, without that host, and their seals for it.
+	// Unplaced returns the files that change when stacks leave a host: their Compose files,
+	// without that host, and their seals for it.
 	Unplaced(stacks []string, host string) (map[string][]byte, error)
 	// Session returns the workflow on the commit. Its progress goes to sink.
 	Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
@@ -48,7 +48,7 @@ type Receipt struct {
 	Host     string                `json:"host"`
 	Stacks   []agentapi.PlainStack `json:"stacks"`
 	Removed  []string              `json:"removed,omitempty"`   // from the host, where it has no stack any more
-	LeftHost bool                  `json:"left_host,omitempty"` // the host is no longer part of the fleet
+	LeftHost bool                  `json:"left_host,omitempty"` // the host left the fleet
 	Commit   string                `json:"commit,omitempty"`    // that ended the placements
 	Pending  []string              `json:"pending,omitempty"`   // what a human must still do
 	Exposed  exposed.Host          `json:"-"`                   // what the host's disk can open

@@ -123,6 +123,8 @@ func (c classifier) proposal(m *mount) (folder string, proposed fleet.Protection
 		return src, fleet.HostPath
 	case slices.Contains(backups, image):
 		return src, fleet.External
+	case fleet.Within("/usr/share", src):
+		return src, fleet.Snapshot // "share" is a word of the system's there
 	case upTo(src, kept) == "" && upTo(src, media) != "" && (slices.Contains(settings, path.Base(src)) || slices.Contains(settings, path.Base(m.entry.Target))):
 		return src, fleet.Snapshot // of a program whose settings are next to its media
 	}

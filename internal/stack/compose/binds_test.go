@@ -119,6 +119,7 @@ func TestAQuestionProposesItsAnswer(t *testing.T) {
 		"postgres:17 /mnt/media/db:/var/lib/postgresql/data; nginx /mnt/media:/m": {"/mnt/media/db: snapshot", "/mnt/media: external"},
 		"sonarr /srv/media/sonarr:/config":                                        {"/srv/media/sonarr: snapshot"},
 		"sonarr /mnt/nas/sonarr:/config":                                          {"/mnt/nas: external"},
+		"wireguard /usr/share/appdata/wireguard/config:/config":                   {"/usr/share/appdata/wireguard/config: snapshot"},
 		"nginx /home/ann/docker/app:/a; nginx /home/ann/docker/b/c:/b":            {"/home/ann/docker: snapshot"},
 		"nginx /mnt/user/appdata/app:/config":                                     {"/mnt/user/appdata: snapshot"},
 		"nginx /mnt/nas/photos:/photos":                                           {"/mnt/nas: external"},

@@ -111,7 +111,7 @@ func (c *call) drivesGet() error {
 	if c.by.onlyOwn() {
 		return errScope
 	}
-	if d == nil || d.members[c.by.account.email] == nobody {
+	if d == nil || d.members[c.by.account.email] == noRole {
 		return driveNotFound(id)
 	}
 	return c.answer(c.drive(d), sel)
@@ -142,7 +142,7 @@ func (c *call) drivesList() error {
 	page := drivesResource{Kind: "drive#driveList", Drives: []driveResource{}}
 	for i, id := range slices.Sorted(maps.Keys(c.s.drives)) {
 		d := c.s.drives[id]
-		if int64(i) < after || d.members[c.by.account.email] == nobody {
+		if int64(i) < after || d.members[c.by.account.email] == noRole {
 			continue
 		}
 		if len(page.Drives) == size {

@@ -102,7 +102,7 @@ func (c *call) is(parameter string) bool { return c.q.Get(parameter) == "true" }
 // method holds the lock.
 func (c *call) node(id string) (*node, error) {
 	n := c.s.nodes[c.alias(id)]
-	if n == nil || c.s.role(c.by, n) == nobody || n.drive != "" && !c.allDrives() && c.q.Get("alt") != "media" {
+	if n == nil || c.s.role(c.by, n) == noRole || n.drive != "" && !c.allDrives() && c.q.Get("alt") != "media" {
 		return nil, notFound(id)
 	}
 	return n, nil

@@ -68,7 +68,7 @@ func (c *call) changesStart() error {
 // changesOf refuses a drive that the caller does not see.
 func (c *call) changesOf() error {
 	id := c.q.Get("driveId")
-	if d := c.s.drives[id]; id != "" && (d == nil || d.members[c.by.account.email] == nobody || !c.allDrives()) {
+	if d := c.s.drives[id]; id != "" && (d == nil || d.members[c.by.account.email] == noRole || !c.allDrives()) {
 		return driveNotFound(id)
 	}
 	return nil
@@ -115,7 +115,7 @@ func (c *call) shown(entry change) (changeResource, bool) {
 	}
 	id, all := c.q.Get("driveId"), c.is("includeItemsFromAllDrives")
 	switch {
-	case !entry.current || n == nil || c.s.isRoot(n) || c.s.role(c.by, n) == nobody,
+	case !entry.current || n == nil || c.s.isRoot(n) || c.s.role(c.by, n) == noRole,
 		id != "" && entry.drive != id,
 		id == "" && entry.drive != "" && !all,
 		id == "" && c.is("restrictToMyDrive") && n.owner != c.by.account,

@@ -170,7 +170,7 @@ func (c *call) folder(id string) (*node, error) {
 	return parent, nil
 }
 
-// room refuses what there is no room for: in the account, on the shared drive, or today.
+// room returns an error where the account, the shared drive or the day has no space left.
 func (c *call) room(n *node, with *content) error {
 	if d := c.s.drives[n.drive]; d != nil && c.s.nodes[n.id] == nil && d.items >= c.s.options.DriveItems {
 		return errDriveItems

@@ -75,7 +75,7 @@ func (c *search) find(after int64, size int) (listResource, error) {
 		return page, err
 	}
 	for _, n := range c.candidates() {
-		if n.order <= after || c.s.isRoot(n) || !inCorpora(n) || c.s.role(c.by, n) == nobody || c.query != nil && !c.query.matches(c.call, n) {
+		if n.order <= after || c.s.isRoot(n) || !inCorpora(n) || c.s.role(c.by, n) == noRole || c.query != nil && !c.query.matches(c.call, n) {
 			continue
 		}
 		if n.unlisted > 0 {
@@ -96,7 +96,7 @@ func (c *search) find(after int64, size int) (listResource, error) {
 func (c *search) foldersExist() error {
 	var err error
 	parents(c.query, func(id string) {
-		if n := c.s.nodes[c.alias(id)]; n == nil || c.s.role(c.by, n) == nobody {
+		if n := c.s.nodes[c.alias(id)]; n == nil || c.s.role(c.by, n) == noRole {
 			err = notFound("")
 		}
 	})
@@ -146,7 +146,7 @@ func (c *search) corpora() (func(*node) bool, error) {
 	case "", "user", "allDrives":
 		return func(n *node) bool { return n.drive == "" || all }, nil
 	case "drive", "teamDrive":
-		if d := c.s.drives[id]; d == nil || d.members[c.by.account.email] == nobody {
+		if d := c.s.drives[id]; d == nil || d.members[c.by.account.email] == noRole {
 			return nil, driveNotFound(id)
 		}
 		return func(n *node) bool { return n.drive == id }, nil

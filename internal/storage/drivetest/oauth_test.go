@@ -136,7 +136,7 @@ func TestBrowser(t *testing.T) {
 		return at.Query()
 	}
 	if got := answered(ask("app", back)).Get("error"); got != "access_denied" {
-		t.Errorf("with nobody signed in it is %q", got)
+		t.Errorf("without an account it is %q", got)
 	}
 	w.SignIn(olga)
 	if ask("none", back).Code != 401 || ask("app", "https://evil.example/").Code != 400 {
@@ -187,7 +187,7 @@ func TestServiceAccount(t *testing.T) {
 		"for another":       func(_ *jwtHeader, c *jwtClaims) { c.Audience = "https://example.com" },
 		"another key":       func(_ *jwtHeader, c *jwtClaims) { c.Issuer = acting.Email },
 		"another algorithm": func(h *jwtHeader, _ *jwtClaims) { h.Algorithm = "none" },
-		"nobody":            func(_ *jwtHeader, c *jwtClaims) { c.Issuer = "none" },
+		"an unknown issuer": func(_ *jwtHeader, c *jwtClaims) { c.Issuer = "none" },
 		"for a stranger":    func(_ *jwtHeader, c *jwtClaims) { c.Subject, c.Issuer = "", "x" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ type node struct {
 type Role int
 
 const (
-	nobody Role = iota
+	noRole Role = iota
 	// Reader may read.
 	Reader
 	// Writer may also write.
@@ -170,7 +170,7 @@ func (t *tree) isRoot(n *node) bool {
 // only what it made, and the roots.
 func (t *tree) role(by *session, n *node) Role {
 	if by.onlyOwn() && n.client != by.client && !t.isRoot(n) {
-		return nobody
+		return noRole
 	}
 	if d := t.drives[n.drive]; d != nil {
 		return d.members[by.account.email]
@@ -179,11 +179,11 @@ func (t *tree) role(by *session, n *node) Role {
 		return Manager
 	}
 	for ; n != nil; n = t.nodes[n.parent] {
-		if r := n.shared[by.account.email]; r != nobody {
+		if r := n.shared[by.account.email]; r != noRole {
 			return r
 		}
 	}
-	return nobody
+	return noRole
 }
 
 // all returns every node, the oldest first.
