@@ -118,6 +118,7 @@ type Rendered struct {
 	Project    Project
 	Volumes    []Volume        // sorted by name
 	Networks   []Network       // that its services are in, sorted by name
+	Awaited    []string        // Docker's volumes that its services need and nothing of it makes, sorted
 	Containers []Container     // of services that start under a container_name, sorted by name
 	Published  []Published     // ports of services that start
 	Asks       map[string]Asks // by service that starts
