@@ -95,8 +95,8 @@ func (c *Candidate) choose(host string) {
 		case !below:
 			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
 			return
-		case fleet.ValidPath(rel) != nil || strings.Contains("/"+rel, "/.git") || strings.Contains("/"+rel, "/.ssh/"):
-			c.Left = append(c.Left, f.Path+" (Git's, or a key)")
+		case !keepable(rel):
+			c.Left = append(c.Left, f.Path+" (Git's own, or a key)")
 		case f.Left != "" && (f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret):
 			c.refuse(f.Path+" can't be read: "+f.Left, "make it a plain file, then salvor adopt "+host)
 			return
@@ -120,6 +120,13 @@ func (c *Candidate) choose(host string) {
 		return
 	}
 	c.declare(host)
+}
+
+// keepable reports whether a file can be one of the repository: not one that Git itself obeys,
+// nor a key. A folder such as .github or .gitea, and a .gitignore, are files like any other.
+func keepable(rel string) bool {
+	obeyed := []string{".gitattributes", ".gitmodules"}
+	return fleet.ValidPath(rel) == nil && !slices.Contains(obeyed, strings.ToLower(path.Base(rel))) && !strings.Contains("/"+rel, "/.ssh/")
 }
 
 // giveEnvFiles makes the .env of what Compose was given by --env-file in its place, and

@@ -1,6 +1,8 @@
 package adopt
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +58,8 @@ func TestWhatCanBeAStack(t *testing.T) {
 		"a template":             {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "services:\n  {% for s in all %}\n"}), "", "compose.yaml can't be read"},
 		"not Compose":            {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "a: 1\n"}), "", "it has no services"},
 		"Salvor's":               {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "x-salvor: {host: beta}\n" + plain}), "", "it has an x-salvor already"},
-		"a name of Git's":        {running("notes", []string{".gitea.yml"}, map[string]string{".gitea.yml": plain}), "", "its Compose file .gitea.yml can't be taken"},
+		"a name of Git's":        {running("notes", []string{".git/app.yml"}, map[string]string{".git/app.yml": plain}), "", "its Compose file .git/app.yml can't be taken"},
+		"a name like Git's":      {running("notes", []string{".gitea.yml"}, map[string]string{".gitea.yml": plain}), "compose.yaml", ""},
 		"a file that lacks":      {running("notes", []string{"stack.yml"}, nil), "", "its Compose file stack.yml can't be taken"},
 		"a large file":           {large, "compose.yaml", ""},
 		"no file":                {agentapi.RunningProject{Name: "notes", Incomplete: "/opt/notes is not there"}, "", "/opt/notes is not there"},
@@ -111,5 +114,15 @@ func TestTheScoreCountsWhatOnlyTheHostHas(t *testing.T) {
 	want := Score{Bytes: 1<<30 + 1<<20, More: true, Places: []string{"/srv/large", "/opt/notes/small"}, Databases: []string{"db"}, Secrets: 1}
 	if diff := cmp.Diff(want, ScoreOf(p)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestFoldersOfAForge are files of the project like any other; what Git itself obeys is not.
+func TestFoldersOfAForge(t *testing.T) {
+	p := running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": plain, ".github/workflows/build.txt": "a", ".gitea/template": "b", "app/.gitignore": "dist", "app/.gitkeep": "",
+		"app/.git/config": "c", ".gitattributes": "* text", "app/.gitmodules": "d", ".ssh/id": "e"})
+	c := Candidates(agentapi.Inventory{Projects: []agentapi.RunningProject{p}}, &fleet.Fleet{}, "alpha")[0]
+	if diff := cmp.Diff([]string{".gitea/template", ".github/workflows/build.txt", "app/.gitignore", "app/.gitkeep", "compose.yaml"}, slices.Sorted(maps.Keys(c.Files))); diff != "" || len(c.Left) != 4 {
+		t.Errorf("%s, left %q", diff, c.Left)
 	}
 }
