@@ -29,6 +29,7 @@ import (
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
+	"salvor/internal/scan"
 	"salvor/internal/suggest"
 	"salvor/internal/version"
 )
@@ -88,6 +89,13 @@ func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (O
 	o.Containers, o.Volumes, o.Crontabs, o.Managers, o.Findings = inv.Containers, inv.Volumes, inv.Crontabs, inv.Managers, inv.Findings
 	o.running = names(inv)
 	o.Candidates = Candidates(inv, &a.checkout.Fleet, host, wanted...)
+	scanner, err := scan.New()
+	if err != nil {
+		return o, err
+	}
+	for i := range o.Candidates {
+		o.Candidates[i].Score = ScoreOf(scanner, o.Candidates[i].Project)
+	}
 	for _, name := range wanted {
 		if !slices.ContainsFunc(inv.Projects, func(p agentapi.RunningProject) bool { return p.Name == name }) {
 			return o, fault.WithHint(fmt.Errorf("no project %s runs on %s%s", name, host, suggest.DidYouMean(name, names(inv))), "salvor adopt "+host+" --observe")

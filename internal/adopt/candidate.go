@@ -19,6 +19,7 @@ import (
 type Candidate struct {
 	Project agentapi.RunningProject
 	Stack   string            // the name that it gets
+	Score   Score             // what is lost with its host
 	Compose string            // its Compose file below the stack's folder
 	Files   map[string][]byte // plain files below the stack's folder, by path
 	Secret  map[string][]byte // env files below it: to be encrypted, never written plain

@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/scan"
 )
 
 // running is a project in /opt/NAME with files below it.
@@ -103,7 +104,11 @@ func TestNamesAreTheProjects(t *testing.T) {
 }
 
 func TestTheScoreCountsWhatOnlyTheHostHas(t *testing.T) {
-	p := running("notes", nil, map[string]string{".env": "A=1"})
+	scanner, err := scan.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := running("notes", nil, map[string]string{".env": "A=1", "compose.yaml": "services: {db: {environment: {POSTGRES_PASSWORD: hunter2}}}\n", "app.conf": "password = Xk29fLq8vZr4Tn\n", "compose.override.yaml": plain, ".env.example": "PASSWORD=changeme\n"})
 	p.Services = append(p.Services, agentapi.RunningService{Name: "db", Image: "docker.io/library/postgres:17"})
 	p.Mounts = []agentapi.FoundMount{
 		{Source: "/opt/notes/small", Found: agentapi.Found{Folder: true, Bytes: 1 << 20}},
@@ -111,8 +116,8 @@ func TestTheScoreCountsWhatOnlyTheHostHas(t *testing.T) {
 		{Source: "/opt/notes/conf", ReadOnly: true, Found: agentapi.Found{Bytes: 10}},
 		{Source: "/var/run/docker.sock"},
 	}
-	want := Score{Bytes: 1<<30 + 1<<20, More: true, Places: []string{"/srv/large", "/opt/notes/small"}, Databases: []string{"db"}, Secrets: 1}
-	if diff := cmp.Diff(want, ScoreOf(p)); diff != "" {
+	want := Score{Bytes: 1<<30 + 1<<20, More: true, Places: []string{"/srv/large", "/opt/notes/small"}, Databases: []string{"db"}, Secrets: 3}
+	if diff := cmp.Diff(want, ScoreOf(scanner, p)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,11 +56,8 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 			return g.printAdopted(found, adopt.Receipt{})
 		}
 		r, p, err := a.Adopt.Prepare(ctx, found)
-		if err != nil {
-			return err
-		}
-		if len(r.Stacks) == 0 {
-			return g.printAdopted(found, r)
+		if len(r.Stacks) == 0 && (err == nil || g.json) {
+			return errors.Join(err, g.printAdopted(found, r))
 		}
 		if !g.json {
 			page := g.page()
@@ -66,6 +65,9 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 			if err := page.Err(); err != nil {
 				return err
 			}
+		}
+		if err != nil {
+			return err
 		}
 		if r, err = accepted(ctx, g, p); err != nil {
 			return err
@@ -120,7 +122,7 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 
 // lostWith says what of a project is on its host alone.
 func lostWith(c adopt.Candidate) []string {
-	s := adopt.ScoreOf(c.Project)
+	s := c.Score
 	said := []string{terminal.Count(len(c.Project.Services), "service")}
 	if len(s.Places) > 0 {
 		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
@@ -210,11 +212,18 @@ type projectRow struct {
 func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
-		s := adopt.ScoreOf(c.Project)
-		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint})
+		s := c.Score
+		row := projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint}
+		for _, refused := range r.Refused {
+			if refused.Project == row.Project {
+				row.Why, row.Hint = refused.Why, refused.Hint
+			}
+		}
+		rows = append(rows, row)
 	}
+	found := slices.Clone(o.Findings)
 	for _, s := range r.Stacks {
-		stacks = append(stacks, s.Stack)
+		stacks, found = append(stacks, s.Stack), append(found, s.Findings...)
 	}
 	return struct {
 		Schema   int          `json:"schema"`
@@ -223,5 +232,5 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 		Stacks   []string     `json:"committed"`
 
 		Findings []finding.Finding `json:"findings,omitempty"`
-	}{fleet.Schema, o.Host, rows, stacks, o.Findings}
+	}{fleet.Schema, o.Host, rows, stacks, found}
 }
