@@ -129,10 +129,10 @@ func TestStatusNamesAMissingSnapshot(t *testing.T) {
 	}
 }
 
-// TestOutside: a stack whose data is kept elsewhere has no snapshot, and has data.
-func TestOutside(t *testing.T) {
+// TestKeptOutside: a stack whose data is kept elsewhere has no snapshot, and has data.
+func TestKeptOutside(t *testing.T) {
 	t.Parallel()
-	got := outside([]project.Volume{
+	got := keptOutside([]project.Volume{
 		{Name: "@@mnt@nas", Source: "/mnt/nas", Protect: fleet.External}, {Name: "db", Source: "db", Protect: fleet.Snapshot},
 		{Name: "team", Source: "team", Protect: fleet.Shared}, {Name: "cache", Source: "cache", Protect: fleet.None},
 	})

@@ -89,8 +89,8 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 	}}
 }
 
-// outside are the mounts of a stack that are kept outside of its host.
-func outside(volumes []project.Volume) []string {
+// keptOutside are the mounts of a stack that are kept outside of its host.
+func keptOutside(volumes []project.Volume) []string {
 	var all []string
 	for _, v := range volumes {
 		if v.Protect == fleet.External || v.Protect == fleet.Shared {
@@ -120,7 +120,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		}
 		row.Volumes = append(row.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == s.Epoch, State: string(m.State)})
 	}
-	row.Outside = outside(s.Volumes)
+	row.Outside = keptOutside(s.Volumes)
 	s, err = s.Open()
 	if err != nil {
 		return found, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot

@@ -91,6 +91,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		for _, left := range c.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
 		}
+		for _, note := range c.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
+		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
 			page.Table("  ", terminal.Row{"hint:", c.Hint})
@@ -154,6 +157,9 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 		}
 		for _, left := range s.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		for _, note := range s.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
 		}
 		for _, f := range s.Findings {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "to do first"), f.Subject + ": " + f.Text})
