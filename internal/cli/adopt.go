@@ -55,25 +55,29 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 		if o.observe {
 			return g.printAdopted(found, adopt.Receipt{})
 		}
-		r, p, err := a.Adopt.Prepare(ctx, found)
-		if len(r.Stacks) == 0 && (err == nil || g.json) {
-			return errors.Join(err, g.printAdopted(found, r))
-		}
-		if !g.json {
-			page := g.page()
-			printAdoption(page, r)
-			if err := page.Err(); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if r, err = accepted(ctx, g, p); err != nil {
-			return err
-		}
-		return g.printAdopted(found, r)
+		return makeStacks(ctx, g, a, found)
 	})
+}
+
+// makeStacks proposes to commit what was found as stacks, and prints what becomes of it: also
+// what can't be one, where that ends the command.
+func makeStacks(ctx context.Context, g *globals, a *app.App, found adopt.Observed) error {
+	r, p, err := a.Adopt.Prepare(ctx, found)
+	if len(r.Stacks) == 0 && (err == nil || g.json) {
+		return errors.Join(err, g.printAdopted(found, r))
+	}
+	if !g.json {
+		page := g.page()
+		printAdoption(page, r)
+		err = errors.Join(err, page.Err())
+	}
+	if err != nil {
+		return err
+	}
+	if r, err = accepted(ctx, g, p); err != nil {
+		return err
+	}
+	return g.printAdopted(found, r)
 }
 
 // printObserved shows what runs on a host, and of each project what only the host has.
