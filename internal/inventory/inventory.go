@@ -71,7 +71,7 @@ func (h Host) Look(ctx context.Context, wanted ...string) (agentapi.Inventory, e
 
 // files collects what a project is made of, or drafts it where the host has no file of it.
 func (h Host) files(ctx context.Context, p *agentapi.RunningProject, containers []docker.Listed, places []place, room *int64, swarm bool) error {
-	if why := h.gone(*p, places); why != "" && !(swarm && len(p.Compose) == 0) {
+	if why := h.gone(*p, places); why != "" && (!swarm || len(p.Compose) > 0) {
 		return h.draft(ctx, p, why, containers)
 	}
 	h.collect(p, places, room)
