@@ -123,6 +123,7 @@ type Receipt struct {
 // Adopted is one project that is a stack of the repository now.
 type Adopted struct {
 	Stack    string
+	Draft    bool              // its Compose file was made of its containers
 	Files    []string          // in the repository
 	Secret   []string          // variables and files that are encrypted
 	Left     []string          // files that stay on the host, each with why
@@ -288,7 +289,7 @@ func (w *work) take(ctx context.Context, c Candidate) error {
 
 // stack makes one: its plain files as they are, its secrets encrypted.
 func (w *work) stack(ctx context.Context, c Candidate) (made Adopted, imported envimport.Receipt, err error) {
-	made.Stack = c.Stack
+	made.Stack, made.Draft = c.Stack, c.Project.Draft
 	if _, err := os.Lstat(filepath.Join(w.checkout.Export, stackDir(c.Stack))); err == nil {
 		return made, imported, fmt.Errorf("%s is there already, and is not its stack", stackDir(c.Stack))
 	}

@@ -28,7 +28,8 @@ func newAdopt(g *globals) *cobra.Command {
 			"it makes stacks of them in the repository: their files as they are, the secrets of their env files\n" +
 			"encrypted, and for each folder of the host that they mount what it is. It is one commit, after a question.\n" +
 			"Nothing changes on the host: `salvor apply --adopt STACK` takes over what runs, without recreating\n" +
-			"a container.",
+			"a container. Of a project that has no Compose file on the host any more, adopt drafts one from its containers:\n" +
+			"to take that over, `salvor apply --adopt STACK` makes them again, after a question of its own.",
 		Args: leastArgs("HOST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAdopt(cmd.Context(), g, args[0], args[1:], o)
@@ -98,6 +99,12 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		for _, note := range c.Notes {
 			page.Table("  ", terminal.Row{"note:", note})
 		}
+		if c.Project.Draft {
+			page.Table("  ", terminal.Row{"why a draft:", c.Project.Incomplete})
+		}
+		for _, text := range c.Project.Unknown {
+			page.Table("  ", terminal.Row{"not known:", text})
+		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
 			page.Table("  ", terminal.Row{"hint:", c.Hint})
@@ -131,6 +138,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 func lostWith(c adopt.Candidate) []string {
 	s := c.Score
 	said := []string{terminal.Count(len(c.Project.Services), "service")}
+	if c.Project.Draft {
+		said = []string{"draft: " + said[0] + ", reconstructed"}
+	}
 	if len(s.Places) > 0 {
 		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
 	} else {
@@ -139,7 +149,10 @@ func lostWith(c adopt.Candidate) []string {
 	if len(s.Databases) > 0 {
 		said = append(said, terminal.Count(len(s.Databases), "database")+" ("+strings.Join(s.Databases, ", ")+")")
 	}
-	if s.Secrets > 0 {
+	switch {
+	case c.Project.Draft && s.Secrets > 0:
+		said = append(said, "the variables of "+terminal.Count(s.Secrets, "service"))
+	case s.Secrets > 0:
 		said = append(said, terminal.Count(s.Secrets, "file")+" with secrets")
 	}
 	return said
@@ -193,15 +206,21 @@ func (g *globals) printAdopted(o adopt.Observed, r adopt.Receipt) error {
 		terminal.Printf(g.Err, "Nothing was written. Next: %s\n", next)
 		return nil
 	}
-	var ready []string
+	var ready, drafts []string
 	for _, s := range r.Stacks {
-		if len(s.Findings) == 0 {
+		switch {
+		case s.Draft:
+			drafts = append(drafts, s.Stack)
+		case len(s.Findings) == 0:
 			ready = append(ready, s.Stack)
 		}
 	}
 	terminal.Printf(g.Err, "%s committed; nothing changed on %s.\n", terminal.Count(len(r.Stacks), "stack"), o.Host)
 	if len(ready) > 0 {
 		terminal.Printf(g.Err, "Next: salvor apply --adopt %s\n", strings.Join(ready, ","))
+	}
+	for _, name := range drafts {
+		terminal.Printf(g.Err, "%s is a draft: look through its Compose file, then salvor apply --adopt %s makes its containers again.\n", name, name)
 	}
 	return nil
 }
@@ -214,6 +233,7 @@ type projectRow struct {
 	Places    []string `json:"places,omitempty"`
 	Databases []string `json:"databases,omitempty"`
 	Secrets   int      `json:"secret_files,omitempty"`
+	Draft     string   `json:"draft,omitempty"` // why its Compose file was made of its containers
 	Why       string   `json:"why,omitempty"`
 	Hint      string   `json:"hint,omitempty"`
 }
@@ -223,11 +243,14 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
 		s := c.Score
-		row := projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint}
+		row := projectRow{Project: c.Project.Name, Stack: c.Stack, Bytes: s.Bytes, More: s.More, Places: s.Places, Databases: s.Databases, Secrets: s.Secrets, Why: c.Why, Hint: c.Hint}
 		for _, refused := range r.Refused {
 			if refused.Project == row.Project {
 				row.Why, row.Hint = refused.Why, refused.Hint
 			}
+		}
+		if c.Project.Draft {
+			row.Draft = c.Project.Incomplete
 		}
 		rows = append(rows, row)
 	}
