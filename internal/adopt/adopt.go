@@ -88,6 +88,7 @@ func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (O
 	o.Containers, o.Volumes, o.Crontabs, o.Managers, o.Findings = inv.Containers, inv.Volumes, inv.Crontabs, inv.Managers, inv.Findings
 	o.running = names(inv)
 	o.Candidates = Candidates(inv, &a.checkout.Fleet, host, wanted...)
+	a.again(o.Candidates)
 	for _, name := range wanted {
 		if !slices.ContainsFunc(inv.Projects, func(p agentapi.RunningProject) bool { return p.Name == name }) {
 			return o, fault.WithHint(fmt.Errorf("no project %s runs on %s%s", name, host, suggest.DidYouMean(name, names(inv))), "salvor adopt "+host+" --observe")
@@ -120,6 +121,8 @@ type Adopted struct {
 	Secret   []string          // variables and files that are encrypted
 	Left     []string          // files that stay on the host, each with why
 	Findings []finding.Finding // that are in the way of taking it over
+	Differs  []Difference      // what the host has of a stack that is placed there again
+	Made     bool              // its folder on the host is one that `salvor host release` made
 }
 
 // Refused is a project that can't be made a stack, as its files turned out.
@@ -143,10 +146,16 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 		return w.receipt, p, err
 	}
 	for _, c := range o.Candidates {
-		if c.Why == "" {
-			if err := w.take(ctx, c); err != nil {
-				return w.receipt, p, err
-			}
+		switch {
+		case c.Again != "":
+			err = w.place(c, o.Host)
+		case c.Why == "":
+			err = w.take(ctx, c)
+		default:
+			err = nil
+		}
+		if err != nil {
+			return w.receipt, p, err
 		}
 	}
 	if len(w.receipt.Stacks) == 0 {
@@ -335,7 +344,7 @@ func (w *work) answer(ctx context.Context) error {
 // describe says which files a stack has, and what is in the way of taking it over.
 func (w *work) describe(s *Adopted, found []finding.Finding) {
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if w.isOf(s.Stack, name) {
+		if w.isOf(s.Stack, name) && !slices.Contains(s.Files, name) {
 			s.Files = append(s.Files, name)
 		}
 	}

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,6 +91,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		for _, left := range c.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
 		}
+		if c.Again != "" {
+			page.Table("  ", terminal.Row{"in Git already:", c.Again + "; salvor adopt places it here again"})
+		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
 			page.Table("  ", terminal.Row{"hint:", c.Hint})
@@ -166,6 +171,24 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 	for _, c := range r.Changes {
 		render.Diff(page, c.Path, c.Before, c.After)
 	}
+	for _, s := range r.Stacks {
+		printDifferences(page, s)
+	}
+}
+
+// printDifferences shows where a host has something else than Git of a stack that is placed
+// there again.
+func printDifferences(page *terminal.Page, s adopt.Adopted) {
+	if s.Made {
+		page.Printf("%s: apply --take makes its containers again from Git's files; what was changed in its folder on the host is not taken\n", s.Stack)
+	}
+	for _, d := range s.Differs {
+		page.Printf("%s: %s (+) differs from Git's (-): make them the same before salvor apply\n", s.Stack, terminal.Paint(terminal.Notice, d.File))
+		if d.Git == nil && d.Host == nil {
+			page.Printf("  not shown, it has a secret in plain text\n")
+		}
+		render.Diff(page, d.File, d.Git, d.Host)
+	}
 }
 
 // printAdopted prints what was found and committed, and the next command.
@@ -181,15 +204,23 @@ func (g *globals) printAdopted(o adopt.Observed, r adopt.Receipt) error {
 		terminal.Printf(g.Err, "Nothing was written. Next: %s\n", next)
 		return nil
 	}
-	var ready []string
+	ready := map[string][]string{} // by the consent that each needs
 	for _, s := range r.Stacks {
-		if len(s.Findings) == 0 {
-			ready = append(ready, s.Stack)
+		switch {
+		case len(s.Findings) > 0:
+		case s.Made:
+			ready[" --take "] = append(ready[" --take "], s.Stack)
+		default:
+			ready[" --adopt "] = append(ready[" --adopt "], s.Stack)
 		}
 	}
 	terminal.Printf(g.Err, "%s committed; nothing changed on %s.\n", terminal.Count(len(r.Stacks), "stack"), o.Host)
 	if len(ready) > 0 {
-		terminal.Printf(g.Err, "Next: salvor apply --adopt %s\n", strings.Join(ready, ","))
+		next := "salvor apply"
+		for _, consent := range slices.Sorted(maps.Keys(ready)) {
+			next += consent + strings.Join(ready[consent], ",")
+		}
+		terminal.Printf(g.Err, "Next: %s\n", next)
 	}
 	return nil
 }
@@ -202,6 +233,7 @@ type projectRow struct {
 	Places    []string `json:"places,omitempty"`
 	Databases []string `json:"databases,omitempty"`
 	Secrets   int      `json:"secret_files,omitempty"`
+	Again     string   `json:"in_git,omitempty"` // the folder of the stack that is placed here again
 	Why       string   `json:"why,omitempty"`
 	Hint      string   `json:"hint,omitempty"`
 }
@@ -211,7 +243,7 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
 		s := adopt.ScoreOf(c.Project)
-		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint})
+		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Again, c.Why, c.Hint})
 	}
 	for _, s := range r.Stacks {
 		stacks = append(stacks, s.Stack)
