@@ -61,7 +61,7 @@ func (w *work) place(c Candidate, host string) error {
 			return err
 		}
 	}
-	w.mounts = append(w.mounts, c.Project.Mounts...)
+	w.mounts[c.Stack] = c.Project.Mounts
 	w.receipt.Stacks = append(w.receipt.Stacks, made)
 	w.receipt.Changes = append(w.receipt.Changes, envimport.FileChange{Path: name, Before: before, After: after})
 	return w.put(map[string][]byte{name: after})

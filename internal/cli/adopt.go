@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,25 +56,29 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 		if o.observe {
 			return g.printAdopted(found, adopt.Receipt{})
 		}
-		r, p, err := a.Adopt.Prepare(ctx, found)
-		if err != nil {
-			return err
-		}
-		if len(r.Stacks) == 0 {
-			return g.printAdopted(found, r)
-		}
-		if !g.json {
-			page := g.page()
-			printAdoption(page, r)
-			if err := page.Err(); err != nil {
-				return err
-			}
-		}
-		if r, err = accepted(ctx, g, p); err != nil {
-			return err
-		}
-		return g.printAdopted(found, r)
+		return makeStacks(ctx, g, a, found)
 	})
+}
+
+// makeStacks proposes to commit what was found as stacks, and prints what becomes of it: also
+// what can't be one, where that ends the command.
+func makeStacks(ctx context.Context, g *globals, a *app.App, found adopt.Observed) error {
+	r, p, err := a.Adopt.Prepare(ctx, found)
+	if len(r.Stacks) == 0 && (err == nil || g.json) {
+		return errors.Join(err, g.printAdopted(found, r))
+	}
+	if !g.json {
+		page := g.page()
+		printAdoption(page, r)
+		err = errors.Join(err, page.Err())
+	}
+	if err != nil {
+		return err
+	}
+	if r, err = accepted(ctx, g, p); err != nil {
+		return err
+	}
+	return g.printAdopted(found, r)
 }
 
 // printObserved shows what runs on a host, and of each project what only the host has.
@@ -93,6 +98,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		}
 		if c.Again != "" {
 			page.Table("  ", terminal.Row{"in Git already:", c.Again + "; salvor adopt places it here again"})
+		}
+		for _, note := range c.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
 		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
@@ -125,7 +133,7 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 
 // lostWith says what of a project is on its host alone.
 func lostWith(c adopt.Candidate) []string {
-	s := adopt.ScoreOf(c.Project)
+	s := c.Score
 	said := []string{terminal.Count(len(c.Project.Services), "service")}
 	if len(s.Places) > 0 {
 		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
@@ -157,6 +165,9 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 		}
 		for _, left := range s.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		for _, note := range s.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
 		}
 		for _, f := range s.Findings {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "to do first"), f.Subject + ": " + f.Text})
@@ -242,11 +253,18 @@ type projectRow struct {
 func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
-		s := adopt.ScoreOf(c.Project)
-		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Again, c.Why, c.Hint})
+		s := c.Score
+		row := projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Again, c.Why, c.Hint}
+		for _, refused := range r.Refused {
+			if refused.Project == row.Project {
+				row.Why, row.Hint = refused.Why, refused.Hint
+			}
+		}
+		rows = append(rows, row)
 	}
+	found := slices.Clone(o.Findings)
 	for _, s := range r.Stacks {
-		stacks = append(stacks, s.Stack)
+		stacks, found = append(stacks, s.Stack), append(found, s.Findings...)
 	}
 	return struct {
 		Schema   int          `json:"schema"`
@@ -255,5 +273,5 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 		Stacks   []string     `json:"committed"`
 
 		Findings []finding.Finding `json:"findings,omitempty"`
-	}{fleet.Schema, o.Host, rows, stacks, o.Findings}
+	}{fleet.Schema, o.Host, rows, stacks, found}
 }
