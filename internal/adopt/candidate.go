@@ -28,6 +28,9 @@ type Candidate struct {
 	SecretFiles  map[string][]byte // files that are secrets of those: to be encrypted, never written plain
 	Programs     []string          // files that are executable
 
+	Again string // the folder of the stack that it was, which is placed nowhere now: it is placed here again
+	Made  bool   // Again, and its folder on the host is one that `salvor host release` made
+
 	Left  []string // files that stay on the host, each with why
 	Notes []string // what is to be known of its data
 	Why   string   // why it can't be a stack, "" for one that can

@@ -162,6 +162,11 @@ func (g givingBack) RemoveHost(ctx context.Context, host string) (exposed.Host, 
 	return g.remove(ctx, host)
 }
 
+// RemovalWaits implements handback.Fleet.
+func (g givingBack) RemovalWaits(ctx context.Context, host string) (bool, error) {
+	return g.Hosts.RemovalWaits(ctx, host)
+}
+
 // Unplaced implements handback.Fleet.
 func (g givingBack) Unplaced(stacks []string, host string) (map[string][]byte, error) {
 	files := map[string][]byte{}
