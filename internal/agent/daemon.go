@@ -53,7 +53,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
-	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, time.Now()) })
+	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, d.Host.base().Now()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return d.finishRuns(ctx, sink) })
 	finish.Early = watch.Changed // what waited for an answer continues with it

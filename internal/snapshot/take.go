@@ -95,7 +95,7 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 		}
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
-	if idle && t.state.checkedLately() && len(j.Suspects) == 0 {
+	if idle && t.state.checkedLately(t.engine.now()) && len(j.Suspects) == 0 {
 		t.result.Skipped, t.result.Snapshot = true, t.last
 		t.result.Findings, err = loadTest{t}.failedLoads()
 		return t.finish(), errors.Join(err, t.noteHeld())

@@ -3,6 +3,7 @@ package here
 import (
 	"context"
 	"runtime/debug"
+	"time"
 
 	"salvor/internal/delivery"
 	"salvor/internal/fleet"
@@ -19,6 +20,7 @@ type Edges struct {
 	Copies  func(dir string, s gitread.Source) (ControlCopy, error) // opens the host's copy of the control repository
 	Mount   func(root string) (memdir.Kind, error)                  // has secrets kept in memory below root
 	Free    func()                                                  // gives memory back to the machine
+	Now     func() time.Time                                        // when it is, for what is due
 }
 
 // OpenFolder opens a place on one of these remotes.
@@ -55,6 +57,14 @@ func (h *Host) Free() {
 		return
 	}
 	debug.FreeOSMemory()
+}
+
+// Now is the time by which the host's work is due.
+func (h *Host) Now() time.Time {
+	if h.Edges.Now != nil {
+		return h.Edges.Now()
+	}
+	return time.Now()
 }
 
 // Mount has secrets kept in memory below root.

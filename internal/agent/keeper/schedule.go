@@ -22,7 +22,7 @@ func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if err != nil {
 		return err
 	}
-	for _, st := range k.Due(spec, time.Now()) {
+	for _, st := range k.Due(spec, k.Now()) {
 		takers.start(ctx, st.Name, func() {
 			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
 				k.Trouble("snapshots", err)
@@ -39,7 +39,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 	if err != nil {
 		return err
 	}
-	due := k.Due(spec, time.Now())
+	due := k.Due(spec, k.Now())
 	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
 	if i < 0 {
 		return nil
