@@ -32,7 +32,9 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	d := &daemon{Host: h}
 	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
-	takers := keeper.NewTakers(keeper.TakerTurn)
+	kept := h.base().KeepOpen()
+	defer kept.Close(ctx)
+	takers := keeper.NewTakers(keeper.TakerTurn, kept)
 	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
 	err := d.boot(ctx, sink)
 	if err != nil {

@@ -24,7 +24,7 @@ func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Ta
 	}
 	for _, st := range k.Due(spec, k.Now()) {
 		takers.start(ctx, st.Name, func() {
-			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
+			if err := k.takeOne(ctx, watch, takers, st.Name, sink); err != nil {
 				k.Trouble("snapshots", err)
 			}
 		})
@@ -34,7 +34,7 @@ func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Ta
 
 // takeOne takes a stack's snapshots if they are due still and it may change: that is
 // asked when it is the stack's turn.
-func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack string, sink progress.Sink) error {
+func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Takers, stack string, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
@@ -47,6 +47,9 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 	s := k.At(spec, due[i])
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
+	}
+	if same, err := k.unchanged(ctx, s, takers.kept); same || err != nil {
+		return err
 	}
 	defer k.Free() // what the packs took
 	own := New(k.Host)

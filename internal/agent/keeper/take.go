@@ -97,7 +97,9 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 }
 
 func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
-	ArchiveOf(s).LearnProven(ctx)
+	if t.Counts || !ArchiveOf(s).Notes()[target.Repository].told(s.Epoch) {
+		ArchiveOf(s).LearnProven(ctx)
+	}
 	repo, err := ArchiveOf(s).Repository(ctx, target)
 	if err != nil {
 		return receipt, err
