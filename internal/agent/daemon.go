@@ -65,6 +65,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 		every("reports", func(ctx context.Context) error { return d.Host.keeper().ReportDue(ctx, watch) }),
 		every("mounts", func(ctx context.Context) error { return d.startMounted(ctx, sink) }),
 		every("resume", d.Host.keeper().Resume),
+		every("free", func(context.Context) error { d.Host.base().Free(); return nil }),
 		finish,
 	}
 }

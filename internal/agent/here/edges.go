@@ -50,13 +50,15 @@ func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
 }
 
-// Free gives memory that is not used any more back to the machine, which others share.
+// Free gives memory that is not used any more back to the machine, which others share: free
+// heap, and pages of the program.
 func (h *Host) Free() {
 	if h.Edges.Free != nil {
 		h.Edges.Free()
 		return
 	}
 	debug.FreeOSMemory()
+	_ = dropProgram() // the kernel takes them when it needs them
 }
 
 // Now is the time by which the host's work is due.
