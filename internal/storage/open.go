@@ -117,10 +117,21 @@ func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, [
 		cache.Put(address, below)
 		config.Set("remote", address)
 	}
+	if remote.Type == typeDrive {
+		ctx = oneLister(ctx)
+	}
 	root := cleanRoot(remote.Type, where.Path)
 	// rclone's cache goes by name: two fleets' remotes of one name must differ
 	opened, err := backend.NewFs(ctx, where.Remote+"-"+rand.Text()[:8], root, config)
 	return opened, tops, err
+}
+
+// oneLister returns ctx with one worker for the listing of a tree: rclone's Drive lists up
+// to 50 folders in one call, and several workers share them out.
+func oneLister(ctx context.Context) context.Context {
+	ctx, ci := fs.AddConfig(ctx)
+	ci.Checkers = 1
+	return ctx
 }
 
 // belowCrypt makes the file system that a crypt remote is on.

@@ -34,7 +34,7 @@ func (k *Keeper) Condition(stack string) Condition {
 	if here.ReadJSON(k.ConditionPath(stack), &n) != nil {
 		return Condition{}
 	}
-	now := time.Now()
+	now := k.Now()
 	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
 	return n
 }
@@ -50,7 +50,7 @@ func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
 // the last reading back had doubted.
 func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
 	return k.ChangeCondition(stack, func(c *Condition) {
-		c.Tried, c.Findings = time.Now().UTC(), found
+		c.Tried, c.Findings = k.Now().UTC(), found
 		switch {
 		case err == nil:
 			c.Good = began

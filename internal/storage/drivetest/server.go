@@ -168,6 +168,28 @@ func (s *Server) MakeFolder(parent, name string) (id string) {
 	return s.add(&node{name: name, mime: folderType, parent: parent, drive: above.drive, owner: above.owner, created: s.now(), modified: s.now()}).id
 }
 
+// MakeFile makes a file in a folder, as a person does in the browser.
+func (s *Server) MakeFile(parent, name string, data []byte) (id string, err error) {
+	kept, err := newSpool(s.options.Dir)
+	if err != nil {
+		return "", err
+	}
+	if _, err := kept.Write(data); err != nil {
+		kept.discard()
+		return "", err
+	}
+	content, err := kept.finish()
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	above := s.nodes[parent]
+	n := s.add(&node{name: name, mime: "application/octet-stream", parent: parent, drive: above.drive, owner: above.owner, created: s.now(), modified: s.now()})
+	s.replace(n, content)
+	return n.id, nil
+}
+
 // ListLate leaves each file that is made from now on out of so many listings that it
 // belongs in. Its id finds it at once.
 func (s *Server) ListLate(listings int) {
