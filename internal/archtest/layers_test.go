@@ -42,6 +42,7 @@ var layers = []struct {
 		"secret/command",
 		"keyagent",
 		"keychain",
+		"oauth",
 		"machine",
 		"converge",
 		"resource",
