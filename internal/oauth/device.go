@@ -20,7 +20,10 @@ func (a App) Device(ctx context.Context, show func(Code)) (Grant, error) {
 	ctx = withClient(ctx)
 	config := a.config("")
 	code, err := config.DeviceAuth(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // oauth2 ends this request by the client's limit alone
+		return Grant{}, ctx.Err()
+	case err != nil:
 		return Grant{}, explained(err)
 	}
 	show(Code{URL: code.VerificationURI, Code: code.UserCode, Until: code.Expiry})
