@@ -62,6 +62,8 @@ func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.Snaps
 			fix := "salvor snapshot take " + stack
 			if denied := new(storage.Denied); errors.As(err, &denied) {
 				fix = denied.Fix()
+			} else if errors.Is(err, storage.ErrFull) {
+				fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
 			}
 			c.Findings = append(found, finding.Finding{
 				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,

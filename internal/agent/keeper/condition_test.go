@@ -113,6 +113,10 @@ func TestConditionIsNoted(t *testing.T) {
 	if c := note(began.Add(time.Second), false, nil, denied); len(c.Findings) != 1 || c.Findings[0].Fix != "salvor remote renew drive, then salvor apply" {
 		t.Errorf("denied: %+v", c)
 	}
+	full := fmt.Errorf("store: %w: 5.0 MiB are needed, 0 B are free", storage.ErrFull)
+	if c := note(began.Add(time.Second), false, nil, full); len(c.Findings) != 1 || !strings.HasPrefix(c.Findings[0].Fix, "make room") || !strings.Contains(c.Findings[0].Text, "5.0 MiB are needed, 0 B are free") {
+		t.Errorf("full: %+v", c)
+	}
 	fatal := []finding.Finding{{Code: finding.VolumeEmpty, Severity: finding.Fatal}}
 	if c := note(began.Add(time.Second), false, fatal, errors.New("it is empty")); len(c.Findings) != 1 || c.Findings[0].Code != finding.VolumeEmpty {
 		t.Errorf("what is fatal is said once: %+v", c)
