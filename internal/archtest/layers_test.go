@@ -181,6 +181,7 @@ var sideways = map[[2]string]string{
 	{"confirmation", "needs"}:           "a stack is granted the secrets that it needs",
 	{"fleetkeys", "needs"}:              "a recovery file stands for a stack's repositories",
 	{"fleetkeys", "confirmation"}:       "only a key that was confirmed signs, and only what was confirmed is signed",
+	{"remotes", "rotation"}:             "the passwords of a crypt remote are generated",
 	{"rollback", "restore"}:             "a rollback may restore the data of its time",
 	{"reach", "checkout"}:               "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:            "a checkout has the secrets that are opened",
