@@ -19,6 +19,7 @@ import (
 type Candidate struct {
 	Project agentapi.RunningProject
 	Stack   string            // the name that it gets
+	Score   Score             // what is lost with its host
 	Compose string            // its Compose file below the stack's folder
 	Files   map[string][]byte // plain files below the stack's folder, by path
 	Secret  map[string][]byte // env files below it: to be encrypted, never written plain
@@ -27,9 +28,10 @@ type Candidate struct {
 	SecretFiles  map[string][]byte // files that are secrets of those: to be encrypted, never written plain
 	Programs     []string          // files that are executable
 
-	Left []string // files that stay on the host, each with why
-	Why  string   // why it can't be a stack, "" for one that can
-	Hint string   // what to do about it
+	Left  []string // files that stay on the host, each with why
+	Notes []string // what is to be known of its data
+	Why   string   // why it can't be a stack, "" for one that can
+	Hint  string   // what to do about it
 }
 
 // Candidates are the projects of an inventory that could become stacks of a host, by name:
@@ -53,6 +55,7 @@ func Candidates(inv agentapi.Inventory, f *fleet.Fleet, host string, wanted ...s
 		c := Candidate{Project: p, Stack: stackName(p.Name, host, taken)}
 		taken[c.Stack] = true
 		c.choose(host)
+		c.Notes = anonymous(p)
 		if inv.Swarm && c.Why == "" && len(p.Compose) == 0 {
 			c.refuse("it is part of a Swarm", "docker compose up on one host, or leave it as it is")
 		}
@@ -60,6 +63,21 @@ func Candidates(inv agentapi.Inventory, f *fleet.Fleet, host string, wanted ...s
 	}
 	return all
 }
+
+// anonymous says which data of a project no snapshot can have: it is in volumes without a name,
+// of the Compose file or of an image.
+func anonymous(p agentapi.RunningProject) []string {
+	var notes []string
+	for _, m := range p.Mounts {
+		if m.Anonymous && m.Files > 0 {
+			notes = append(notes, fmt.Sprintf("%s of %s is an anonymous volume (%s), which no snapshot has: to save it, mount a volume with a name there",
+				strings.Join(m.Targets, ", "), listed(m.Services), terminal.Bytes(m.Bytes)))
+		}
+	}
+	return notes
+}
+
+func listed(names []string) string { return strings.Join(names, ", ") }
 
 // stackName is the project's, or with the host's where another stack has that.
 func stackName(project, host string, taken map[string]bool) string {
@@ -81,6 +99,7 @@ func (c *Candidate) refuse(why, hint string) { c.Why, c.Hint = why, hint }
 func (c *Candidate) choose(host string) {
 	p := c.Project
 	switch {
+	case p.Draft:
 	case p.Incomplete != "" && slices.ContainsFunc(p.Files, func(f agentapi.FoundFile) bool { return f.Kind == agentapi.FileCompose }):
 		c.refuse(p.Incomplete, "is it a template? Render it on the host first, then salvor adopt "+host)
 		return
@@ -90,13 +109,13 @@ func (c *Candidate) choose(host string) {
 	}
 	c.Files, c.Secret, c.SecretFiles = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
 	for _, f := range p.Files {
-		rel, below := strings.CutPrefix(f.Path, p.Dir+"/")
+		rel, below := strings.CutPrefix(f.Path, strings.TrimSuffix(p.Dir, "/")+"/")
 		switch {
 		case !below:
 			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
 			return
-		case fleet.ValidPath(rel) != nil || strings.Contains("/"+rel, "/.git") || strings.Contains("/"+rel, "/.ssh/"):
-			c.Left = append(c.Left, f.Path+" (Git's, or a key)")
+		case !keepable(rel):
+			c.Left = append(c.Left, f.Path+" (Git's own, or a key)")
 		case f.Left != "" && (f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret):
 			c.refuse(f.Path+" can't be read: "+f.Left, "make it a plain file, then salvor adopt "+host)
 			return
@@ -120,6 +139,13 @@ func (c *Candidate) choose(host string) {
 		return
 	}
 	c.declare(host)
+}
+
+// keepable reports whether a file can be one of the repository: not one that Git itself obeys,
+// nor a key. A folder such as .github or .gitea, and a .gitignore, are files like any other.
+func keepable(rel string) bool {
+	obeyed := []string{".gitattributes", ".gitmodules"}
+	return fleet.ValidPath(rel) == nil && !slices.Contains(obeyed, strings.ToLower(path.Base(rel))) && !strings.Contains("/"+rel, "/.ssh/")
 }
 
 // giveEnvFiles makes the .env of what Compose was given by --env-file in its place, and
@@ -156,7 +182,7 @@ func composeNames() [][2]string {
 func (c *Candidate) declare(host string) {
 	var given []string
 	for _, file := range c.Project.Compose {
-		given = append(given, strings.TrimPrefix(file, c.Project.Dir+"/"))
+		given = append(given, strings.TrimPrefix(file, strings.TrimSuffix(c.Project.Dir, "/")+"/"))
 	}
 	if lacks := slices.IndexFunc(given, func(file string) bool { return !slices.Contains(c.ComposeFiles, file) }); lacks >= 0 {
 		c.refuse("its Compose file "+given[lacks]+" can't be taken", "give it a plain name in its folder, docker compose up -d there, then salvor adopt "+host)
@@ -181,7 +207,10 @@ func (c *Candidate) declare(host string) {
 		c.refuse("it was made from "+strings.Join(given, ", "), "make one Compose file of them, docker compose up -d with it, then salvor adopt "+host)
 		return
 	}
-	content, err := withStack(c.Files[c.Compose], c.Stack, c.Project.Name, host, c.Project.Dir)
+	content, err := withStack(c.Files[c.Compose], c.settings(host))
+	if err == nil && c.Project.Draft {
+		content = append(draftHead(c.Project, c.Stack, host), content...)
+	}
 	if err != nil {
 		c.refuse(c.Compose+" can't be read: "+terminal.Line(err.Error()), "is it a template? Render it on the host first, then salvor adopt "+host)
 		return
@@ -189,9 +218,23 @@ func (c *Candidate) declare(host string) {
 	c.Files[c.Compose] = content
 }
 
+// settings are the lines of the stack's x-salvor. A draft has no folder: all its paths are whole.
+func (c *Candidate) settings(host string) string {
+	text := "x-salvor:\n  host: " + yamldoc.Scalar(host) + "\n"
+	if c.Project.Draft {
+		text += "  draft: true\n"
+	} else {
+		text += "  dir: " + yamldoc.Scalar(c.Project.Dir) + "\n"
+	}
+	if c.Project.Name != c.Stack {
+		text += "  project: " + yamldoc.Scalar(c.Project.Name) + "\n"
+	}
+	return text + "\n"
+}
+
 // withStack returns a Compose file with x-salvor in front of all that it has, which stays
 // byte for byte.
-func withStack(content []byte, stack, project, host, dir string) ([]byte, error) {
+func withStack(content []byte, settings string) ([]byte, error) {
 	root, err := yamldoc.Parse("compose.yaml", content)
 	if err != nil {
 		return nil, err
@@ -202,14 +245,8 @@ func withStack(content []byte, stack, project, host, dir string) ([]byte, error)
 	if yamldoc.Find(root, "x-salvor") != nil {
 		return nil, fmt.Errorf("it has an x-salvor already")
 	}
-	lines := []string{"x-salvor:", "  host: " + yamldoc.Scalar(host), "  dir: " + yamldoc.Scalar(dir)}
-	if project != stack {
-		lines = append(lines, "  project: "+yamldoc.Scalar(project))
-	}
-	made := append([]byte(strings.Join(lines, "\n")+"\n\n"), content...)
-	if at := documentStart(content); at > 0 {
-		made = append(append(slices.Clone(content[:at]), []byte(strings.Join(lines, "\n")+"\n\n")...), content[at:]...)
-	}
+	at := documentStart(content)
+	made := slices.Concat(content[:at], []byte(settings), content[at:])
 	if _, err := yamldoc.Parse("compose.yaml", made); err != nil {
 		return nil, fmt.Errorf("x-salvor can't be put in front of it: %w", err)
 	}

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,8 @@ func newAdopt(g *globals) *cobra.Command {
 			"it makes stacks of them in the repository: their files as they are, the secrets of their env files\n" +
 			"encrypted, and for each folder of the host that they mount what it is. It is one commit, after a question.\n" +
 			"Nothing changes on the host: `salvor apply --adopt STACK` takes over what runs, without recreating\n" +
-			"a container.",
+			"a container. Of a project that has no Compose file on the host any more, adopt drafts one from its containers:\n" +
+			"to take that over, `salvor apply --adopt STACK` makes them again, after a question of its own.",
 		Args: leastArgs("HOST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAdopt(cmd.Context(), g, args[0], args[1:], o)
@@ -53,25 +56,29 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 		if o.observe {
 			return g.printAdopted(found, adopt.Receipt{})
 		}
-		r, p, err := a.Adopt.Prepare(ctx, found)
-		if err != nil {
-			return err
-		}
-		if len(r.Stacks) == 0 {
-			return g.printAdopted(found, r)
-		}
-		if !g.json {
-			page := g.page()
-			printAdoption(page, r)
-			if err := page.Err(); err != nil {
-				return err
-			}
-		}
-		if r, err = accepted(ctx, g, p); err != nil {
-			return err
-		}
-		return g.printAdopted(found, r)
+		return makeStacks(ctx, g, a, found)
 	})
+}
+
+// makeStacks proposes to commit what was found as stacks, and prints what becomes of it: also
+// what can't be one, where that ends the command.
+func makeStacks(ctx context.Context, g *globals, a *app.App, found adopt.Observed) error {
+	r, p, err := a.Adopt.Prepare(ctx, found)
+	if len(r.Stacks) == 0 && (err == nil || g.json) {
+		return errors.Join(err, g.printAdopted(found, r))
+	}
+	if !g.json {
+		page := g.page()
+		printAdoption(page, r)
+		err = errors.Join(err, page.Err())
+	}
+	if err != nil {
+		return err
+	}
+	if r, err = accepted(ctx, g, p); err != nil {
+		return err
+	}
+	return g.printAdopted(found, r)
 }
 
 // printObserved shows what runs on a host, and of each project what only the host has.
@@ -88,6 +95,15 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, c.Project.Name), strings.Join(lostWith(c), ", "))
 		for _, left := range c.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		for _, note := range c.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
+		}
+		if c.Project.Draft {
+			page.Table("  ", terminal.Row{"why a draft:", c.Project.Incomplete})
+		}
+		for _, text := range c.Project.Unknown {
+			page.Table("  ", terminal.Row{"not known:", text})
 		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
@@ -120,8 +136,11 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 
 // lostWith says what of a project is on its host alone.
 func lostWith(c adopt.Candidate) []string {
-	s := adopt.ScoreOf(c.Project)
+	s := c.Score
 	said := []string{terminal.Count(len(c.Project.Services), "service")}
+	if c.Project.Draft {
+		said = []string{"draft: " + said[0] + ", reconstructed"}
+	}
 	if len(s.Places) > 0 {
 		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
 	} else {
@@ -130,7 +149,10 @@ func lostWith(c adopt.Candidate) []string {
 	if len(s.Databases) > 0 {
 		said = append(said, terminal.Count(len(s.Databases), "database")+" ("+strings.Join(s.Databases, ", ")+")")
 	}
-	if s.Secrets > 0 {
+	switch {
+	case c.Project.Draft && s.Secrets > 0:
+		said = append(said, "the variables of "+terminal.Count(s.Secrets, "service"))
+	case s.Secrets > 0:
 		said = append(said, terminal.Count(s.Secrets, "file")+" with secrets")
 	}
 	return said
@@ -152,6 +174,9 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 		}
 		for _, left := range s.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		for _, note := range s.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
 		}
 		for _, f := range s.Findings {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "to do first"), f.Subject + ": " + f.Text})
@@ -181,15 +206,21 @@ func (g *globals) printAdopted(o adopt.Observed, r adopt.Receipt) error {
 		terminal.Printf(g.Err, "Nothing was written. Next: %s\n", next)
 		return nil
 	}
-	var ready []string
+	var ready, drafts []string
 	for _, s := range r.Stacks {
-		if len(s.Findings) == 0 {
+		switch {
+		case s.Draft:
+			drafts = append(drafts, s.Stack)
+		case len(s.Findings) == 0:
 			ready = append(ready, s.Stack)
 		}
 	}
 	terminal.Printf(g.Err, "%s committed; nothing changed on %s.\n", terminal.Count(len(r.Stacks), "stack"), o.Host)
 	if len(ready) > 0 {
 		terminal.Printf(g.Err, "Next: salvor apply --adopt %s\n", strings.Join(ready, ","))
+	}
+	for _, name := range drafts {
+		terminal.Printf(g.Err, "%s is a draft: look through its Compose file, then salvor apply --adopt %s makes its containers again.\n", name, name)
 	}
 	return nil
 }
@@ -202,6 +233,7 @@ type projectRow struct {
 	Places    []string `json:"places,omitempty"`
 	Databases []string `json:"databases,omitempty"`
 	Secrets   int      `json:"secret_files,omitempty"`
+	Draft     string   `json:"draft,omitempty"` // why its Compose file was made of its containers
 	Why       string   `json:"why,omitempty"`
 	Hint      string   `json:"hint,omitempty"`
 }
@@ -210,11 +242,21 @@ type projectRow struct {
 func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
-		s := adopt.ScoreOf(c.Project)
-		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint})
+		s := c.Score
+		row := projectRow{Project: c.Project.Name, Stack: c.Stack, Bytes: s.Bytes, More: s.More, Places: s.Places, Databases: s.Databases, Secrets: s.Secrets, Why: c.Why, Hint: c.Hint}
+		for _, refused := range r.Refused {
+			if refused.Project == row.Project {
+				row.Why, row.Hint = refused.Why, refused.Hint
+			}
+		}
+		if c.Project.Draft {
+			row.Draft = c.Project.Incomplete
+		}
+		rows = append(rows, row)
 	}
+	found := slices.Clone(o.Findings)
 	for _, s := range r.Stacks {
-		stacks = append(stacks, s.Stack)
+		stacks, found = append(stacks, s.Stack), append(found, s.Findings...)
 	}
 	return struct {
 		Schema   int          `json:"schema"`
@@ -223,5 +265,5 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 		Stacks   []string     `json:"committed"`
 
 		Findings []finding.Finding `json:"findings,omitempty"`
-	}{fleet.Schema, o.Host, rows, stacks, o.Findings}
+	}{fleet.Schema, o.Host, rows, stacks, found}
 }

@@ -45,6 +45,7 @@ const (
 	Ungated            Code = "ungated"
 	ProjectRenamed     Code = "project-renamed"
 	AdoptDiffers       Code = "adopt-differs"
+	StackDraft         Code = "stack-draft"
 	PauseTooLong       Code = "pause-too-long"
 	PauseBroken        Code = "pause-broken"
 	Paused             Code = "paused"
@@ -198,6 +199,7 @@ func Table() []Row {
 			"lists the good ones"},
 		{PruneDue, "A target that is append_only has more snapshots of a stack than its retention keeps. Hosts delete nothing there.", "salvor snapshot prune STACK, from the operator's computer"},
 		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host"},
+		{StackDraft, "A stack's Compose file is a draft: `salvor adopt` made it of the containers that run on its host, which has no Compose file of them. Nothing is done with it until it is taken over.", "look through the file, then salvor apply --adopt STACK makes the containers again from it; their data stays"},
 		{ProjectRenamed, "x-salvor.project is changed, and containers of the project before are on the host.", "set it back: a project's name never changes"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},

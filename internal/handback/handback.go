@@ -160,8 +160,11 @@ func (w *work) needed(on []string) error {
 func (w *work) request(s *deploy.Session) agentapi.HandBack {
 	req := agentapi.HandBack{Owner: s.Owner, Message: "host release " + w.Host}
 	for _, name := range w.stacks {
-		r := s.Stacks[name]
-		req.Stacks = append(req.Stacks, agentapi.HandBackStack{Name: name, Epoch: w.epochs[name] - 1, Hash: r.Project.Hash, Adopt: r.Adoption})
+		r, one := s.Stacks[name], agentapi.HandBackStack{Name: name, Epoch: w.epochs[name] - 1, Hash: s.Stacks[name].Project.Hash}
+		if st, _ := s.Fleet.Stack(name); st.ProjectDir != "" {
+			one.Adopt = r.Adoption
+		}
+		req.Stacks = append(req.Stacks, one)
 	}
 	return req
 }
