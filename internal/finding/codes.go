@@ -86,6 +86,7 @@ const (
 	FolderUnused       Code = "folder-unused"
 	FileUnused         Code = "file-unused"
 	RemoteInvalid      Code = "remote-invalid"
+	RemoteDenied       Code = "remote-denied"
 	RegistryInvalid    Code = "registry-invalid"
 	TargetMissing      Code = "target-missing"
 	ImageNotAsLocked   Code = "image-not-as-locked"
@@ -167,6 +168,7 @@ func Table() []Row {
 			"otherwise something may be blocking it.", "wait, " +
 			"or look at what is in the volume; the snapshot is given up after three days, and the next one continues " +
 			"from there"},
+		{RemoteDenied, "A host's login to a remote has ended or was revoked. Snapshots and reports wait until it is renewed; nothing is lost meanwhile.", "salvor remote renew REMOTE, then salvor apply"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "A restore of the stack failed; the stack keeps running as it was, and the restore is not retried automatically.", "salvor " +
 			"restore STACK --snapshot ID tries again; salvor restore STACK --withdraw cancels it"},

@@ -2,6 +2,7 @@ package here
 
 import (
 	"context"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -38,7 +39,7 @@ func (h *Host) folders() OpenFolder {
 		return h.Edges.Folders
 	}
 	return func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, remotes, where)
+		return storage.Tokens(filepath.Join(h.Paths.Run, "tokens")).Open(ctx, remotes, where)
 	}
 }
 

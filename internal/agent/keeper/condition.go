@@ -12,6 +12,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
+	"salvor/internal/storage"
 )
 
 // Condition is how well a stack's data is kept, as far as this host knows: what its
@@ -58,9 +59,15 @@ func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.Snaps
 				c.Unread = ""
 			}
 		case !finding.AnyFatal(found):
+			fix := "salvor snapshot take " + stack
+			if denied := new(storage.Denied); errors.As(err, &denied) {
+				fix = denied.Fix()
+			} else if errors.Is(err, storage.ErrFull) {
+				fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
+			}
 			c.Findings = append(found, finding.Finding{
 				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
-				Text: "the last snapshot failed: " + err.Error(), Fix: "salvor snapshot take " + stack,
+				Text: "the last snapshot failed: " + err.Error(), Fix: fix,
 			})
 		}
 	})

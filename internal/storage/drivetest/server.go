@@ -16,6 +16,7 @@ type Options struct {
 	Seed        uint64           // of ids and of faults that strike at random
 	DailyUpload int64            // bytes that an account may upload in 24 hours; 0: 750 GB
 	DriveItems  int              // files and folders on a shared drive; 0: 500,000
+	DevicePace  time.Duration    // at which a device may ask for its answer, in whole seconds; 0: 5 s
 }
 
 const (
@@ -58,12 +59,15 @@ func New(o Options) *Server {
 	if o.DriveItems == 0 {
 		o.DriveItems = driveItems
 	}
+	if o.DevicePace == 0 {
+		o.DevicePace = devicePace
+	}
 	from := &source{clock: o.Now, random: rand.New(rand.NewPCG(o.Seed, 0))}
 	s := &Server{
 		options: o, mux: http.NewServeMux(), source: from, counts: Counts{}, uploads: map[string]*upload{},
 		tree: tree{source: from, nodes: map[string]*node{}, children: map[string][]*node{}, drives: map[string]*sharedDrive{}},
 	}
-	s.logins = newLogins(from, &s.mu)
+	s.logins = newLogins(from, &s.mu, o.DevicePace)
 	s.routes()
 	return s
 }
