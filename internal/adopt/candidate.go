@@ -111,9 +111,12 @@ func (c *Candidate) choose(host string) {
 		return
 	}
 	c.Files, c.Secret, c.SecretFiles = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
+	given := map[string][]byte{} // env files around the folder that Compose was given
 	for _, f := range p.Files {
 		rel, below := strings.CutPrefix(f.Path, strings.TrimSuffix(p.Dir, "/")+"/")
 		switch {
+		case !below && f.Content != nil && slices.Contains(p.EnvFiles, f.Path):
+			given[f.Path] = f.Content
 		case !below:
 			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
 			return
@@ -137,7 +140,7 @@ func (c *Candidate) choose(host string) {
 			}
 		}
 	}
-	if !c.giveEnvFiles() {
+	if !c.giveEnvFiles(given) {
 		c.refuse("it was started with --env-file "+strings.Join(p.EnvFiles, ", "), "put its variables into "+path.Join(p.Dir, ".env")+", docker compose up -d there, then salvor adopt "+host)
 		return
 	}
@@ -154,10 +157,13 @@ func keepable(rel string) bool {
 // giveEnvFiles makes the .env of what Compose was given by --env-file in its place, and
 // reports whether it knows all of that. Where two set a variable, the last one counts, in
 // one file as in several.
-func (c *Candidate) giveEnvFiles() bool {
+func (c *Candidate) giveEnvFiles(around map[string][]byte) bool {
 	var all []byte
 	for _, file := range c.Project.EnvFiles {
 		content, known := c.Secret[strings.TrimPrefix(path.Clean(file), c.Project.Dir+"/")]
+		if !known {
+			content, known = around[path.Clean(file)]
+		}
 		if !known {
 			return false
 		}

@@ -132,3 +132,13 @@ func TestFoldersOfAForge(t *testing.T) {
 		t.Errorf("%s, left %q", diff, c.Left)
 	}
 }
+
+// TestDockgesEnvFileForAll comes before the stack's own: of a name in both, the last counts.
+func TestDockgesEnvFileForAll(t *testing.T) {
+	p := running("feeds", []string{"compose.yaml"}, map[string]string{"compose.yaml": plain, ".env": "PORT=2", "/opt/global.env": "PORT=1\nTZ=UTC"})
+	p.EnvFiles = []string{"/opt/global.env", "/opt/feeds/.env"}
+	c := Candidates(agentapi.Inventory{Projects: []agentapi.RunningProject{p}}, &fleet.Fleet{}, "alpha")[0]
+	if diff := cmp.Diff(map[string][]byte{".env": []byte("PORT=1\nTZ=UTC\nPORT=2\n")}, c.Secret); diff != "" || c.Why != "" {
+		t.Errorf("%s, %s", diff, c.Why)
+	}
+}

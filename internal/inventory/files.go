@@ -63,7 +63,9 @@ func (h Host) collect(p *agentapi.RunningProject, places []place, room *int64) {
 	}
 	r.file(path.Join(r.dir, ".env"), agentapi.FileEnv)
 	for _, file := range p.EnvFiles {
-		r.file(file, agentapi.FileEnv)
+		if !r.global(file, places) {
+			r.file(file, agentapi.FileEnv)
+		}
 	}
 	for _, m := range p.Mounts {
 		if m.ReadOnly {
@@ -75,6 +77,29 @@ func (h Host) collect(p *agentapi.RunningProject, places []place, room *int64) {
 	}
 	slices.SortFunc(p.Files, func(a, b agentapi.FoundFile) int { return cmp.Compare(a.Path, b.Path) })
 	p.Incomplete = r.broken
+}
+
+// globalEnv is the env file next to its stacks' folders that Dockge gives to each of them.
+// Source: louislam/dockge, backend/stack.ts, getComposeOptions.
+const globalEnv = "global.env"
+
+// global takes Dockge's env file for all stacks, if it is that. No other file outside of a
+// project's folder is read.
+func (r *reader) global(file string, places []place) bool {
+	i := slices.IndexFunc(places, func(p place) bool {
+		return p.name == "dockge" && path.Clean(file) == path.Join(p.target, globalEnv) && path.Dir(r.dir) == p.target
+	})
+	if i < 0 {
+		return false
+	}
+	root, err := os.OpenRoot(r.host.Root + places[i].source)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	around := &reader{host: r.host, dir: places[i].target, root: root, room: r.room, files: r.files}
+	around.file(path.Clean(file), agentapi.FileEnv)
+	return true
 }
 
 // open opens a project's folder, also one that only a manager's container has by that name.

@@ -72,3 +72,30 @@ func TestAProjectOfAManagersContainer(t *testing.T) {
 		t.Error("the folder of a container that is not a manager was read")
 	}
 }
+
+// TestDockgesEnvFileForAll: the one file outside of a project's folder that is read is the
+// global.env that Dockge gives to its stacks; no other file that a label names is.
+func TestDockgesEnvFileForAll(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, map[string]string{
+		"/opt/stacks/global.env": "TZ=UTC\n", "/opt/stacks/feeds/compose.yaml": "services: {}\n", "/opt/stacks/feeds/.env": "A=1\n", "/opt/stacks/other/.env": "B=2\n",
+	})
+	dockge := container("dockge-dockge-1", "dockge", "dockge", "/opt/dockge", "/opt/dockge/compose.yaml", bind("/opt/stacks", "/opt/stacks", true))
+	dockge["Image"] = "louislam/dockge:1"
+	feeds := container("feeds-web-1", "feeds", "web", "/opt/stacks/feeds", "/opt/stacks/feeds/compose.yaml")
+	feeds["Labels"].(map[string]string)["com.docker.compose.project.environment_file"] = "/opt/stacks/global.env,/opt/stacks/feeds/.env,/opt/stacks/other/.env"
+	got, err := host(t, root, dockge, feeds).Look(t.Context(), "feeds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := map[string]string{}
+	for _, p := range got.Projects {
+		for _, f := range p.Files {
+			read[f.Path] = string(f.Content)
+		}
+	}
+	want := map[string]string{"/opt/stacks/global.env": "TZ=UTC\n", "/opt/stacks/feeds/.env": "A=1\n", "/opt/stacks/feeds/compose.yaml": "services: {}\n", "/opt/stacks/other/.env": ""}
+	if diff := cmp.Diff(want, read); diff != "" {
+		t.Error(diff)
+	}
+}
