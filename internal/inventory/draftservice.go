@@ -153,7 +153,7 @@ func keyOf(name string) string {
 // aliases are those that Compose does not give the container anyway.
 func aliases(end docker.Endpoint, c inspected) []string {
 	return slices.DeleteFunc(slices.Sorted(slices.Values(end.Aliases)), func(alias string) bool {
-		return alias == c.Service || alias == c.Name || alias != "" && strings.HasPrefix(c.ID, alias)
+		return alias == c.Service || alias == c.Name || alias == c.made.Config.Hostname || alias != "" && strings.HasPrefix(c.ID, alias)
 	})
 }
 
