@@ -150,6 +150,7 @@ var layers = []struct {
 var sideways = map[[2]string]string{
 	{"adopt", "envimport"}:              "the env files of what is adopted are imported",
 	{"adopt", "leaks"}:                  "what is adopted has no secrets in plain text",
+	{"adopt", "check"}:                  "what is adopted needs the networks that check asks for",
 	{"lockfile", "yamldoc"}:             "what is wrong has a place",
 	{"secret/agekey", "atomicfile"}:     "identity files are written atomically",
 	{"secret/sops", "secret/agekey"}:    "SOPS files are opened with our own age identities",
