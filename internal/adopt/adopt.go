@@ -1,7 +1,6 @@
 package adopt
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -29,6 +28,7 @@ import (
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
+	"salvor/internal/scan"
 	"salvor/internal/suggest"
 	"salvor/internal/version"
 )
@@ -88,6 +88,13 @@ func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (O
 	o.Containers, o.Volumes, o.Crontabs, o.Managers, o.Findings = inv.Containers, inv.Volumes, inv.Crontabs, inv.Managers, inv.Findings
 	o.running = names(inv)
 	o.Candidates = Candidates(inv, &a.checkout.Fleet, host, wanted...)
+	scanner, err := scan.New()
+	if err != nil {
+		return o, err
+	}
+	for i := range o.Candidates {
+		o.Candidates[i].Score = ScoreOf(scanner, o.Candidates[i].Project)
+	}
 	for _, name := range wanted {
 		if !slices.ContainsFunc(inv.Projects, func(p agentapi.RunningProject) bool { return p.Name == name }) {
 			return o, fault.WithHint(fmt.Errorf("no project %s runs on %s%s", name, host, suggest.DidYouMean(name, names(inv))), "salvor adopt "+host+" --observe")
@@ -109,7 +116,7 @@ func names(inv agentapi.Inventory) []string {
 type Receipt struct {
 	Stacks   []Adopted
 	Refused  []Refused
-	Answered []project.Asked        // what folders of the hosts were taken to be, in fleet.yaml
+	Answered []project.Asked        // what mounts were taken to be: folders in fleet.yaml, others in x-salvor
 	Changes  []envimport.FileChange // fleet.yaml, and Compose files beside what the host has
 }
 
@@ -119,6 +126,7 @@ type Adopted struct {
 	Files    []string          // in the repository
 	Secret   []string          // variables and files that are encrypted
 	Left     []string          // files that stay on the host, each with why
+	Notes    []string          // what is to be known of its data
 	Findings []finding.Finding // that are in the way of taking it over
 }
 
@@ -129,7 +137,7 @@ type Refused struct{ Project, Why, Hint string }
 // them. The operator's key is needed where there are secrets. Nothing is changed on the host.
 // Where every project is a stack already the receipt has none, and there is nothing to accept.
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
-	w := &work{Adopter: a, files: map[string][]byte{}, secret: map[string]string{}}
+	w := &work{Adopter: a, files: map[string][]byte{}, secret: map[string]string{}, mounts: map[string][]agentapi.FoundMount{}}
 	p := proposal.New("adopt "+o.Host, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
 		for _, imported := range w.imports {
 			if err := a.importer.NoteMade(ctx, imported); err != nil {
@@ -181,10 +189,10 @@ func (w *work) none(ctx context.Context, o Observed) error {
 type work struct {
 	*Adopter
 	files    map[string][]byte
-	programs []string              // of files, those that are executable
-	secret   map[string]string     // by path, the stack that a file with a secret is of
-	onDisk   bool                  // the checkout's folder is not in memory: no secret is written there
-	mounts   []agentapi.FoundMount // of the projects that were tried
+	programs []string                         // of files, those that are executable
+	secret   map[string]string                // by path, the stack that a file with a secret is of
+	onDisk   bool                             // the checkout's folder is not in memory: no secret is written there
+	mounts   map[string][]agentapi.FoundMount // of the projects that were tried, by stack
 	imports  []envimport.Receipt
 	receipt  Receipt
 }
@@ -267,7 +275,7 @@ func stackDir(stack string) string { return path.Join(fleet.StackDir, stack) }
 
 // take makes a stack of a project, or says why it can't.
 func (w *work) take(ctx context.Context, c Candidate) error {
-	w.mounts = append(w.mounts, c.Project.Mounts...)
+	w.mounts[c.Stack] = c.Project.Mounts
 	made, imported, err := w.stack(ctx, c)
 	if err == nil {
 		w.receipt.Stacks, w.receipt.Changes = append(w.receipt.Stacks, made), append(w.receipt.Changes, imported.Changes...)
@@ -304,34 +312,6 @@ func (w *work) stack(ctx context.Context, c Candidate) (made Adopted, imported e
 	return made, imported, err
 }
 
-// answer says in fleet.yaml what the folders of the host are that nothing was said of, and
-// finds what is still in the way.
-func (w *work) answer(ctx context.Context) error {
-	asked, _, err := w.render(ctx)
-	if err != nil {
-		return err
-	}
-	before, err := w.checkout.File(fleet.File)
-	if err != nil {
-		return err
-	}
-	content, err := w.withBinds(before, asked)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(before, content) {
-		w.receipt.Changes = append(w.receipt.Changes, envimport.FileChange{Path: fleet.File, Before: before, After: content})
-		if err := w.put(map[string][]byte{fleet.File: content}); err != nil {
-			return err
-		}
-	}
-	_, found, err := w.render(ctx)
-	for i := range w.receipt.Stacks {
-		w.describe(&w.receipt.Stacks[i], found)
-	}
-	return err
-}
-
 // describe says which files a stack has, and what is in the way of taking it over.
 func (w *work) describe(s *Adopted, found []finding.Finding) {
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
@@ -346,17 +326,18 @@ func (w *work) describe(s *Adopted, found []finding.Finding) {
 	}
 }
 
-// render returns the folders that the stacks ask about, by stack, and what is found in all.
-func (w *work) render(ctx context.Context) (asked map[string][]project.Asked, found []finding.Finding, err error) {
-	asked = map[string][]project.Asked{}
-	var mu sync.Mutex // guards asked
+// render returns the stacks as they are read now, also those with questions, and what is found
+// in all.
+func (w *work) render(ctx context.Context) (stacks map[string]project.Rendered, found []finding.Finding, err error) {
+	stacks = map[string]project.Rendered{}
+	var mu sync.Mutex // guards stacks
 	look := func(st fleet.Stack, r project.Rendered) []finding.Finding {
 		mu.Lock()
 		defer mu.Unlock()
-		asked[st.Name] = r.Asked
+		stacks[st.Name] = r
 		return nil
 	}
 	names := rendering.NamesOf(os.DirFS(w.checkout.Export), w.checkout.Fleet)
 	_, found, err = rendering.Stacks(ctx, rendering.Source{Dir: w.checkout.Export, Repository: w.checkout.Repository, Names: names, Look: look})
-	return asked, found, err
+	return stacks, found, err
 }

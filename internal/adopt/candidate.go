@@ -19,6 +19,7 @@ import (
 type Candidate struct {
 	Project agentapi.RunningProject
 	Stack   string            // the name that it gets
+	Score   Score             // what is lost with its host
 	Compose string            // its Compose file below the stack's folder
 	Files   map[string][]byte // plain files below the stack's folder, by path
 	Secret  map[string][]byte // env files below it: to be encrypted, never written plain
@@ -27,9 +28,10 @@ type Candidate struct {
 	SecretFiles  map[string][]byte // files that are secrets of those: to be encrypted, never written plain
 	Programs     []string          // files that are executable
 
-	Left []string // files that stay on the host, each with why
-	Why  string   // why it can't be a stack, "" for one that can
-	Hint string   // what to do about it
+	Left  []string // files that stay on the host, each with why
+	Notes []string // what is to be known of its data
+	Why   string   // why it can't be a stack, "" for one that can
+	Hint  string   // what to do about it
 }
 
 // Candidates are the projects of an inventory that could become stacks of a host, by name:
@@ -53,6 +55,7 @@ func Candidates(inv agentapi.Inventory, f *fleet.Fleet, host string, wanted ...s
 		c := Candidate{Project: p, Stack: stackName(p.Name, host, taken)}
 		taken[c.Stack] = true
 		c.choose(host)
+		c.Notes = anonymous(p)
 		if inv.Swarm && c.Why == "" && len(p.Compose) == 0 {
 			c.refuse("it is part of a Swarm", "docker compose up on one host, or leave it as it is")
 		}
@@ -60,6 +63,21 @@ func Candidates(inv agentapi.Inventory, f *fleet.Fleet, host string, wanted ...s
 	}
 	return all
 }
+
+// anonymous says which data of a project no snapshot can have: it is in volumes without a name,
+// of the Compose file or of an image.
+func anonymous(p agentapi.RunningProject) []string {
+	var notes []string
+	for _, m := range p.Mounts {
+		if m.Anonymous && m.Files > 0 {
+			notes = append(notes, fmt.Sprintf("%s of %s is an anonymous volume (%s), which no snapshot has: to save it, mount a volume with a name there",
+				strings.Join(m.Targets, ", "), listed(m.Services), terminal.Bytes(m.Bytes)))
+		}
+	}
+	return notes
+}
+
+func listed(names []string) string { return strings.Join(names, ", ") }
 
 // stackName is the project's, or with the host's where another stack has that.
 func stackName(project, host string, taken map[string]bool) string {
@@ -95,8 +113,8 @@ func (c *Candidate) choose(host string) {
 		case !below:
 			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
 			return
-		case fleet.ValidPath(rel) != nil || strings.Contains("/"+rel, "/.git") || strings.Contains("/"+rel, "/.ssh/"):
-			c.Left = append(c.Left, f.Path+" (Git's, or a key)")
+		case !keepable(rel):
+			c.Left = append(c.Left, f.Path+" (Git's own, or a key)")
 		case f.Left != "" && (f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret):
 			c.refuse(f.Path+" can't be read: "+f.Left, "make it a plain file, then salvor adopt "+host)
 			return
@@ -120,6 +138,13 @@ func (c *Candidate) choose(host string) {
 		return
 	}
 	c.declare(host)
+}
+
+// keepable reports whether a file can be one of the repository: not one that Git itself obeys,
+// nor a key. A folder such as .github or .gitea, and a .gitignore, are files like any other.
+func keepable(rel string) bool {
+	obeyed := []string{".gitattributes", ".gitmodules"}
+	return fleet.ValidPath(rel) == nil && !slices.Contains(obeyed, strings.ToLower(path.Base(rel))) && !strings.Contains("/"+rel, "/.ssh/")
 }
 
 // giveEnvFiles makes the .env of what Compose was given by --env-file in its place, and

@@ -1,6 +1,8 @@
 package adopt
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +10,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/scan"
 )
 
 // running is a project in /opt/NAME with files below it.
@@ -56,7 +59,8 @@ func TestWhatCanBeAStack(t *testing.T) {
 		"a template":             {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "services:\n  {% for s in all %}\n"}), "", "compose.yaml can't be read"},
 		"not Compose":            {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "a: 1\n"}), "", "it has no services"},
 		"Salvor's":               {running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": "x-salvor: {host: beta}\n" + plain}), "", "it has an x-salvor already"},
-		"a name of Git's":        {running("notes", []string{".gitea.yml"}, map[string]string{".gitea.yml": plain}), "", "its Compose file .gitea.yml can't be taken"},
+		"a name of Git's":        {running("notes", []string{".git/app.yml"}, map[string]string{".git/app.yml": plain}), "", "its Compose file .git/app.yml can't be taken"},
+		"a name like Git's":      {running("notes", []string{".gitea.yml"}, map[string]string{".gitea.yml": plain}), "compose.yaml", ""},
 		"a file that lacks":      {running("notes", []string{"stack.yml"}, nil), "", "its Compose file stack.yml can't be taken"},
 		"a large file":           {large, "compose.yaml", ""},
 		"no file":                {agentapi.RunningProject{Name: "notes", Incomplete: "/opt/notes is not there"}, "", "/opt/notes is not there"},
@@ -100,7 +104,11 @@ func TestNamesAreTheProjects(t *testing.T) {
 }
 
 func TestTheScoreCountsWhatOnlyTheHostHas(t *testing.T) {
-	p := running("notes", nil, map[string]string{".env": "A=1"})
+	scanner, err := scan.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := running("notes", nil, map[string]string{".env": "A=1", "compose.yaml": "services: {db: {environment: {POSTGRES_PASSWORD: hunter2}}}\n", "app.conf": "password = Xk29fLq8vZr4Tn\n", "compose.override.yaml": plain, ".env.example": "PASSWORD=changeme\n"})
 	p.Services = append(p.Services, agentapi.RunningService{Name: "db", Image: "docker.io/library/postgres:17"})
 	p.Mounts = []agentapi.FoundMount{
 		{Source: "/opt/notes/small", Found: agentapi.Found{Folder: true, Bytes: 1 << 20}},
@@ -108,8 +116,18 @@ func TestTheScoreCountsWhatOnlyTheHostHas(t *testing.T) {
 		{Source: "/opt/notes/conf", ReadOnly: true, Found: agentapi.Found{Bytes: 10}},
 		{Source: "/var/run/docker.sock"},
 	}
-	want := Score{Bytes: 1<<30 + 1<<20, More: true, Places: []string{"/srv/large", "/opt/notes/small"}, Databases: []string{"db"}, Secrets: 1}
-	if diff := cmp.Diff(want, ScoreOf(p)); diff != "" {
+	want := Score{Bytes: 1<<30 + 1<<20, More: true, Places: []string{"/srv/large", "/opt/notes/small"}, Databases: []string{"db"}, Secrets: 3}
+	if diff := cmp.Diff(want, ScoreOf(scanner, p)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestFoldersOfAForge are files of the project like any other; what Git itself obeys is not.
+func TestFoldersOfAForge(t *testing.T) {
+	p := running("notes", []string{"compose.yaml"}, map[string]string{"compose.yaml": plain, ".github/workflows/build.txt": "a", ".gitea/template": "b", "app/.gitignore": "dist", "app/.gitkeep": "",
+		"app/.git/config": "c", ".gitattributes": "* text", "app/.gitmodules": "d", ".ssh/id": "e"})
+	c := Candidates(agentapi.Inventory{Projects: []agentapi.RunningProject{p}}, &fleet.Fleet{}, "alpha")[0]
+	if diff := cmp.Diff([]string{".gitea/template", ".github/workflows/build.txt", "app/.gitignore", "app/.gitkeep", "compose.yaml"}, slices.Sorted(maps.Keys(c.Files))); diff != "" || len(c.Left) != 4 {
+		t.Errorf("%s, left %q", diff, c.Left)
 	}
 }

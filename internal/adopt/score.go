@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/scan"
 )
 
 // A Score says what of a project is on its host alone: what is lost today if the host
@@ -15,11 +16,11 @@ type Score struct {
 	More      bool     // not all was counted
 	Places    []string // where the data lies, by size, the largest first
 	Databases []string // services whose data is a database
-	Secrets   int      // files with secrets
+	Secrets   int      // files with secrets: also Compose files, and others, that write one out
 }
 
 // ScoreOf counts the data of a project that nothing copies.
-func ScoreOf(p agentapi.RunningProject) Score {
+func ScoreOf(scanner *scan.Scanner, p agentapi.RunningProject) Score {
 	var s Score
 	mounts := slices.Clone(p.Mounts)
 	slices.SortStableFunc(mounts, func(a, b agentapi.FoundMount) int { return int(b.Bytes/1024 - a.Bytes/1024) })
@@ -39,11 +40,16 @@ func ScoreOf(p agentapi.RunningProject) Score {
 		}
 	}
 	for _, f := range p.Files {
-		if f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret {
+		if f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret || writesOut(scanner, f) {
 			s.Secrets++
 		}
 	}
 	return s
+}
+
+// writesOut reports whether a file has a secret in plain text, and is not a sample.
+func writesOut(scanner *scan.Scanner, f agentapi.FoundFile) bool {
+	return slices.ContainsFunc(scanner.Scan(f.Path, f.Content), func(l scan.Leak) bool { return !l.Sample })
 }
 
 // systems reports whether a place is the host's and not a project's.

@@ -109,7 +109,15 @@ func TestWhatDiffersIsNotTakenOver(t *testing.T) {
 		}, "app: environment +A"},
 		"by another Compose": {func(l *agenttest.Lived) { l.Engine.Renew(l.Engine.Containers()[0].ID, "before") },
 			"app: only Compose's hash of it, and no setting that Salvor knows: Compose 2.26.1 made its container, and 5.6.0 is here now"},
-		"not in Git":    {func(l *agenttest.Lived) { l.Engine.Add("notes-by-hand", "db", "running") }, "db: it is in no Compose file"},
+		"not in Git": {func(l *agenttest.Lived) { l.Engine.Add("notes-by-hand", "db", "running") }, "db: it is in no Compose file"},
+		"several": {func(l *agenttest.Lived) {
+			l.Engine.Add("notes-by-hand", "db", "running")
+			l.Engine.Renew(l.Engine.Containers()[0].ID, "before")
+		}, "; db: it is in no Compose file"},
+		"the word for a secret that is not known": {func(l *agenttest.Lived) {
+			l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:1\n    environment: {A: salvor-unknown-secret}\n")
+			l.Engine.Renew(l.Engine.Containers()[0].ID, "before")
+		}, "app: environment +A"},
 		"never started": {func(l *agenttest.Lived) { l.Stack.Project.Name = "another" }, "app: no container of it is here"},
 		"without a dir": {func(l *agenttest.Lived) { l.Stack.Adopt = nil }, "x-salvor.dir"},
 	} {
@@ -117,7 +125,7 @@ func TestWhatDiffersIsNotTakenOver(t *testing.T) {
 		c.spoil(l)
 		before := l.Engine.Containers()
 		receipt := l.Apply()
-		if receipt.Outcome != "failed" || !strings.Contains(receipt.Error.Text, c.want) || receipt.Error.Hint == "" {
+		if receipt.Outcome != "failed" || !strings.Contains(receipt.Error.Text, c.want) || strings.Contains(receipt.Error.Text, "\n") || receipt.Error.Hint == "" {
 			t.Errorf("%s: %+v, %+v", name, receipt, receipt.Error)
 		}
 		untouched(t, l, before)

@@ -12,7 +12,9 @@ import (
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/version"
 )
@@ -124,5 +126,17 @@ func TestStatusNamesAMissingSnapshot(t *testing.T) {
 	}
 	if found := status(); strings.Count(found, "snapshot-history-lost")+strings.Count(found, "snapshot-rolled-back") != 1 {
 		t.Errorf("once it is gone: %s", found)
+	}
+}
+
+// TestKeptOutside: a stack whose data is kept elsewhere has no snapshot, and has data.
+func TestKeptOutside(t *testing.T) {
+	t.Parallel()
+	got := keptOutside([]project.Volume{
+		{Name: "@@mnt@nas", Source: "/mnt/nas", Protect: fleet.External}, {Name: "db", Source: "db", Protect: fleet.Snapshot},
+		{Name: "team", Source: "team", Protect: fleet.Shared}, {Name: "cache", Source: "cache", Protect: fleet.None},
+	})
+	if !slices.Equal(got, []string{"/mnt/nas", "team"}) {
+		t.Error(got)
 	}
 }

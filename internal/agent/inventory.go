@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agent/leaving"
 	"salvor/internal/agentapi"
 	"salvor/internal/docker"
@@ -26,6 +27,19 @@ func Inventory(h *Host) func(context.Context, agentapi.AskInventory, progress.Si
 		}
 		engine := docker.New(h.Machine)
 		defer engine.Close()
-		return inventory.Host{Engine: engine, Own: own}.Look(ctx, req.Projects...)
+		found, err := inventory.Host{Engine: engine, Own: own}.Look(ctx, req.Projects...)
+		outside(found.Projects, here.ReadMounts())
+		return found, err
+	}
+}
+
+// outside notes of folders whether they would be there as ones that are kept outside.
+func outside(projects []agentapi.RunningProject, mounts here.Mounts) {
+	for _, p := range projects {
+		for i, m := range p.Mounts {
+			if m.Volume == "" && m.Folder {
+				p.Mounts[i].Absent, p.Mounts[i].Unmounted = mounts.Absent(m.Source), mounts.Unmounted(m.Source)
+			}
+		}
 	}
 }

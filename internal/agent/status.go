@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,7 +15,9 @@ import (
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
 	"salvor/internal/version"
@@ -90,6 +93,17 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 	}}
 }
 
+// keptOutside are the mounts of a stack that are kept outside of its host.
+func keptOutside(volumes []project.Volume) []string {
+	var all []string
+	for _, v := range volumes {
+		if v.Protect == fleet.External || v.Protect == fleet.Shared {
+			all = append(all, cmp.Or(v.Source, v.Name))
+		}
+	}
+	return all
+}
+
 // describe says how one stack is, and returns what is wrong with the history of its
 // snapshots.
 func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackState) ([]finding.Finding, error) {
@@ -110,6 +124,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		}
 		row.Volumes = append(row.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == s.Epoch, State: string(m.State)})
 	}
+	row.Outside = keptOutside(s.Volumes)
 	s, err = s.Open()
 	if err != nil {
 		return found, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot

@@ -81,6 +81,8 @@ type FoundMount struct {
 	Targets   []string `json:"targets"` // in their containers
 	ReadOnly  bool     `json:"read_only,omitempty"`
 	SharedBy  []string `json:"shared_by,omitempty"` // other projects that have it mounted
+	Absent    bool     `json:"absent,omitempty"`    // a folder that, as one kept outside of the host, would not be there: its stack would wait
+	Unmounted bool     `json:"unmounted,omitempty"` // a folder that fstab or systemd has on a mount which is not made
 	Found
 }
 

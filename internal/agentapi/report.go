@@ -29,6 +29,7 @@ type Engine struct {
 	Version    string          `json:"version,omitempty"`
 	Runtimes   []string        `json:"runtimes,omitempty"`
 	Networks   []string        `json:"networks,omitempty"`
+	Volumes    []string        `json:"volumes"` // by name; nil where an older salvord does not report them
 	Containers []HostContainer `json:"containers,omitempty"`
 }
 

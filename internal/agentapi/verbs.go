@@ -97,6 +97,7 @@ type StackState struct {
 	Wish     *Wish         `json:"wish,omitempty"` // of the request's Restore
 	Services []ServiceRow  `json:"services,omitempty"`
 	Volumes  []VolumeRow   `json:"volumes,omitempty"`
+	Outside  []string      `json:"outside,omitempty"`  // its mounts that are kept elsewhere, as written: no snapshot has them
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
 
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest

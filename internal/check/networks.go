@@ -19,16 +19,31 @@ func Networks(repo *controlrepo.Repository, stacks map[string]project.Rendered) 
 	c := commit{repo: repo, stacks: stacks}
 	var found []finding.Finding
 	for _, st := range repo.Fleet.Stacks {
-		for _, n := range stacks[st.Name].Networks {
-			if st.Host == "" || !n.External || slices.Contains(ofEngine, n.Name) || c.declaresNetwork(n.Name) {
-				continue
-			}
+		for _, n := range c.joined(st) {
 			if f, missing := c.networkMissing(st, n); missing {
 				found = append(found, f)
 			}
 		}
 	}
 	return found
+}
+
+// Unmade are the networks that a stack joins and that neither fleet.yaml nor another stack on
+// its host makes.
+func Unmade(repo *controlrepo.Repository, stacks map[string]project.Rendered, st fleet.Stack) []project.Network {
+	c := commit{repo: repo, stacks: stacks}
+	return slices.DeleteFunc(c.joined(st), func(n project.Network) bool { return c.networkMaker(st, n.Name) != "" })
+}
+
+// joined are the networks that a stack to deploy joins, as far as fleet.yaml and the engine do
+// not have them.
+func (c commit) joined(st fleet.Stack) []project.Network {
+	if st.Host == "" {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(c.stacks[st.Name].Networks), func(n project.Network) bool {
+		return !n.External || slices.Contains(ofEngine, n.Name) || c.declaresNetwork(n.Name)
+	})
 }
 
 func (c commit) declaresNetwork(name string) bool {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,25 +55,29 @@ func runAdopt(ctx context.Context, g *globals, host string, projects []string, o
 		if o.observe {
 			return g.printAdopted(found, adopt.Receipt{})
 		}
-		r, p, err := a.Adopt.Prepare(ctx, found)
-		if err != nil {
-			return err
-		}
-		if len(r.Stacks) == 0 {
-			return g.printAdopted(found, r)
-		}
-		if !g.json {
-			page := g.page()
-			printAdoption(page, r)
-			if err := page.Err(); err != nil {
-				return err
-			}
-		}
-		if r, err = accepted(ctx, g, p); err != nil {
-			return err
-		}
-		return g.printAdopted(found, r)
+		return makeStacks(ctx, g, a, found)
 	})
+}
+
+// makeStacks proposes to commit what was found as stacks, and prints what becomes of it: also
+// what can't be one, where that ends the command.
+func makeStacks(ctx context.Context, g *globals, a *app.App, found adopt.Observed) error {
+	r, p, err := a.Adopt.Prepare(ctx, found)
+	if len(r.Stacks) == 0 && (err == nil || g.json) {
+		return errors.Join(err, g.printAdopted(found, r))
+	}
+	if !g.json {
+		page := g.page()
+		printAdoption(page, r)
+		err = errors.Join(err, page.Err())
+	}
+	if err != nil {
+		return err
+	}
+	if r, err = accepted(ctx, g, p); err != nil {
+		return err
+	}
+	return g.printAdopted(found, r)
 }
 
 // printObserved shows what runs on a host, and of each project what only the host has.
@@ -88,6 +94,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, c.Project.Name), strings.Join(lostWith(c), ", "))
 		for _, left := range c.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		for _, note := range c.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
 		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
@@ -120,7 +129,7 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 
 // lostWith says what of a project is on its host alone.
 func lostWith(c adopt.Candidate) []string {
-	s := adopt.ScoreOf(c.Project)
+	s := c.Score
 	said := []string{terminal.Count(len(c.Project.Services), "service")}
 	if len(s.Places) > 0 {
 		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
@@ -152,6 +161,9 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 		}
 		for _, left := range s.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
+		}
+		for _, note := range s.Notes {
+			page.Table("  ", terminal.Row{"note:", note})
 		}
 		for _, f := range s.Findings {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "to do first"), f.Subject + ": " + f.Text})
@@ -210,11 +222,18 @@ type projectRow struct {
 func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
-		s := adopt.ScoreOf(c.Project)
-		rows = append(rows, projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint})
+		s := c.Score
+		row := projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint}
+		for _, refused := range r.Refused {
+			if refused.Project == row.Project {
+				row.Why, row.Hint = refused.Why, refused.Hint
+			}
+		}
+		rows = append(rows, row)
 	}
+	found := slices.Clone(o.Findings)
 	for _, s := range r.Stacks {
-		stacks = append(stacks, s.Stack)
+		stacks, found = append(stacks, s.Stack), append(found, s.Findings...)
 	}
 	return struct {
 		Schema   int          `json:"schema"`
@@ -223,5 +242,5 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 		Stacks   []string     `json:"committed"`
 
 		Findings []finding.Finding `json:"findings,omitempty"`
-	}{fleet.Schema, o.Host, rows, stacks, o.Findings}
+	}{fleet.Schema, o.Host, rows, stacks, found}
 }

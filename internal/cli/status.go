@@ -160,6 +160,9 @@ func printRemarks(p *terminal.Page, s agentapi.StackState, now time.Time) {
 			p.Printf("  %s: %s is stopped by hand: salvor start %s %s\n", s.Name, row.Name, s.Name, row.Name)
 		}
 	}
+	if len(s.Volumes) == 0 && len(s.Outside) > 0 {
+		p.Printf("  %s: no snapshot has its data, which is kept outside: %s\n", s.Name, strings.Join(s.Outside, ", "))
+	}
 	if s.SnapshotUnknown != "" {
 		p.Printf("  %s: its newest snapshot is not known: %s\n", s.Name, s.SnapshotUnknown)
 	}
@@ -260,6 +263,8 @@ func newest(s agentapi.StackState, now time.Time) string {
 	switch {
 	case s.Snapshot != nil:
 		return age(now.Sub(s.Snapshot.Began)) + " old"
+	case len(s.Volumes) == 0 && len(s.Outside) > 0:
+		return "data is outside"
 	case len(s.Volumes) == 0:
 		return "no data to keep"
 	case s.SnapshotUnknown != "":

@@ -29,6 +29,7 @@ func morning() []deploy.HostStatus {
 				Schedule: &agentapi.Schedule{Every: time.Hour, Next: noon.Add(41 * time.Minute), Pausing: []string{"data"}}},
 			{Name: "photos", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{service("app", "running")}, Volumes: data, Snapshot: snapshot(3 * time.Minute),
 				Schedule: &agentapi.Schedule{Every: 15 * time.Minute, Next: noon.Add(12 * time.Minute)}},
+			{Name: "films", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{service("web", "running")}, Outside: []string{"/mnt/nas/films"}},
 			{Name: "site", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{service("web", "running")}},
 			{Name: "old", Verdict: agentapi.VerdictOwn, Stopped: true, Volumes: data, Services: []agentapi.ServiceRow{service("app", "exited")}, Snapshot: snapshot(76 * time.Hour)},
 			{Name: "shop", Verdict: agentapi.VerdictLost, Volumes: data, Services: []agentapi.ServiceRow{service("app", "exited")}, SnapshotUnknown: "the remote does not answer"},

@@ -97,6 +97,17 @@ func SetRevision(content []byte, name string, revision int) ([]byte, error) {
 
 func settingText(s secret.Setting) string { return yamldoc.Scalar(s.String()) }
 
+// SetVolume returns a Compose file with what x-salvor.volumes says of a mount.
+func SetVolume(content []byte, volume string, protect fleet.Protection) ([]byte, error) {
+	return yamldoc.Set(content, yamldoc.Path{"x-salvor", "volumes", volume, "protect"}, string(protect))
+}
+
+// SetNetwork returns fleet.yaml with a network of Docker's that stacks join, as the engine
+// makes one without options.
+func SetNetwork(content []byte, name string) ([]byte, error) {
+	return yamldoc.Set(content, yamldoc.Path{"networks", name}, "{}")
+}
+
 // SetBind returns fleet.yaml with what a folder of the hosts is.
 func SetBind(content []byte, folder string, protect fleet.Protection) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"binds", folder}, string(protect))

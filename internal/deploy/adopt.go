@@ -2,8 +2,9 @@ package deploy
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
@@ -36,15 +37,24 @@ func compareAdopted(ctx context.Context, r *Run) error {
 	})
 }
 
-// notAdopted is the error of stacks that do not run on a host as Git says, a line for each
+// notAdopted is the error of stacks that do not run on a host as Git says, one line with each
 // service; nil without any.
 func notAdopted(state agentapi.HostState) error {
-	var differs []error
-	fix := ""
+	var differs []string
+	subject, fix := "", ""
 	for _, f := range state.Findings {
-		if f.Code == finding.AdoptDiffers {
-			differs, fix = append(differs, errors.New(f.String())), f.Fix
+		if f.Code != finding.AdoptDiffers {
+			continue
 		}
+		text := f.Subject + ": " + f.Text
+		if f.Subject == subject {
+			_, text, _ = strings.Cut(f.Text, ": ") // what each of them begins with is said
+		}
+		subject, fix = f.Subject, f.Fix
+		differs = append(differs, text)
 	}
-	return fault.WithHint(errors.Join(differs...), "nothing was committed; "+fix)
+	if len(differs) == 0 {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%s [%s]", strings.Join(differs, "; "), finding.AdoptDiffers), "nothing was committed; "+fix)
 }

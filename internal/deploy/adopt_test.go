@@ -25,10 +25,12 @@ func TestWhatDiffersLeavesNoCommit(t *testing.T) {
 	s.Consent = map[string]project.Consent{"photos": project.ConsentAdopt}
 	next, moves := placement.Next(s.Fleet, s.Lock, nil)
 	plan := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(t.Context(), next))
-	differs := finding.Finding{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: "alpha/photos", Text: "app: environment ~PW", Fix: "put the files in Git"}
-	w.States = map[string]agentapi.HostState{"alpha": {Findings: []finding.Finding{differs, {Code: finding.DiskFull, Subject: "alpha"}}}}
+	differs := finding.Finding{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: "alpha/photos", Text: "what runs differs: app: environment ~PW", Fix: "put the files in Git"}
+	db := differs
+	db.Text = "what runs differs: db: command"
+	w.States = map[string]agentapi.HostState{"alpha": {Findings: []finding.Finding{differs, {Code: finding.DiskFull, Subject: "alpha"}, db}}}
 	_, err := s.Apply(t.Context(), plan, next, deploy.Options{Kind: deploy.KindApply, Moves: moves})
-	if err == nil || err.Error() != "alpha/photos: app: environment ~PW [adopt-differs]" || fault.Hint(err) != "nothing was committed; alpha says: put the files in Git" {
+	if err == nil || err.Error() != "alpha/photos: what runs differs: app: environment ~PW; db: command [adopt-differs]" || fault.Hint(err) != "nothing was committed; alpha says: put the files in Git" {
 		t.Errorf("ends with %v, hint %q", err, fault.Hint(err))
 	}
 	if diff := cmp.Diff([]string{"push", "seal photos"}, w.Log()); diff != "" {

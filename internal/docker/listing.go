@@ -112,26 +112,44 @@ type NamedVolume struct {
 	Source string // where its data lies
 }
 
-// Volumes lists Docker's volumes, by name.
+// Volumes lists the volumes of Docker's own driver, by name.
 func (e *Engine) Volumes(ctx context.Context) ([]NamedVolume, error) {
-	answer, err := e.get(ctx, "/volumes")
-	if err != nil {
-		return nil, err
-	}
-	var in struct {
-		Volumes []struct{ Name, Driver, Mountpoint string }
-	}
-	if err := json.Unmarshal(answer, &in); err != nil {
-		return nil, fmt.Errorf("read the Docker engine's volumes: %w", err)
-	}
+	all, err := e.volumes(ctx)
 	var out []NamedVolume
-	for _, v := range in.Volumes {
+	for _, v := range all {
 		if v.Driver == "local" {
 			out = append(out, NamedVolume{v.Name, v.Mountpoint})
 		}
 	}
 	slices.SortFunc(out, func(a, b NamedVolume) int { return cmp.Compare(a.Name, b.Name) })
-	return out, nil
+	return out, err
+}
+
+// VolumeNames lists the names of all volumes, whatever their driver, sorted; none is not nil.
+func (e *Engine) VolumeNames(ctx context.Context) ([]string, error) {
+	all, err := e.volumes(ctx)
+	names := make([]string, 0, len(all))
+	for _, v := range all {
+		names = append(names, v.Name)
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// listedVolume is one volume as the engine lists it.
+// Source: Engine API, GET /volumes.
+type listedVolume struct{ Name, Driver, Mountpoint string }
+
+func (e *Engine) volumes(ctx context.Context) ([]listedVolume, error) {
+	answer, err := e.get(ctx, "/volumes")
+	if err != nil {
+		return nil, err
+	}
+	var in struct{ Volumes []listedVolume }
+	if err := json.Unmarshal(answer, &in); err != nil {
+		return nil, fmt.Errorf("read the Docker engine's volumes: %w", err)
+	}
+	return in.Volumes, nil
 }
 
 // Foreign returns the networks that no project made, by name: what a Compose file calls

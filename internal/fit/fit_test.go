@@ -23,7 +23,7 @@ func gamma() Placing {
 			{HostPort: taken("0.0.0.0", "tcp", 111)},
 		},
 		Engine: &agentapi.Engine{
-			Version: "26.1.5+dfsg1", Runtimes: []string{"io.containerd.runc.v2", "runc"}, Networks: []string{"bridge", "host", "none", "by-hand"},
+			Version: "26.1.5+dfsg1", Runtimes: []string{"io.containerd.runc.v2", "runc"}, Networks: []string{"bridge", "host", "none", "by-hand"}, Volumes: []string{"photos"},
 			Containers: []agentapi.HostContainer{
 				{Name: "nginx", Project: "proxy", Ports: []project.HostPort{taken("", "tcp", 80)}},
 				{Name: "lone", Ports: []project.HostPort{taken("127.0.0.1", "tcp", 9000)}},
@@ -66,6 +66,14 @@ func container(name string) func(*Stack) {
 
 func network(name string, external bool) func(*Stack) {
 	return func(st *Stack) { st.Networks = append(st.Networks, project.Network{Name: name, External: external}) }
+}
+
+func awaits(volume string) func(*Stack) {
+	return func(st *Stack) { st.Awaited = append(st.Awaited, volume) }
+}
+
+func volume(name string) func(*Stack) {
+	return func(st *Stack) { st.Volumes = append(st.Volumes, project.Volume{Name: name, Docker: name}) }
 }
 
 func data(bytes int64) func(*Stack) { return func(st *Stack) { st.Bytes = bytes } }
@@ -118,6 +126,12 @@ func TestMisfits(t *testing.T) {
 		"its own":                           {stack("a", network("a_default", false)), nil, ""},
 		"another stack's":                   {stack("a", network("dmz", true)), stays(stack("wiki", network("dmz", false))), ""},
 		"on a host without an engine":       {stack("a", network("dmz", true)), engine(""), "it joins the network dmz, which is not there"},
+		"an external volume":                {stack("a", awaits("films")), nil, "it mounts the external volume films, which is not there"},
+		"one that is there, too":            {stack("a", awaits("photos")), nil, ""},
+		"another stack's volume":            {stack("a", awaits("films")), stays(stack("wiki", volume("films"))), ""},
+		"which that waits for itself":       {stack("a", awaits("films")), stays(stack("wiki", volume("films"), awaits("films"))), "it mounts the external volume films, which is not there"},
+		"no volume is there":                {stack("a", awaits("films")), func(p *Placing) { p.Report.Engine.Volumes = []string{} }, "it mounts the external volume films, which is not there"},
+		"a salvord that names no volumes":   {stack("a", awaits("films")), func(p *Placing) { p.Report.Engine.Volumes = nil }, ""},
 		"where the engine is silent":        {stack("a", network("dmz", true), port("80"), container("nginx")), func(p *Placing) { p.Report.Engine = nil }, ""},
 		"a device":                          {stack("a", asks(project.Asks{Devices: []string{"/dev/net/tun"}})), nil, ""},
 		"one that is not there":             {stack("a", asks(project.Asks{Devices: []string{"/dev/ttyUSB0"}})), nil, "web uses the device /dev/ttyUSB0, which is not there"},
@@ -292,6 +306,8 @@ func TestShare(t *testing.T) {
 			Spread{To: map[string][]string{"b": {"x", "y"}}}},
 		"and what joins its network": {[]Placing{host("b", 50*gib, without80), host("g", 100*gib)}, []Stack{stack("x", port("80"), network("dmz", false)), stack("y", data(20*gib), network("dmz", true)), stack("z", needs("y"))},
 			Spread{To: map[string][]string{"b": {"x", "y", "z"}}}},
+		"and what has its volume": {[]Placing{host("b", 50*gib, without80), host("g", 100*gib)}, []Stack{stack("x", port("80"), volume("films")), stack("y", data(20*gib), awaits("films"))},
+			Spread{To: map[string][]string{"b": {"x", "y"}}}},
 		"a host that reports is taken first": {[]Placing{host("a", 0, silent), host("g", gib)}, []Stack{stack("x")}, Spread{To: map[string][]string{"g": {"x"}}}},
 		"nothing is known":                   {[]Placing{host("a", 0, silent)}, []Stack{stack("x", port("22"))}, Spread{To: map[string][]string{"a": {"x"}}}},
 		"the fleet has no host":              {nil, []Stack{stack("x")}, Spread{To: map[string][]string{}, Left: []string{"x"}}},

@@ -24,7 +24,7 @@ type look struct {
 }
 
 func (l look) all() []Misfit {
-	return slices.Concat(l.refused(), l.platforms(), l.engine(), l.processors(), l.devices(), l.ports(), l.names(), l.networks(), l.memory(), l.space())
+	return slices.Concat(l.refused(), l.platforms(), l.engine(), l.processors(), l.devices(), l.ports(), l.names(), l.networks(), l.volumes(), l.memory(), l.space())
 }
 
 // refused are the reasons that the host itself found.
@@ -245,6 +245,38 @@ func (l look) networks() []Misfit {
 // made reports whether a stack that is placed on the host makes a network.
 func (l look) made(network string) bool {
 	return slices.ContainsFunc(slices.Concat(l.room.Stays, l.room.Comes), func(st Stack) bool { return st.makes(network) })
+}
+
+// volumes looks for those that Compose does not make: without one, no container of the stack
+// is made.
+func (l look) volumes() []Misfit {
+	engine := l.room.Report.Engine
+	if engine == nil || engine.Volumes == nil {
+		return nil
+	}
+	var found []Misfit
+	for _, name := range l.st.Awaited {
+		if !slices.Contains(engine.Volumes, name) && !slices.ContainsFunc(slices.Concat(l.room.Stays, l.room.Comes), func(o Stack) bool { return o.makesVolume(name) }) {
+			found = append(found, l.misfit(fmt.Sprintf("there, with what has to be in it: docker volume create %s; for data that Salvor is to save: x-salvor: {volumes: {%s: {protect: snapshot}}}", name, l.st.nameOf(name)),
+				"it mounts the external volume %s, which is not there", name))
+		}
+	}
+	return found
+}
+
+// nameOf is what a stack's Compose file calls one of Docker's volumes.
+func (s Stack) nameOf(volume string) string {
+	for _, v := range s.Volumes {
+		if v.Docker == volume {
+			return v.Name
+		}
+	}
+	return volume
+}
+
+// makesVolume reports whether a stack has a volume of a name, and does not wait for it itself.
+func (s Stack) makesVolume(name string) bool {
+	return !slices.Contains(s.Awaited, name) && slices.ContainsFunc(s.Volumes, func(v project.Volume) bool { return v.Docker == name })
 }
 
 func (s Stack) makes(network string) bool {

@@ -3,6 +3,8 @@ package fit
 import (
 	"cmp"
 	"slices"
+
+	"salvor/internal/project"
 )
 
 // Spread is a proposal of which stacks go to which hosts.
@@ -70,12 +72,8 @@ func (s Stack) tied(o Stack) bool {
 	if slices.Contains(s.Needs, o.Name) {
 		return true
 	}
-	for _, n := range s.Networks {
-		if n.External && o.makes(n.Name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Networks, func(n project.Network) bool { return n.External && o.makes(n.Name) }) ||
+		slices.ContainsFunc(s.Awaited, o.makesVolume)
 }
 
 func bytes(group []Stack) (all int64) {

@@ -119,10 +119,11 @@ func (v Volume) ReadOnly() bool { return v.From != "" && v.Writers != fleet.Many
 
 // Rendered is a stack as hosts need it, before it is placed.
 type Rendered struct {
-	Asked      []Asked // folders of the host of which nothing says what they are
+	Asked      []Asked // mounts of which nothing says what they are
 	Project    Project
 	Volumes    []Volume        // sorted by name
 	Networks   []Network       // that its services are in, sorted by name
+	Awaited    []string        // Docker's volumes that its services need and nothing of it makes, sorted
 	Containers []Container     // of services that start under a container_name, sorted by name
 	Published  []Published     // ports of services that start
 	Asks       map[string]Asks // by service that starts
@@ -143,10 +144,13 @@ type Published struct {
 	Position string // where the Compose file has it, for messages
 }
 
-// Asked is a folder of the host that a stack mounts, with what it probably is.
+// Asked is a mount of which nothing says what it is, with what it probably is: a folder of the
+// host, or a volume that x-salvor.volumes has to name.
 type Asked struct {
-	Folder   string
-	Proposed fleet.Protection
+	Folder   string           // "" for a volume
+	Volume   string           // as x-salvor.volumes names it: the Compose file's name, or where an anonymous one is mounted
+	Docker   string           // Docker's name of the volume, "" for an anonymous one
+	Proposed fleet.Protection // "" where that can't be said
 }
 
 // Network is a Docker network of a stack.

@@ -34,12 +34,13 @@ type keys struct {
 func newKeys() keys {
 	return keys{
 		words:   set("password passwd passphrase pass pwd secret token apikey authkey accesskey privatekey credential credentials dsn requirepass masterauth"),
-		last:    set("pw salt"),
+		last:    set("pw salt passkey passkeys passcode psk"),
 		glued:   regexp.MustCompile(`^.+(?:password|passwd|pass|pwd|pw|secret|token|salt)$`),
 		english: set("compass encompass bypass surpass trespass overpass underpass basalt"),
 		pairs: map[[2]string]bool{
 			{"api", "key"}: true, {"access", "key"}: true, {"private", "key"}: true, {"auth", "key"}: true,
 			{"encryption", "key"}: true, {"signing", "key"}: true, {"master", "key"}: true, {"app", "key"}: true,
+			{"jwt", "key"}: true, {"hmac", "key"}: true, {"session", "key"}: true, {"edge", "key"}: true, {"onboarding", "key"}: true,
 			{"license", "key"}: true, {"widget", "key"}: true, {"preshared", "key"}: true, {"cookie", "signing"}: true,
 		},
 		remote: set("key pem oauth auth"),

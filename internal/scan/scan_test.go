@@ -61,6 +61,7 @@ func TestCompose(t *testing.T) {
 		"breaks of YAML only":                {"a: b\rPASSWORD: hunter2\n", []string{"1:16 plain-secret"}},
 		"inline vault":                       {"a_password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  " + strings.Repeat("61", 40) + "\nb_password: hunter2\n", []string{"4:13 plain-secret"}},
 		"SOPS value":                         {"a_password: ENC[AES256_GCM,data:aaaa,iv:bbbb,tag:cccc,type:str]\nb_password: hunter2\n", []string{"2:13 plain-secret"}},
+		"passkeys, and keys of several":      {"environment: {KOMODO_PASSKEY: hunter2, PERIPHERY_PASSKEYS: hunter3, EDGE_KEY: hunter4, ONBOARDING_KEY: hunter5, JWT_KEY: hunter6, PASSKEY_ORIGIN: hunter7}\n", []string{"1:31 plain-secret", "1:60 plain-secret", "1:79 plain-secret", "1:104 plain-secret", "1:122 plain-secret"}},
 		"one word, without a sign":           {"environment: {DBPASS: hunter2, REDISPASS: hunter3, BINDPW: hunter4, APPSECRET: hunter5}\n", []string{"1:23 plain-secret", "1:43 plain-secret", "1:60 plain-secret", "1:80 plain-secret"}},
 		"short words":                        {"environment: {POSTGRES_PW: hunter2, LDAP_BIND_PW: hunter3, COOKIE_SIGNING_SALT: hunter4, HASHIDS_SALT: hunter5, COOKIE_SIGNING: hunter6}\n", []string{"1:28 plain-secret", "1:51 plain-secret", "1:81 plain-secret", "1:104 plain-secret", "1:129 plain-secret"}},
 		"how long it is valid":               {"environment: {TOKEN_EXPIRES_IN: 30d, JWT_SECRET_EXPIRATION_TIME: 3600, ACCESS_TOKEN_EXPIRE_MINUTES: 30, PASSWORD_EXPIRY: never-ever, TOKEN_VALID_FOR_TIME: 3h}\n", nil},
@@ -247,7 +248,12 @@ func TestVariable(t *testing.T) {
 		"COOKIE_SIGNING":    "k8sJq2mVb7Xc4T",
 		"TRAEFIK_USERS":     "ann:$apr1$abc$def",
 		"HASHIDS_SALT":      "k8sJq2mVb7Xc4T",
-		"TLS":               "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----",
+		// of Komodo, Portainer and DockFlare
+		"KOMODO_PASSKEY": "a_random_passkey", "PERIPHERY_PASSKEYS": "one-of-them,another", "KOMODO_JWT_SECRET": "a_random_jwt", "KOMODO_WEBHOOK_SECRET": "a_random_secret",
+		"KOMODO_DATABASE_PASSWORD": "admin", "KOMODO_INIT_ADMIN_PASSWORD": "changeme", "KOMODO_PRIVATE_KEY": "MC4CAQAwBQYDK2VuBCIEI", "PERIPHERY_ONBOARDING_KEY": "O_abc_O",
+		"EDGE_KEY": "aHR0cHM6Ly9wb3J0YWluZXI", "AGENT_SECRET": "hunter2", "CF_API_TOKEN": "hunter2", "TUNNEL_TOKEN": "hunter2", "DOCKFLARE_API_KEY": "hunter2", "CF_ACCESS_CLIENT_SECRET": "hunter2",
+		"WIFI_PSK": "hunter2hunter2", "JWT_KEY": "hunter2", "LOGIN_PASSCODE": "824591",
+		"TLS": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----",
 	}
 	for name, value := range secrets {
 		if !s.Variable(name, value) {
@@ -257,6 +263,7 @@ func TestVariable(t *testing.T) {
 	harmless := map[string]string{
 		"TZ": "Europe/Zurich", "POSTGRES_USER": "notes", "PORT": "8080", "POSTGRES_PASSWORD": "", "AUTH_ENABLED": "true", "PUBLIC_KEY": "ssh-ed25519",
 		"DOMAIN": "notes.example.net", "PASSWORD_MIN_LENGTH": "12", "POSTGRES_PASSWORD_FILE": "/run/secrets/db", "SITE_URL": "https://notes.example.net",
+		"PASSKEY_ENABLED": "true", "PASSKEYS_ORIGIN": "https://a.example.net", "PASSKEY_RP_ID": "example.net", "KOMODO_PERIPHERY_PUBLIC_KEY": "MCowBQYDK2VuAyEA", "EDGE_ID": "7e2b", "KOMODO_JWT_TTL": "1-day",
 		"TOKEN_EXPIRES_IN": "30d", "LOGIN_URL": "https://a.example.net/?token=%s", "API_TOKEN": "%s", "SECRET_KEY": "{secret_key}",
 	}
 	for name, value := range harmless {

@@ -50,7 +50,7 @@ func (p Project) Compare(ctx context.Context, d Deployment, a project.Adoption, 
 	if err != nil {
 		return Comparison{}, err
 	}
-	c := comparing{Project: p, resolved: resolved, hashes: hashes, secrets: secrets}
+	c := comparing{Project: p, resolved: resolved, hashes: hashes, secrets: secrets, sealed: slices.Contains(slices.Collect(maps.Values(secrets)), Unknown)}
 	for _, s := range d.Project.Services {
 		if err := c.one(ctx, s, ofService(containers, s.Name)); err != nil {
 			return Comparison{}, err
@@ -73,6 +73,7 @@ type comparing struct {
 	resolved []byte            // what Compose made of the files
 	hashes   map[string]string // by service, what Compose would label a container with
 	secrets  map[string]string
+	sealed   bool // the value of a secret is not known
 	known    bool // something differs that is more than a hash
 }
 
@@ -85,7 +86,7 @@ func (c *comparing) one(ctx context.Context, s project.Service, mine []docker.Co
 	case len(mine) == 0:
 		c.Differs, c.known = append(c.Differs, s.Name+": no container of it is here"), true
 		return nil
-	case hasUnknown(c.resolved, s.Name):
+	case c.sealed && hasUnknown(c.resolved, s.Name):
 		c.Unknown = append(c.Unknown, s.Name)
 		return nil
 	case other < 0:

@@ -44,11 +44,11 @@ func ofUser(stack string, a project.Adoption, secrets PlainSecrets) ([]PlainFile
 		data := f.Data
 		if slices.Contains(a.Compose, f.Path) {
 			var err error
-			if data, err = yamldoc.Remove(data, yamldoc.Path{"x-salvor"}); err != nil {
+			if data, err = WithoutSalvor(data); err != nil {
 				return nil, err
 			}
 			var whole []PlainFile
-			if data, whole, err = ownSecrets(bytes.TrimLeft(data, "\n"), secrets.Files); err != nil {
+			if data, whole, err = ownSecrets(data, secrets.Files); err != nil {
 				return nil, fmt.Errorf("stack %s: %w", stack, err)
 			}
 			files = append(files, whole...)
@@ -59,6 +59,16 @@ func ofUser(stack string, a project.Adoption, secrets PlainSecrets) ([]PlainFile
 		files = append(files, PlainFile{Path: ".env", Data: envFile(env, fill), Mode: 0o600, Secret: len(secrets.Env) > 0})
 	}
 	return files, nil
+}
+
+// WithoutSalvor returns a Compose file as it is for everyone but Salvor: without x-salvor, and
+// without the blank lines that it leaves in front. One that has none is returned as it is.
+func WithoutSalvor(content []byte) ([]byte, error) {
+	without, err := yamldoc.Remove(content, yamldoc.Path{"x-salvor"})
+	if err != nil || bytes.Equal(without, content) {
+		return content, err
+	}
+	return bytes.TrimLeft(without, "\n"), nil
 }
 
 // ownSecrets returns a Compose file with files in place of the fleet's secrets, and these

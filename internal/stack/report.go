@@ -22,7 +22,11 @@ func ReportEngine(ctx context.Context, h *Host) (agentapi.Engine, error) {
 	if err != nil {
 		return agentapi.Engine{}, err
 	}
-	e := agentapi.Engine{Version: about.Version, Runtimes: about.Runtimes, Networks: about.Networks}
+	volumes, err := h.engine.VolumeNames(ctx)
+	if err != nil {
+		return agentapi.Engine{}, err
+	}
+	e := agentapi.Engine{Version: about.Version, Runtimes: about.Runtimes, Networks: about.Networks, Volumes: volumes}
 	for _, c := range containers {
 		e.Containers = append(e.Containers, agentapi.HostContainer{Name: c.Name, Project: c.Project, Ports: c.Taken})
 	}

@@ -64,14 +64,25 @@ func (s *Stack) Absent() []string {
 	for _, folder := range folders {
 		_, _ = os.ReadDir(folder) // has an automounter mount it
 	}
-	mounted, declared := mountPoints(), declaredMounts()
-	return slices.DeleteFunc(folders, func(folder string) bool {
-		entries, err := os.ReadDir(folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false
-		}
-		return isThere(folder, mounted, declared, err == nil && len(entries) == 0)
-	})
+	mounts := ReadMounts()
+	return slices.DeleteFunc(folders, func(folder string) bool { return !mounts.Absent(folder) })
+}
+
+// Mounts are what a host has mounted, and what it says is to be.
+type Mounts struct{ mounted, declared []string }
+
+// ReadMounts asks the kernel, fstab and systemd.
+func ReadMounts() Mounts { return Mounts{mountPoints(), declaredMounts()} }
+
+// Absent reports whether a folder, as one that is kept outside of the host, is not there.
+func (m Mounts) Absent(folder string) bool {
+	entries, err := os.ReadDir(folder)
+	return errors.Is(err, fs.ErrNotExist) || !isThere(folder, m.mounted, m.declared, err == nil && len(entries) == 0)
+}
+
+// Unmounted reports whether a folder is to be on a mount that is not made.
+func (m Mounts) Unmounted(folder string) bool {
+	return len(deepest(folder, m.declared)) > len(deepest(folder, m.mounted))
 }
 
 // ownFolders are where a host has its own files, whatever they are mounted from.

@@ -83,3 +83,22 @@ func TestParseMounts(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestMountsOfAnInventory: what a stack would wait for, and what is to be mounted.
+func TestMountsOfAnInventory(t *testing.T) {
+	dir := t.TempDir()
+	m := Mounts{mounted: []string{"/"}, declared: []string{dir + "/nas"}}
+	if err := os.MkdirAll(dir+"/full/a", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, empty := range []string{"/empty", "/nas"} {
+		if err := os.MkdirAll(dir+empty, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for folder, want := range map[string][2]bool{"/full": {false, false}, "/empty": {true, false}, "/nas": {true, true}, "/nas/tv": {true, true}, "/gone": {true, false}} {
+		if got := [2]bool{m.Absent(dir + folder), m.Unmounted(dir + folder)}; got != want {
+			t.Errorf("%s: %v", folder, got)
+		}
+	}
+}

@@ -16,7 +16,6 @@ type homemade struct {
 	files map[string]string // below dir
 	first string            // shell, run before it is started
 	port  int               // on which its writer shows its rows, 0 for none
-	says  string            // what its owner says of its data under x-salvor, after a look at what is made of it
 	gone  bool              // its data may be lost with the host
 	only  string            // why it stays as it is: part of the reason that Salvor gives, "" for one that is taken over
 }
@@ -82,7 +81,7 @@ networks:
     external: true
 `, "html/index.html": "<h1>shop</h1>\n",
 		}},
-		{name: "photos", dir: "/opt/stacks/photos", port: 8083, says: "volumes: {shelf: {protect: snapshot}}",
+		{name: "photos", dir: "/opt/stacks/photos", port: 8083,
 			first: "docker volume create shelf && mkdir -p " + pictures + " && echo mountain >" + pictures + "/mountain.txt",
 			files: map[string]string{"compose.yaml": `services:
   app:
@@ -128,7 +127,7 @@ func oddities(i world.Images, collector string) []homemade {
 				"  web:\n    image: " + i.Nginx + "\n    restart: unless-stopped\nvolumes: {data: {name: made-here}}\n",
 			"image/Dockerfile": "FROM " + i.Writer + "\nENV MADE=here\n",
 		}},
-		{name: "scratch", dir: "/opt/stacks/scratch", port: 8094, says: "volumes: {/data: {protect: none}}", gone: true, files: map[string]string{
+		{name: "scratch", dir: "/opt/stacks/scratch", port: 8094, gone: true, files: map[string]string{
 			"compose.yaml": writerOf(i, "scratch", "sqlite", collector, 8094, `volumes: ["/data"]`),
 		}},
 		{name: "feeds", dir: "/opt/stacks/feeds", port: 8095, files: map[string]string{

@@ -223,7 +223,6 @@ func (a *adoption) names() (all []string) {
 // takesOver is the apply that was asked to.
 func (a *adoption) takesOver(t *testing.T) {
 	ctx := t.Context()
-	a.owned(t)
 	a.covered = time.Now()
 	_, err := a.w.Salvor(ctx, nil, "apply", "--adopt", strings.Join(a.names(), ","))
 	must(t, err)
@@ -239,25 +238,6 @@ func (a *adoption) takesOver(t *testing.T) {
 			a.Count("projects only observed", 1)
 		}
 	}
-}
-
-// owned is what the owner adds: of the network that they share, and of data that has no
-// class of its own.
-func (a *adoption) owned(t *testing.T) {
-	t.Helper()
-	fleet, err := a.w.Read("fleet.yaml")
-	must(t, err)
-	must(t, a.w.Write("fleet.yaml", fleet+"networks: {front: {}}\n"))
-	for _, p := range taken(a.projects) {
-		if p.says == "" {
-			continue
-		}
-		name := "stacks/" + p.name + "/compose.yaml"
-		content, err := a.w.Read(name)
-		must(t, err)
-		must(t, a.w.Write(name, strings.Replace(content, "\n\n", "\n  "+p.says+"\n\n", 1)))
-	}
-	must(t, a.w.Commit(t.Context(), "what they share"))
 }
 
 // lamp is a stack with a secret that Salvor has deployed.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
@@ -29,6 +31,45 @@ func (c classifier) ask(ms *mounts) {
 		c.load.found(finding.Finding{Code: finding.MountUnclassified, Severity: finding.Fatal,
 			Subject: c.load.files.mount(first.service, first.entry.Target), Text: q.text(), Fix: c.answer(q)})
 	}
+}
+
+// askVolume reports a volume that nothing is said of, once.
+func (c classifier) askVolume(q project.Asked) {
+	if !slices.Contains(c.load.asked, q) {
+		c.load.asked = append(c.load.asked, q)
+	}
+}
+
+// anonymous is what an anonymous volume probably is: no snapshot can have it, so that of a
+// database is not said to be nothing.
+func (c classifier) anonymous(m *mount) fleet.Protection {
+	if c.ofDatabase(m) {
+		return ""
+	}
+	return fleet.None
+}
+
+// outer is what a volume from outside of the stack probably is: one that Compose does not make
+// is data like that of any volume, and a folder of the host is what it would be as a bind.
+func (c classifier) outer(m *mount, decl types.VolumeConfig) fleet.Protection {
+	device := decl.DriverOpts["device"]
+	switch {
+	case bool(decl.External):
+		return fleet.Snapshot
+	case !path.IsAbs(device) || fleet.Within("/dev", device):
+		return ""
+	}
+	asBind := *m
+	asBind.entry.Source = path.Clean(device)
+	_, proposed := c.proposal(&asBind)
+	return proposed
+}
+
+// ofDatabase reports whether a mount is one that a database has its data at.
+func (c classifier) ofDatabase(m *mount) bool {
+	return slices.ContainsFunc(databases, func(d database) bool {
+		return d.hasImage(c.load.project.Services[m.service].Image) || d.hasPath(m.entry.Target)
+	})
 }
 
 // questions are those of a stack in the order of its mounts. What is in a folder that is
@@ -115,9 +156,7 @@ func (c classifier) proposal(m *mount) (folder string, proposed fleet.Protection
 	_, repository := project.Home(c.load.project.Services[m.service].Image)
 	image := path.Base(repository)
 	switch {
-	case slices.ContainsFunc(databases, func(d database) bool {
-		return d.hasImage(c.load.project.Services[m.service].Image) || d.hasPath(m.entry.Target)
-	}):
+	case c.ofDatabase(m):
 		return dataFolder(src), fleet.Snapshot
 	case m.entry.ReadOnly && slices.Contains(observers, image):
 		return src, fleet.HostPath

@@ -202,6 +202,7 @@ func (c classifier) decide(ms *mounts, m *mount, roots []string) {
 func (c classifier) decideVolume(ms *mounts, m *mount) {
 	if m.entry.Source == "" {
 		if m.protect = m.policy.Protect; m.protect != fleet.None {
+			c.askVolume(project.Asked{Volume: m.entry.Target, Proposed: c.anonymous(m)})
 			c.unclassified(m, fmt.Sprintf("the anonymous volume at %s has no name to keep it under", m.entry.Target),
 				fmt.Sprintf("give it a name under volumes:, or set x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
 		}
@@ -221,6 +222,7 @@ func (c classifier) decideVolume(ms *mounts, m *mount) {
 	said, _ := c.load.Binds.Of(v.Path)
 	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl), said.Protect)
 	if v.Protect == "" {
+		c.askVolume(project.Asked{Volume: v.Name, Docker: v.Docker, Proposed: c.outer(m, decl)})
 		c.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
 			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
 		return

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -103,7 +104,20 @@ func (c *collector) read(from, to string) (project.File, error) {
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
 	}
-	return project.File{Path: to, Mode: mode, Data: data}, nil
+	return project.File{Path: to, Mode: mode, Data: asOfUser(to, data)}, nil
+}
+
+// asOfUser is a file as containers and builds get it: a Compose file among them, this stack's
+// or another's, without x-salvor. So another host of a stack is not another image.
+func asOfUser(name string, data []byte) []byte {
+	if ext := path.Ext(name); ext != ".yaml" && ext != ".yml" || !bytes.Contains(data, []byte("x-salvor")) {
+		return data
+	}
+	without, err := stack.WithoutSalvor(data)
+	if err != nil {
+		return data // not YAML, or what is below it is used elsewhere in the file
+	}
+	return without
 }
 
 // build takes what building a service's image reads. Contexts keep their place

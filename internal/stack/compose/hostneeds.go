@@ -2,10 +2,12 @@ package compose
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"salvor/internal/fleet"
 	"salvor/internal/project"
 )
 
@@ -18,6 +20,20 @@ func (s started) asks() map[string]project.Asks {
 		}
 	}
 	return all
+}
+
+// awaited are the volumes that Compose refuses to start the stack without: external ones that
+// are kept elsewhere, so that Salvor does not make them either.
+func (s started) awaited(ms *mounts) []string {
+	var names []string
+	for _, v := range ms.volumes() {
+		starts := slices.ContainsFunc(v.Services, func(name string) bool { return s.load.active[name] })
+		if starts && v.Protect == fleet.External && v.Docker != "" && bool(s.load.project.Volumes[v.Name].External) {
+			names = append(names, v.Docker)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func asksOf(s types.ServiceConfig) project.Asks {

@@ -76,7 +76,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 		return nil, nil, err
 	}
 	all := &project.Rendered{
-		Volumes: mounts.volumes(), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published(), Asks: started{l}.asks(), Asked: l.asked,
+		Volumes: mounts.volumes(), Awaited: started{l}.awaited(mounts), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published(), Asks: started{l}.asks(), Asked: l.asked,
 	}
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
