@@ -75,7 +75,7 @@ func serveMounts(ctx context.Context, h *here.Host, name string, errOut io.Write
 	for _, f := range m.Aside {
 		h.Enter(journal.Entry{Kind: "shared-set-aside", Stack: name, Text: f.Volume + "/" + f.Path})
 	}
-	if err := here.MountsOf(h, name).Note(want); err != nil {
+	if err := here.SharedMountsOf(h, name).Note(want); err != nil {
 		return err
 	}
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {

@@ -70,14 +70,14 @@ func (s *Stack) SharedVolumes() *Mounted {
 	return m
 }
 
-// Mounts are the mounts of a stack's shared volumes on a host, whatever it is asked to be.
-type Mounts struct {
+// SharedMounts are the mounts of a stack's shared volumes on a host, whatever it is asked to be.
+type SharedMounts struct {
 	host  *Host
 	stack string
 }
 
-// MountsOf returns a stack's mounts.
-func MountsOf(h *Host, stack string) Mounts { return Mounts{h, stack} }
+// SharedMountsOf returns a stack's mounts.
+func SharedMountsOf(h *Host, stack string) SharedMounts { return SharedMounts{h, stack} }
 
 func mountUnit(stack string) string { return "salvord-mount@" + stack + ".service" }
 
@@ -96,7 +96,7 @@ func (s *Stack) Mount(ctx context.Context) error {
 	if err := os.Remove(why); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	mounts := MountsOf(s.Host, s.Name)
+	mounts := SharedMountsOf(s.Host, s.Name)
 	err := mounts.systemctl(ctx, mountWithin, verb)
 	if err == nil {
 		return nil
@@ -120,7 +120,7 @@ type mountedNote struct {
 }
 
 // Note notes what a mounter serves, nil for nothing any more.
-func (a Mounts) Note(m *Mounted) error {
+func (a SharedMounts) Note(m *Mounted) error {
 	if m != nil {
 		return writeNote(a.host.Paths.Mounted(a.stack), &mountedNote{Mounted: *m})
 	}
@@ -131,13 +131,13 @@ func (a Mounts) Note(m *Mounted) error {
 	return err
 }
 
-func (a Mounts) systemctl(ctx context.Context, within time.Duration, verb string) error {
+func (a SharedMounts) systemctl(ctx context.Context, within time.Duration, verb string) error {
 	_, err := a.host.Machine.Run(ctx, machine.Cmd{Argv: []string{"systemctl", "--quiet", verb, mountUnit(a.stack)}, Timeout: within})
 	return err
 }
 
 // Exist reports whether the stack has, or had, shared volumes here.
-func (a Mounts) Exist() bool {
+func (a SharedMounts) Exist() bool {
 	for _, p := range []string{a.host.Paths.Mounted(a.stack), a.host.Paths.Cache(a.stack)} {
 		if _, err := os.Stat(p); err == nil {
 			return true
@@ -147,7 +147,7 @@ func (a Mounts) Exist() bool {
 }
 
 // End ends the stack's mounter. What is not uploaded stays in the cache.
-func (a Mounts) End(ctx context.Context) error {
+func (a SharedMounts) End(ctx context.Context) error {
 	if !a.Exist() {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (a Mounts) End(ctx context.Context) error {
 // Flush waits until everything that a stack wrote to its shared volumes is on the remote.
 // The stack must be stopped: a file that is open is not uploaded. What is not on the remote
 // in time is part of the error, and uploads go on.
-func (a Mounts) Flush(ctx context.Context, sink progress.Sink) error {
+func (a SharedMounts) Flush(ctx context.Context, sink progress.Sink) error {
 	if !a.Exist() {
 		return nil
 	}
@@ -182,7 +182,7 @@ func (a Mounts) Flush(ctx context.Context, sink progress.Sink) error {
 
 // Abandon ends the mounter of a stack that is not this host's any more. What it did not
 // upload is moved to the stack's quarantine, and never uploaded.
-func (a Mounts) Abandon(ctx context.Context) error {
+func (a SharedMounts) Abandon(ctx context.Context) error {
 	if !a.Exist() {
 		return nil
 	}
@@ -197,7 +197,7 @@ func (a Mounts) Abandon(ctx context.Context) error {
 const QuarantineTime = "20060102T150405Z"
 
 // Disown holds the uploads of a stack back from now on.
-func (a Mounts) Disown() error {
+func (a SharedMounts) Disown() error {
 	err := os.Remove(a.host.Paths.Owner(a.stack))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -34,7 +34,7 @@ func (g *Guard) Fence(ctx context.Context, name, reason string) error {
 // fenceLocked is Fence under the stack's lock: anyone who held it may have started the stack.
 func (g *Guard) fenceLocked(ctx context.Context, name, reason string) error {
 	local := g.h.Local(name)
-	if err := errors.Join(g.stopNow(ctx, name), here.MountsOf(g.h, name).Abandon(ctx), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
+	if err := errors.Join(g.stopNow(ctx, name), here.SharedMountsOf(g.h, name).Abandon(ctx), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
 	local.Lost, local.Sealed = true, ""
@@ -44,7 +44,7 @@ func (g *Guard) fenceLocked(ctx context.Context, name, reason string) error {
 
 // stopNow ends what runs of a stack within the lease's grace.
 func (g *Guard) stopNow(ctx context.Context, name string) error {
-	err := errors.Join(here.MountsOf(g.h, name).Disown(), g.h.Stacks.CloseGate(ctx, name), g.h.Stacks.Halt(ctx, name, g.h.Lease.Grace))
+	err := errors.Join(here.SharedMountsOf(g.h, name).Disown(), g.h.Stacks.CloseGate(ctx, name), g.h.Stacks.Halt(ctx, name, g.h.Lease.Grace))
 	if err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
@@ -114,7 +114,7 @@ func (g *Guard) confirm(st agentapi.Stack, v record.Verdict) error {
 	case st.Shared == nil:
 		return nil
 	case v.State == record.Lost:
-		return here.MountsOf(g.h, st.Name).Disown()
+		return here.SharedMountsOf(g.h, st.Name).Disown()
 	case v.MayChange && v.Epoch == st.Epoch && !g.h.Local(st.Name).ReleasedAt(st.Epoch):
 		return mount.Confirm(g.h.Paths.Owner(st.Name))
 	}

@@ -180,12 +180,12 @@ func (s *Start) stop(ctx context.Context) error {
 	}
 	err := errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
 	if err == nil {
-		err = here.MountsOf(s.Host, s.Name).Flush(ctx, s.Run.sink)
+		err = here.SharedMountsOf(s.Host, s.Name).Flush(ctx, s.Run.sink)
 	}
 	if err != nil {
 		return err
 	}
-	return here.MountsOf(s.Host, s.Name).End(ctx)
+	return here.SharedMountsOf(s.Host, s.Name).End(ctx)
 }
 
 // awaitNeeded waits for the stacks that this one names. To the daemon, which starts what
