@@ -83,12 +83,22 @@ func (o *operator) killedAt(pattern string, args ...string) {
 // there are, here and on the remote.
 func (o *operator) adopted() map[string]string {
 	o.t.Helper()
-	state := map[string]string{}
+	state := o.history()
 	for name, content := range tree(o.t, o.dir+"/fleet") {
 		if state[name] = ""; strings.HasPrefix(name, fleet.StackDir+"/") {
 			state[name] = content
 		}
 	}
+	for _, secret := range []string{"vault/ADMIN_TOKEN", "vault/DB_PASSWORD"} {
+		state[secret] = o.must("--passphrase-file", "../pass", "secret", "get", secret)
+	}
+	return state
+}
+
+// history is what is not committed, and the commits there are, here and on the remote.
+func (o *operator) history() map[string]string {
+	o.t.Helper()
+	state := map[string]string{}
 	for what, args := range map[string][]string{
 		"status": {"status", "--porcelain"}, "commits": {"log", "--format=%s"}, "not pushed": {"log", "--format=%s", "origin/main..main"},
 		"on the remote": {"--git-dir", o.dir + "/remote.git", "log", "--format=%s", "main"},
@@ -99,9 +109,6 @@ func (o *operator) adopted() map[string]string {
 		if state[what] = string(out); err != nil {
 			o.t.Fatalf("git %v: %v: %s", args, err, out)
 		}
-	}
-	for _, secret := range []string{"vault/ADMIN_TOKEN", "vault/DB_PASSWORD"} {
-		state[secret] = o.must("--passphrase-file", "../pass", "secret", "get", secret)
 	}
 	return state
 }

@@ -41,7 +41,7 @@ const canary = "canary-7Qm2"
 // TestAdoptedProjects is issue 14, 2: projects that someone started by hand, from the host
 // to the commit, and what the host's Compose makes of the commit. Each archive in
 // testdata/adopt is one: what was typed on the host, and the host's files, those below
-// later/ as they were edited since.
+// later/ as they were edited since. Those below git/ are in the repository already.
 func TestAdoptedProjects(t *testing.T) {
 	all, err := filepath.Glob("testdata/adopt/*.txtar")
 	if err != nil || len(all) < 12 {
@@ -78,6 +78,7 @@ func adopts(t *testing.T, file string) counts {
 	h := startedByHand(t, file)
 	o := newOperator(t)
 	o.hasAlpha(h)
+	o.hasInGit(file)
 	before := tree(t, o.dir+"/fleet")
 	screen, err := o.command("--yes", "--passphrase-file", o.dir+"/pass", "adopt", "alpha").CombinedOutput()
 	got := &txtar.Archive{Files: []txtar.File{{Name: "screen", Data: screen}}}
@@ -124,7 +125,7 @@ func startedByHand(t *testing.T, file string) *stacktest.ByHand {
 	lay := func(later bool) {
 		for _, f := range archive.Files {
 			name, is := strings.CutPrefix(f.Name, "later/")
-			if is == later {
+			if is == later && !strings.HasPrefix(name, inGit) {
 				put(t, filepath.Join(h.Root, name), f.Data)
 			}
 		}
@@ -158,6 +159,25 @@ func startedByHand(t *testing.T, file string) *stacktest.ByHand {
 	return h
 }
 
+// inGit is where an archive has the repository's files.
+const inGit = "git/"
+
+// hasInGit commits an archive's files of the repository.
+func (o *operator) hasInGit(file string) {
+	o.t.Helper()
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for _, f := range archive.Files {
+		if name, is := strings.CutPrefix(f.Name, inGit); is {
+			put(o.t, filepath.Join(o.dir, "fleet", name), f.Data)
+			o.git("add", name)
+		}
+	}
+	o.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "stacks")
+}
+
 func put(t *testing.T, at string, content []byte) {
 	t.Helper()
 	mode := fs.FileMode(0o644)
@@ -186,6 +206,12 @@ func (o *operator) hasAlpha(h *stacktest.ByHand) {
 		o.t.Fatal(err)
 	}
 	put(o.t, filepath.Join(o.dir, "hosts/alpha/inventory.json"), answer)
+	o.declaresAlpha()
+}
+
+// declaresAlpha has the fleet declare the host alpha, which answers from its folder.
+func (o *operator) declaresAlpha() {
+	o.t.Helper()
 	o.env = append(o.env, hostsVariable+"="+filepath.Join(o.dir, "hosts"))
 	declared, err := os.ReadFile(o.dir + "/fleet/fleet.yaml")
 	if err != nil {
@@ -278,7 +304,7 @@ func (o *operator) compared(h *stacktest.ByHand) []byte {
 	look := func(st fleet.Stack, r project.Rendered) []finding.Finding {
 		mu.Lock()
 		defer mu.Unlock()
-		if st.Host == "alpha" {
+		if st.Host == "alpha" && r.Adoption != nil {
 			stacks[st.Name] = r
 		}
 		return nil

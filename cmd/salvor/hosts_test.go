@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"salvor/internal/agentapi"
@@ -28,8 +29,9 @@ const hostsVariable = "SALVOR_TEST_HOSTS"
 
 // folderHosts reaches the hosts of a script that has any: each is a folder, HOSTS/NAME,
 // and one without does not answer. For `salvord VERB` it answers what is in VERB.json, a
-// result, or in VERB.error; `docker` is a program there. What it was asked is in the file
-// asked, a line each.
+// result, or in VERB.error; what is in VERB.then is there from then on, and with a file
+// called gone it has no salvord. `docker` is a program there. What it was asked is in the
+// file asked, a line each.
 func folderHosts() cli.Connect {
 	hosts := os.Getenv(hostsVariable)
 	if hosts == "" {
@@ -65,6 +67,9 @@ func (h folderHost) salvord(c machine.Cmd) error {
 	if err := h.asked(c.Argv[1] + " " + string(req.Body)); err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(h.dir, "gone")); err == nil {
+		return &machine.ExitError{Argv: c.Argv, Code: 127}
+	}
 	answer := agentapi.Message{}
 	result, err := os.ReadFile(filepath.Join(h.dir, c.Argv[1]+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,12 +83,49 @@ func (h folderHost) salvord(c machine.Cmd) error {
 	}
 	var line bytes.Buffer
 	if len(result) > 0 {
-		if err := json.Compact(&line, result); err != nil {
+		if err := json.Compact(&line, about(result, c.Argv[1], req.Body)); err != nil {
 			return err
 		}
 		answer.Result = line.Bytes()
 	}
+	if err := h.then(c.Argv[1]); err != nil {
+		return err
+	}
 	return json.NewEncoder(c.Stdout).Encode(answer)
+}
+
+// about is what a host answers of the stacks that it is asked to give back; another
+// answer is as it is.
+func about(result []byte, verb string, question json.RawMessage) []byte {
+	var asked agentapi.HandBack
+	var answer, kept agentapi.HandedBack
+	if verb != agentapi.VerbHandBack && verb != agentapi.VerbHandBackPlan || json.Unmarshal(question, &asked) != nil || json.Unmarshal(result, &answer) != nil {
+		return result
+	}
+	for _, p := range answer.Stacks {
+		if slices.ContainsFunc(asked.Stacks, func(st agentapi.HandBackStack) bool { return st.Name == p.Name }) {
+			kept.Stacks = append(kept.Stacks, p)
+		}
+	}
+	content, err := json.Marshal(kept)
+	if err != nil {
+		return result
+	}
+	return content
+}
+
+// then has the host be as it is after a verb.
+func (h folderHost) then(verb string) error {
+	after := filepath.Join(h.dir, verb+".then")
+	files, err := os.ReadDir(after)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, f := range files {
+		content, readErr := os.ReadFile(filepath.Join(after, f.Name()))
+		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(h.dir, f.Name()), content, 0o600))
+	}
+	return err
 }
 
 func (h folderHost) docker(ctx context.Context, c machine.Cmd) error {

@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"refused":  refused,
 			"shut":     shut,
 			"tamper":   tamper,
+			"drive":    driveCommands,
 		},
 	})
 }
@@ -61,6 +62,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(func() { _ = os.RemoveAll(sockets) })
 	env.Setenv("RUN", sockets)
+	env.Values[driveKey{}] = new(*scriptDrive)
 	config := "[user]\n\tname = Ann\n\temail = ann@example.net\n[init]\n\tdefaultBranch = main\n"
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

@@ -201,6 +201,7 @@ func asking() map[string]struct {
 		"secret edit":           {[]string{"secret", "edit", "token"}, nil, asksPassphrase},
 		"secret rotate":         {[]string{"secret", "rotate", "token", "--generate"}, nil, asksYes},
 		"secret import":         {[]string{"secret", "import", "stacks/hello/old.env"}, []string{asksPassphrase, phrase}, asksYes},
+		"remote add":            {[]string{"remote", "add", "drive", "--type", "drive"}, []string{`client_id of the remote drive: `, "id"}, `client_secret of the remote drive: `},
 		"secret grant":          {[]string{"secret", "grant", "bob", "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z"}, nil, `.+(: |\[y/N\] )`},
 	}
 }

@@ -88,6 +88,7 @@ func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (O
 	o.Containers, o.Volumes, o.Crontabs, o.Managers, o.Findings = inv.Containers, inv.Volumes, inv.Crontabs, inv.Managers, inv.Findings
 	o.running = names(inv)
 	o.Candidates = Candidates(inv, &a.checkout.Fleet, host, wanted...)
+	a.again(o.Candidates)
 	scanner, err := scan.New()
 	if err != nil {
 		return o, err
@@ -123,11 +124,14 @@ type Receipt struct {
 // Adopted is one project that is a stack of the repository now.
 type Adopted struct {
 	Stack    string
+	Draft    bool              // its Compose file was made of its containers
 	Files    []string          // in the repository
 	Secret   []string          // variables and files that are encrypted
 	Left     []string          // files that stay on the host, each with why
 	Notes    []string          // what is to be known of its data
 	Findings []finding.Finding // that are in the way of taking it over
+	Differs  []Difference      // what the host has of a stack that is placed there again
+	Made     bool              // its folder on the host is one that `salvor host release` made
 }
 
 // Refused is a project that can't be made a stack, as its files turned out.
@@ -151,10 +155,16 @@ func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Pr
 		return w.receipt, p, err
 	}
 	for _, c := range o.Candidates {
-		if c.Why == "" {
-			if err := w.take(ctx, c); err != nil {
-				return w.receipt, p, err
-			}
+		switch {
+		case c.Again != "":
+			err = w.place(c, o.Host)
+		case c.Why == "":
+			err = w.take(ctx, c)
+		default:
+			err = nil
+		}
+		if err != nil {
+			return w.receipt, p, err
 		}
 	}
 	if len(w.receipt.Stacks) == 0 {
@@ -288,7 +298,7 @@ func (w *work) take(ctx context.Context, c Candidate) error {
 
 // stack makes one: its plain files as they are, its secrets encrypted.
 func (w *work) stack(ctx context.Context, c Candidate) (made Adopted, imported envimport.Receipt, err error) {
-	made.Stack = c.Stack
+	made.Stack, made.Draft = c.Stack, c.Project.Draft
 	if _, err := os.Lstat(filepath.Join(w.checkout.Export, stackDir(c.Stack))); err == nil {
 		return made, imported, fmt.Errorf("%s is there already, and is not its stack", stackDir(c.Stack))
 	}
@@ -315,7 +325,7 @@ func (w *work) stack(ctx context.Context, c Candidate) (made Adopted, imported e
 // describe says which files a stack has, and what is in the way of taking it over.
 func (w *work) describe(s *Adopted, found []finding.Finding) {
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if w.isOf(s.Stack, name) {
+		if w.isOf(s.Stack, name) && !slices.Contains(s.Files, name) {
 			s.Files = append(s.Files, name)
 		}
 	}

@@ -28,6 +28,9 @@ type Candidate struct {
 	SecretFiles  map[string][]byte // files that are secrets of those: to be encrypted, never written plain
 	Programs     []string          // files that are executable
 
+	Again string // the folder of the stack that it was, which is placed nowhere now: it is placed here again
+	Made  bool   // Again, and its folder on the host is one that `salvor host release` made
+
 	Left  []string // files that stay on the host, each with why
 	Notes []string // what is to be known of its data
 	Why   string   // why it can't be a stack, "" for one that can
@@ -99,6 +102,7 @@ func (c *Candidate) refuse(why, hint string) { c.Why, c.Hint = why, hint }
 func (c *Candidate) choose(host string) {
 	p := c.Project
 	switch {
+	case p.Draft:
 	case p.Incomplete != "" && slices.ContainsFunc(p.Files, func(f agentapi.FoundFile) bool { return f.Kind == agentapi.FileCompose }):
 		c.refuse(p.Incomplete, "is it a template? Render it on the host first, then salvor adopt "+host)
 		return
@@ -108,7 +112,7 @@ func (c *Candidate) choose(host string) {
 	}
 	c.Files, c.Secret, c.SecretFiles = map[string][]byte{}, map[string][]byte{}, map[string][]byte{}
 	for _, f := range p.Files {
-		rel, below := strings.CutPrefix(f.Path, p.Dir+"/")
+		rel, below := strings.CutPrefix(f.Path, strings.TrimSuffix(p.Dir, "/")+"/")
 		switch {
 		case !below:
 			c.refuse(f.Path+" is outside of its folder "+p.Dir, "move it into the folder, docker compose up -d there, then salvor adopt "+host)
@@ -181,7 +185,7 @@ func composeNames() [][2]string {
 func (c *Candidate) declare(host string) {
 	var given []string
 	for _, file := range c.Project.Compose {
-		given = append(given, strings.TrimPrefix(file, c.Project.Dir+"/"))
+		given = append(given, strings.TrimPrefix(file, strings.TrimSuffix(c.Project.Dir, "/")+"/"))
 	}
 	if lacks := slices.IndexFunc(given, func(file string) bool { return !slices.Contains(c.ComposeFiles, file) }); lacks >= 0 {
 		c.refuse("its Compose file "+given[lacks]+" can't be taken", "give it a plain name in its folder, docker compose up -d there, then salvor adopt "+host)
@@ -206,7 +210,10 @@ func (c *Candidate) declare(host string) {
 		c.refuse("it was made from "+strings.Join(given, ", "), "make one Compose file of them, docker compose up -d with it, then salvor adopt "+host)
 		return
 	}
-	content, err := withStack(c.Files[c.Compose], c.Stack, c.Project.Name, host, c.Project.Dir)
+	content, err := withStack(c.Files[c.Compose], c.settings(host))
+	if err == nil && c.Project.Draft {
+		content = append(draftHead(c.Project, c.Stack, host), content...)
+	}
 	if err != nil {
 		c.refuse(c.Compose+" can't be read: "+terminal.Line(err.Error()), "is it a template? Render it on the host first, then salvor adopt "+host)
 		return
@@ -214,9 +221,23 @@ func (c *Candidate) declare(host string) {
 	c.Files[c.Compose] = content
 }
 
+// settings are the lines of the stack's x-salvor. A draft has no folder: all its paths are whole.
+func (c *Candidate) settings(host string) string {
+	text := "x-salvor:\n  host: " + yamldoc.Scalar(host) + "\n"
+	if c.Project.Draft {
+		text += "  draft: true\n"
+	} else {
+		text += "  dir: " + yamldoc.Scalar(c.Project.Dir) + "\n"
+	}
+	if c.Project.Name != c.Stack {
+		text += "  project: " + yamldoc.Scalar(c.Project.Name) + "\n"
+	}
+	return text + "\n"
+}
+
 // withStack returns a Compose file with x-salvor in front of all that it has, which stays
 // byte for byte.
-func withStack(content []byte, stack, project, host, dir string) ([]byte, error) {
+func withStack(content []byte, settings string) ([]byte, error) {
 	root, err := yamldoc.Parse("compose.yaml", content)
 	if err != nil {
 		return nil, err
@@ -227,14 +248,8 @@ func withStack(content []byte, stack, project, host, dir string) ([]byte, error)
 	if yamldoc.Find(root, "x-salvor") != nil {
 		return nil, fmt.Errorf("it has an x-salvor already")
 	}
-	lines := []string{"x-salvor:", "  host: " + yamldoc.Scalar(host), "  dir: " + yamldoc.Scalar(dir)}
-	if project != stack {
-		lines = append(lines, "  project: "+yamldoc.Scalar(project))
-	}
-	made := append([]byte(strings.Join(lines, "\n")+"\n\n"), content...)
-	if at := documentStart(content); at > 0 {
-		made = append(append(slices.Clone(content[:at]), []byte(strings.Join(lines, "\n")+"\n\n")...), content[at:]...)
-	}
+	at := documentStart(content)
+	made := slices.Concat(content[:at], []byte(settings), content[at:])
 	if _, err := yamldoc.Parse("compose.yaml", made); err != nil {
 		return nil, fmt.Errorf("x-salvor can't be put in front of it: %w", err)
 	}

@@ -84,7 +84,8 @@ func TestXSalvorComesInFront(t *testing.T) {
 		"# mine\n---\n" + plain:         "# mine\n---\nx-salvor:\n  host: alpha\n  dir: /opt/a b\n  project: a_b\n\n" + plain,
 		"{services: {web: {image: a}}}": "",
 	} {
-		got, err := withStack([]byte(before), "a-b", "a_b", "alpha", "/opt/a b")
+		c := Candidate{Stack: "a-b", Project: agentapi.RunningProject{Name: "a_b", Dir: "/opt/a b"}}
+		got, err := withStack([]byte(before), c.settings("alpha"))
 		if (want == "") != (err != nil) || cmp.Diff(want, string(got)) != "" && err == nil {
 			t.Errorf("%q: %v\n%s", before, err, got)
 		}

@@ -207,3 +207,72 @@ func TestAnAdoptedStackIsUngated(t *testing.T) {
 		t.Errorf("stopped: %+v, %+v", found, changes)
 	}
 }
+
+// draft is a host on which someone started a project that has no Compose file any more.
+func draft(t *testing.T) *agenttest.Lived {
+	t.Helper()
+	l := byHand(t)
+	l.Engine.Renew(l.Engine.Containers()[0].ID, "of a file that is gone")
+	l.Stack.Draft = true
+	return l
+}
+
+// TestADraftIsTakenOverByARecreate is issue 14: the data is the stack's and in a snapshot
+// before a container is made again; from then on nothing is to do.
+func TestADraftIsTakenOverByARecreate(t *testing.T) {
+	l := draft(t)
+	before := l.Engine.Containers()
+	receipt := l.Apply()
+	if receipt.Error != nil || receipt.Outcome != "deployed" || receipt.Born["data"].IsZero() || receipt.Images["app"] != "app:1@sha256:1" {
+		t.Fatalf("%+v, %+v", receipt, receipt.Error)
+	}
+	if after := l.Engine.Containers(); len(after) != 1 || after[0].ID == before[0].ID || l.Data() != "all that I have" || l.Newest().ID == "" {
+		t.Errorf("containers %+v, data %q, newest %+v", after, l.Data(), l.Newest())
+	}
+	before = l.Engine.Containers()
+	if again := l.Apply(); again.Outcome != "adopted" {
+		t.Errorf("again: %+v, %+v", again, again.Error)
+	}
+	l.Stack.Consent, l.Stack.Adopt, l.Stack.Draft = "", nil, false
+	if again := l.Apply(); again.Outcome != "untouched" || cmp.Diff(before, l.Engine.Containers()) != "" {
+		t.Errorf("then an apply: %+v", again)
+	}
+}
+
+// TestADraftIsNotTakenOverUnasked: without the consent its containers run on.
+func TestADraftIsNotTakenOverUnasked(t *testing.T) {
+	l := draft(t)
+	l.Stack.Consent, l.Stack.Adopt, l.Stack.Draft = "", nil, false
+	before := l.Engine.Containers()
+	if receipt := l.Apply(); receipt.Outcome != "failed" {
+		t.Errorf("%+v", receipt)
+	}
+	untouched(t, l, before)
+}
+
+// TestADraftIsCutShort: killed at every step boundary, run again: the same end state.
+func TestADraftIsCutShort(t *testing.T) {
+	for _, step := range []string{"draft-marked", "draft-taken", "start"} {
+		l := draft(t)
+		before := l.Engine.Containers()
+		killed(t, step, func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+		if diff := cmp.Diff(before, l.Engine.Containers()); diff != "" {
+			t.Errorf("%s: containers were touched: %s", step, diff)
+		}
+		if receipt := l.Apply(); receipt.Outcome != "deployed" || l.Data() != "all that I have" || l.Newest().ID == "" {
+			t.Errorf("%s, again: %+v, %+v", step, receipt, receipt.Error)
+		}
+	}
+}
+
+func TestThePlanSaysWhatADraftMakesAgain(t *testing.T) {
+	l := draft(t)
+	l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:2\n")
+	l.Stack.Project.Services[0].Image = "app:2"
+	state := observed(t, l)
+	i := slices.IndexFunc(state.Changes, func(c agentapi.Change) bool { return c.Kind() == agentapi.ChangeServices })
+	want := "adopts a draft, and makes every container again: app; not as they run: app: image 1 → 2"
+	if len(state.Findings) > 0 || i < 0 || state.Changes[i].Cause != want {
+		t.Errorf("%+v", state)
+	}
+}

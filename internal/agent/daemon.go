@@ -32,7 +32,9 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	d := &daemon{Host: h}
 	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
-	takers := keeper.NewTakers(keeper.TakerTurn)
+	kept := h.base().KeepOpen()
+	defer kept.Close(ctx)
+	takers := keeper.NewTakers(keeper.TakerTurn, kept)
 	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
 	err := d.boot(ctx, sink)
 	if err != nil {
@@ -53,7 +55,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
-	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, time.Now()) })
+	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, d.Host.base().Now()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return d.finishRuns(ctx, sink) })
 	finish.Early = watch.Changed // what waited for an answer continues with it
@@ -63,6 +65,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 		every("reports", func(ctx context.Context) error { return d.Host.keeper().ReportDue(ctx, watch) }),
 		every("mounts", func(ctx context.Context) error { return d.startMounted(ctx, sink) }),
 		every("resume", d.Host.keeper().Resume),
+		every("free", func(context.Context) error { d.Host.base().Free(); return nil }),
 		finish,
 	}
 }

@@ -66,6 +66,28 @@ func TestAStackIsGivenBack(t *testing.T) {
 	checkGivenBack(t, l)
 }
 
+// TestAStoppedStackStaysSo: its containers are made again without gate, and not started.
+func TestAStoppedStackStaysSo(t *testing.T) {
+	l := secretive(t)
+	l.Stack.Stopped = true
+	if receipt := l.Apply(); receipt.Error != nil {
+		t.Fatal(receipt.Error)
+	}
+	plan, err := Leaving(l.agent()).HandBackPlan(t.Context(), askBack(l), progress.Discard())
+	if err != nil || !plan.Stacks[0].Stopped || !slices.Equal(plan.Stacks[0].Recreates, []string{"app"}) {
+		t.Errorf("planned %+v, %v", plan, err)
+	}
+	if _, err := Leaving(l.agent()).HandBack(t.Context(), askBack(l), progress.Discard()); err != nil {
+		t.Fatal(err)
+	}
+	if all := l.Engine.Containers(); len(all) != 1 || all[0].Gated || all[0].State != "created" {
+		t.Errorf("containers %+v", all)
+	}
+	if _, has := l.Engine.Files()[plainFolder+"/.env"]; !has || l.Data() != "all that I have" {
+		t.Errorf("its .env is there: %v, its data is %q", has, l.Data())
+	}
+}
+
 // checkGivenBack is the end of every release of such a stack.
 func checkGivenBack(t *testing.T, l *lived) {
 	t.Helper()

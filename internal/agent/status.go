@@ -20,6 +20,7 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
+	"salvor/internal/storage"
 	"salvor/internal/version"
 )
 
@@ -139,6 +140,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	case len(s.Protected()) > 0 && len(s.Targets) > 0 && !onlyNone(err):
 		row.SnapshotUnknown = err.Error()
 	}
+	found = append(found, denied(s.Spec.Name, errors.Join(err, s.Access.Silent))...)
 	switch {
 	case h.base().Local(s.Name).Lost:
 		return nil, nil
@@ -146,6 +148,18 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		return append(found, h.keeper().HistoryNoted(s)...), nil
 	}
 	return append(found, keeper.ArchiveOf(s).History(listed)...), nil
+}
+
+// denied says which remote refuses the login that this host has.
+func denied(host string, err error) []finding.Finding {
+	var d *storage.Denied
+	if !errors.As(err, &d) {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.RemoteDenied, Severity: finding.Warning, Subject: host + "/" + d.Remote,
+		Text: d.Error() + ": it has ended or was revoked; snapshots wait until it is renewed", Fix: d.Fix(),
+	}}
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that

@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/record"
+	"salvor/internal/storage"
 )
 
 func TestOwnership(t *testing.T) {
@@ -35,5 +38,17 @@ func TestOwnership(t *testing.T) {
 				t.Errorf("finding %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestADeniedLoginIsAFinding wherever among the errors of several remotes it is.
+func TestADeniedLoginIsAFinding(t *testing.T) {
+	away := errors.New("nas does not answer")
+	if got := denied("alpha", errors.Join(away, nil)); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+	err := errors.Join(away, fmt.Errorf("record remote: %w", &storage.Denied{Remote: "drive"}))
+	if got := denied("alpha", err); len(got) != 1 || got[0].Code != finding.RemoteDenied || got[0].Subject != "alpha/drive" || got[0].Fix != "salvor remote renew drive, then salvor apply" {
+		t.Errorf("%+v", got)
 	}
 }

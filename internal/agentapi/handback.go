@@ -35,6 +35,7 @@ type HandedBack struct {
 type PlainStack struct {
 	Name      string   `json:"name"`
 	Gone      bool     `json:"gone,omitempty"`      // the host has forgotten it already, or never had it
+	Stopped   bool     `json:"stopped,omitempty"`   // `salvor down` stopped it, and it stays so
 	Folder    string   `json:"folder,omitempty"`    // that `docker compose` runs it from
 	Recreates []string `json:"recreates,omitempty"` // services whose containers are made again, none for a stack that runs on untouched
 	Secrets   []string `json:"secrets,omitempty"`   // files on the host's disk with secrets in plain text

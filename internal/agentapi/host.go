@@ -68,6 +68,7 @@ type Stack struct {
 	Inputs     string                  `json:"inputs,omitempty"`    // digest of what Sealed must be made from; "" while it is being replaced
 	Consent    project.Consent         `json:"consent,omitempty"`
 	Adopt      *project.Adoption       `json:"adopt,omitempty"`   // with this Consent
+	Draft      bool                    `json:"draft,omitempty"`   // with this Consent: the containers are made again from what was made of them
 	Restore    *fleet.Restore          `json:"restore,omitempty"` // of this epoch; done when the host says so
 	Proven     map[string]fleet.Proven `json:"proven,omitempty"`  // by repository, from the lock
 	RPO        time.Duration           `json:"rpo,omitempty"`

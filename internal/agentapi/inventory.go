@@ -40,6 +40,8 @@ type RunningProject struct {
 	Mounts     []FoundMount     `json:"mounts,omitempty"`     // by where the data lies
 	Networks   []string         `json:"networks,omitempty"`   // that others made, sorted
 	Incomplete string           `json:"incomplete,omitempty"` // why it can't be made a stack: "/opt/x/compose.yaml is not there"
+	Draft      bool             `json:"draft,omitempty"`      // since it is Incomplete, Files were made of its containers
+	Unknown    []string         `json:"unknown,omitempty"`    // what those do not say: "web: its links"
 }
 
 // FoundFile is a file of a project on its host.

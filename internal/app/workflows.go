@@ -30,6 +30,7 @@ import (
 	"salvor/internal/rollback"
 	"salvor/internal/seal"
 	"salvor/internal/secretchange"
+	"salvor/internal/storage"
 )
 
 // What the workflows need of the opened fleet: App has most of it.
@@ -50,7 +51,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 	}
 	s := &deploy.Session{
 		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
-		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
+		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().On(storage.Metered(&a.Checkout.Fleet)).Length(),
 		Unrecorded: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
 			*recording.Recorder
@@ -160,6 +161,11 @@ type givingBack struct {
 // RemoveHost implements handback.Fleet.
 func (g givingBack) RemoveHost(ctx context.Context, host string) (exposed.Host, error) {
 	return g.remove(ctx, host)
+}
+
+// RemovalWaits implements handback.Fleet.
+func (g givingBack) RemovalWaits(ctx context.Context, host string) (bool, error) {
+	return g.Hosts.RemovalWaits(ctx, host)
 }
 
 // Unplaced implements handback.Fleet.

@@ -132,6 +132,10 @@ func (p *Planned) Question(ctx context.Context, plan *deploy.Plan) (question, na
 	if lost := plan.Destroys(); len(lost) > 0 {
 		return "This may lose data: " + strings.Join(lost, ", "), plan.Loser(), nil
 	}
+	if again := p.recreated(plan); len(again) > 0 {
+		question, name = recreateQuestion(again, plan.Fleet)
+		return question, name, nil
+	}
 	switch len(p.about) {
 	case 0:
 		return fmt.Sprintf("Apply to %s?", plan.Fleet), "", nil

@@ -31,7 +31,8 @@ func Plan(ctx context.Context, f *Fleet, scope Scope, sink progress.Sink) (deplo
 // plans. Stacks that something is in the way of are left as they run, and named in findings: the rest is
 // planned without them. past has the highest epochs of names that were used before.
 func (p *Planned) plan(ctx context.Context, past map[string]int) error {
-	s := p.session
+	s, drafts := p.session, p.drafts()
+	s.Hold(drafts)
 	p.place(past)
 	var stale map[string]string
 	var inClear, held, clone []finding.Finding
@@ -68,7 +69,7 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 	p.Plan.Reseal(stale, p.next, s.Stacks)
 	p.Plan.Rename(slices.DeleteFunc(slices.Clone(p.fleet.Renamed), func(st fleet.Stack) bool { return p.left(st.Name) }), p.next)
 	p.say()
-	p.Plan.Findings = slices.Concat(p.Plan.Findings, held, clone, p.inScope(p.fleet.Findings), inClear, s.RenameFindings())
+	p.Plan.Findings = slices.Concat(p.Plan.Findings, drafts, held, clone, p.inScope(p.fleet.Findings), inClear, s.RenameFindings())
 	finding.Sort(p.Plan.Findings)
 	p.Plan.Findings = slices.CompactFunc(p.Plan.Findings, func(a, b finding.Finding) bool { return a == b })
 	var err error

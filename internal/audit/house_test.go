@@ -44,7 +44,7 @@ func (h *house) journals() *Journals {
 }
 
 func (h *house) of(o fleetkeystest.Opened) *Journals {
-	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, progress.Discard())
+	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, "", progress.Discard())
 	return New(o.Checkout, o.Identity, o.Confirmed, o.FleetKeys, r, reach.New(o.Checkout, reach.Options{
 		Connect: func(_ context.Context, host fleet.Host) (machine.Machine, error) {
 			if _, there := h.made[host.Name]; !there {

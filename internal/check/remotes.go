@@ -85,7 +85,12 @@ func (c commit) remoteFinding(at []string, about string, err error) finding.Find
 	if hint := fault.Hint(err); hint != "" {
 		f.Fix = hint
 	}
-	if errors.Is(err, storage.ErrHostKey) {
+	switch {
+	case errors.Is(err, storage.ErrClient), errors.Is(err, storage.ErrToken):
+		f.Fix = "salvor remote renew " + at[1] + " asks for an OAuth client of your own, and for a new login"
+	case errors.Is(err, storage.ErrNoStorage):
+		f.Fix = "set team_drive to the id of a shared drive of which it is a member, or impersonate to a user of your domain"
+	case errors.Is(err, storage.ErrHostKey):
 		f.Fix = "salvor remote test " + at[1] + " shows the server's key and writes it there"
 	}
 	return f

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,7 +29,8 @@ func newAdopt(g *globals) *cobra.Command {
 			"it makes stacks of them in the repository: their files as they are, the secrets of their env files\n" +
 			"encrypted, and for each folder of the host that they mount what it is. It is one commit, after a question.\n" +
 			"Nothing changes on the host: `salvor apply --adopt STACK` takes over what runs, without recreating\n" +
-			"a container.",
+			"a container. Of a project that has no Compose file on the host any more, adopt drafts one from its containers:\n" +
+			"to take that over, `salvor apply --adopt STACK` makes them again, after a question of its own.",
 		Args: leastArgs("HOST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAdopt(cmd.Context(), g, args[0], args[1:], o)
@@ -95,8 +97,17 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		for _, left := range c.Left {
 			page.Table("  ", terminal.Row{"stays on the host:", left})
 		}
+		if c.Again != "" {
+			page.Table("  ", terminal.Row{"in Git already:", c.Again + "; salvor adopt places it here again"})
+		}
 		for _, note := range c.Notes {
 			page.Table("  ", terminal.Row{"note:", note})
+		}
+		if c.Project.Draft {
+			page.Table("  ", terminal.Row{"why a draft:", c.Project.Incomplete})
+		}
+		for _, text := range c.Project.Unknown {
+			page.Table("  ", terminal.Row{"not known:", text})
 		}
 		if c.Why != "" {
 			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
@@ -131,6 +142,9 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 func lostWith(c adopt.Candidate) []string {
 	s := c.Score
 	said := []string{terminal.Count(len(c.Project.Services), "service")}
+	if c.Project.Draft {
+		said = []string{"draft: " + said[0] + ", reconstructed"}
+	}
 	if len(s.Places) > 0 {
 		said = append(said, atLeast(s.Bytes, s.More)+" in "+terminal.Count(len(s.Places), "place"))
 	} else {
@@ -139,7 +153,10 @@ func lostWith(c adopt.Candidate) []string {
 	if len(s.Databases) > 0 {
 		said = append(said, terminal.Count(len(s.Databases), "database")+" ("+strings.Join(s.Databases, ", ")+")")
 	}
-	if s.Secrets > 0 {
+	switch {
+	case c.Project.Draft && s.Secrets > 0:
+		said = append(said, "the variables of "+terminal.Count(s.Secrets, "service"))
+	case s.Secrets > 0:
 		said = append(said, terminal.Count(s.Secrets, "file")+" with secrets")
 	}
 	return said
@@ -178,6 +195,24 @@ func printAdoption(page *terminal.Page, r adopt.Receipt) {
 	for _, c := range r.Changes {
 		render.Diff(page, c.Path, c.Before, c.After)
 	}
+	for _, s := range r.Stacks {
+		printDifferences(page, s)
+	}
+}
+
+// printDifferences shows where a host has something else than Git of a stack that is placed
+// there again.
+func printDifferences(page *terminal.Page, s adopt.Adopted) {
+	if s.Made {
+		page.Printf("%s: apply --take makes its containers again from Git's files; what was changed in its folder on the host is not taken\n", s.Stack)
+	}
+	for _, d := range s.Differs {
+		page.Printf("%s: %s (+) differs from Git's (-): make them the same before salvor apply\n", s.Stack, terminal.Paint(terminal.Notice, d.File))
+		if d.Git == nil && d.Host == nil {
+			page.Printf("  not shown, it has a secret in plain text\n")
+		}
+		render.Diff(page, d.File, d.Git, d.Host)
+	}
 }
 
 // printAdopted prints what was found and committed, and the next command.
@@ -193,15 +228,29 @@ func (g *globals) printAdopted(o adopt.Observed, r adopt.Receipt) error {
 		terminal.Printf(g.Err, "Nothing was written. Next: %s\n", next)
 		return nil
 	}
-	var ready []string
+	var drafts []string
+	ready := map[string][]string{} // by the consent that each needs
 	for _, s := range r.Stacks {
-		if len(s.Findings) == 0 {
-			ready = append(ready, s.Stack)
+		switch {
+		case s.Draft:
+			drafts = append(drafts, s.Stack)
+		case len(s.Findings) > 0:
+		case s.Made:
+			ready[" --take "] = append(ready[" --take "], s.Stack)
+		default:
+			ready[" --adopt "] = append(ready[" --adopt "], s.Stack)
 		}
 	}
 	terminal.Printf(g.Err, "%s committed; nothing changed on %s.\n", terminal.Count(len(r.Stacks), "stack"), o.Host)
 	if len(ready) > 0 {
-		terminal.Printf(g.Err, "Next: salvor apply --adopt %s\n", strings.Join(ready, ","))
+		next := "salvor apply"
+		for _, consent := range slices.Sorted(maps.Keys(ready)) {
+			next += consent + strings.Join(ready[consent], ",")
+		}
+		terminal.Printf(g.Err, "Next: %s\n", next)
+	}
+	for _, name := range drafts {
+		terminal.Printf(g.Err, "%s is a draft: look through its Compose file, then salvor apply --adopt %s makes its containers again.\n", name, name)
 	}
 	return nil
 }
@@ -214,6 +263,8 @@ type projectRow struct {
 	Places    []string `json:"places,omitempty"`
 	Databases []string `json:"databases,omitempty"`
 	Secrets   int      `json:"secret_files,omitempty"`
+	Draft     string   `json:"draft,omitempty"`  // why its Compose file was made of its containers
+	Again     string   `json:"in_git,omitempty"` // the folder of the stack that is placed here again
 	Why       string   `json:"why,omitempty"`
 	Hint      string   `json:"hint,omitempty"`
 }
@@ -223,11 +274,17 @@ func adoptedJSON(o adopt.Observed, r adopt.Receipt) any {
 	rows, stacks := []projectRow{}, []string{}
 	for _, c := range o.Candidates {
 		s := c.Score
-		row := projectRow{c.Project.Name, c.Stack, s.Bytes, s.More, s.Places, s.Databases, s.Secrets, c.Why, c.Hint}
+		row := projectRow{
+			Project: c.Project.Name, Stack: c.Stack, Bytes: s.Bytes, More: s.More, Places: s.Places, Databases: s.Databases,
+			Secrets: s.Secrets, Again: c.Again, Why: c.Why, Hint: c.Hint,
+		}
 		for _, refused := range r.Refused {
 			if refused.Project == row.Project {
 				row.Why, row.Hint = refused.Why, refused.Hint
 			}
+		}
+		if c.Project.Draft {
+			row.Draft = c.Project.Incomplete
 		}
 		rows = append(rows, row)
 	}

@@ -43,7 +43,7 @@ func newApply(g *globals) *cobra.Command {
 	cmd.Flags().StringSliceVar(&o.take, "take", nil, "`STACK` whose data is on its host: use that data as it is, instead of a snapshot")
 	cmd.Flags().StringSliceVar(&o.empty, "empty", nil, "`STACK` from which a volume was removed in Git: its new volumes "+
 		"are not renamed ones, and start empty")
-	cmd.Flags().StringSliceVar(&o.adopt, "adopt", nil, "`STACK` that runs on its host already, without Salvor: take it over as it runs, if its files in Git are those it was started with")
+	cmd.Flags().StringSliceVar(&o.adopt, "adopt", nil, "`STACK` that runs on its host already, without Salvor: take it over as it runs, if its files in Git are those it was started with; of a draft, every container is made again")
 	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply even if some hosts can't be reached; ends with exit code 3")
 	scopeFlags(cmd, &o.hosts)
 	return cmd

@@ -76,6 +76,14 @@ salvor record move nas:salvor/record`,
 	"recover": `salvor recover alpha --to gamma=root@192.0.2.30
 salvor recover alpha --to beta                   # a host that there is
 salvor recover alpha --to gamma=root@192.0.2.30 --compromised`,
+	"remote add": `salvor remote add drive --type drive --client client_secret.json
+salvor remote add drive --type drive --service-account key.json --team-drive 0AbCdEf
+salvor remote add nas --type sftp --set host=nas.example.net --set user=backup
+salvor remote add box --type crypt --set remote=drive:box`,
+	"remote ls":    `salvor remote ls`,
+	"remote renew": `salvor remote renew drive`,
+	"remote usage": `salvor remote usage
+salvor remote usage drive --json`,
 	"remote test": `salvor remote test nas
 salvor remote test nas --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
 	"restart": `salvor restart notes

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,6 +71,8 @@ func printReleased(g *globals, r handback.Receipt) error {
 	for _, s := range r.Stacks {
 		switch {
 		case s.Gone:
+		case s.Stopped:
+			terminal.Printf(g.Err, "%s stays stopped in %s: docker compose up -d there starts it.\n", s.Name, s.Folder)
 		case len(s.Recreates) == 0:
 			terminal.Printf(g.Err, "%s runs on in %s, untouched.\n", s.Name, s.Folder)
 		default:
@@ -81,6 +84,9 @@ func printReleased(g *globals, r handback.Receipt) error {
 	}
 	if !r.LeftHost {
 		return nil
+	}
+	if len(r.Removed) > 0 {
+		terminal.Printf(g.Err, "Removed from %s: %s.\n", r.Host, strings.Join(r.Removed, ", "))
 	}
 	terminal.Printf(g.Err, "%s is not part of the fleet any more (committed), and has nothing of Salvor.\n", r.Host)
 	for _, left := range r.Exposed.StillHas(r.Host) {

@@ -79,7 +79,7 @@ func surround(ctx context.Context, g *globals, s surroundings) []string {
 			next = append(next, left...)
 		}
 	default:
-		later("", nil, "$EDITOR fleet.yaml: where snapshots go, then salvor remote test NAME")
+		later("", nil, "salvor remote add NAME --type TYPE, then a snapshot target on it in fleet.yaml")
 	}
 	if s.gitRemote == "" {
 		later("", nil, "git remote add origin URL")

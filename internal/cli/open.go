@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
+	"salvor/internal/storage"
 	"salvor/internal/terminal"
 )
 
@@ -76,7 +79,7 @@ func (g *output) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Tokens: tokens(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
 	if g.Term != nil {
 		o.Trust = g.askYes
 	}
@@ -104,4 +107,13 @@ func (g *globals) withOptions(ctx context.Context, set func(*app.Options), work 
 	}
 	defer g.close(ctx, a)
 	return work(a)
+}
+
+// tokens is where this user's commands share access tokens: in the folder of the session,
+// which is in memory and for this user alone; "" where there is none.
+func tokens() storage.Tokens {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return storage.Tokens(filepath.Join(dir, "salvor", "tokens"))
+	}
+	return ""
 }

@@ -17,6 +17,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/progress"
+	"salvor/internal/remotes"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
@@ -84,6 +85,36 @@ func (s *screen) send(t *testing.T, keys string) {
 	t.Helper()
 	if _, err := io.WriteString(s.person, keys); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestARemotesOptionsAreAsked, and its secret is not shown; where nothing is typed for an
+// SFTP server's password, a key is made.
+func TestARemotesOptionsAreAsked(t *testing.T) {
+	for password, option := range map[string]string{"hunter2-canary": "pass", "": "key_pem"} {
+		g, screen, _ := onTerminal(t)
+		d, err := remotes.NewDraft("nas", "sftp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := make(chan error)
+		go func() { asked <- askOptions(g, d) }()
+		for _, answer := range [][2]string{{"host of the remote nas: ", "nas.example.net"}, {"user of the remote nas: ", "backup"}, {"an SSH key is made): ", password}} {
+			screen.await(t, answer[0])
+			screen.send(t, answer[1]+"\n")
+		}
+		if err := <-asked; err != nil {
+			t.Fatal(err)
+		}
+		if d.Remote.Options["host"].String() != "nas.example.net" || d.Remote.Options[option].IsZero() || len(d.Secrets()) != 1 {
+			t.Errorf("%v", d.Remote.Options)
+		}
+		if strings.Contains(screen.text(), "canary") {
+			t.Error("the password is on the screen")
+		}
+		if password == "" {
+			screen.await(t, "ssh-ed25519 ")
+		}
 	}
 }
 

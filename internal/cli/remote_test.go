@@ -107,3 +107,39 @@ func TestRemoteTestPinsAServersKey(t *testing.T) {
 		t.Errorf("a key that is pinned is asked about: %d %s", code, said)
 	}
 }
+
+// TestRemoteAddPinsAServersKey as remote test and host add do.
+func TestRemoteAddPinsAServersKey(t *testing.T) {
+	server := sshtest.Start(t)
+	d := newDesk(t)
+	dir := filepath.Join(d.home, "fleet")
+	if code, _, said := d.salvor("init", dir, "--no-passphrase"); code != fault.OK {
+		t.Fatal(said)
+	}
+	file := filepath.Join(d.home, "password")
+	if err := os.WriteFile(file, []byte("hunter2-canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	add := []string{"-C", dir, "remote", "add", "nas", "--type", "sftp", "--set", "host=127.0.0.1", "--set", fmt.Sprintf("port=%d", server.Port), "--set", "user=backup", "--secret", "pass=" + file}
+	code, _, said := d.salvor(add...)
+	_, rest, shown := strings.Cut(said, "remote nas (127.0.0.1) presents the key ")
+	fingerprint, _, _ := strings.Cut(rest, "\n")
+	if code != fault.Usage || !shown || !strings.Contains(said, "--host-key SHA256:… confirms it") {
+		t.Fatalf("%d: %s", code, said)
+	}
+	if code, _, said := d.salvor(append(add, "--host-key", "SHA256:other")...); code != fault.Unreachable {
+		t.Errorf("%d: %s", code, said)
+	}
+	if status := d.git(dir, "log", "-1", "--format=%s"); strings.Contains(status, "remote add") {
+		t.Errorf("a key that was not confirmed is committed: %s", status)
+	}
+	if code, _, said := d.salvor(append(add, "--host-key", fingerprint)...); code != fault.OK || !strings.Contains(said, "nas is declared in fleet.yaml, and committed") {
+		t.Fatalf("%d: %s", code, said)
+	}
+	if committed := d.git(dir, "show", "HEAD:fleet.yaml"); !strings.Contains(committed, server.HostKey) || strings.Contains(committed, "canary") || !strings.Contains(committed, "secret:nas_password") {
+		t.Errorf("%s", committed)
+	}
+	if code, _, said := d.salvor("-C", dir, "remote", "test", "nas"); strings.Contains(said, "confirmation needed") || strings.Contains(said, "presents the key") {
+		t.Errorf("what was just declared is asked about: %d %s", code, said)
+	}
+}

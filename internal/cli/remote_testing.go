@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/remotes"
+	"salvor/internal/storage"
 	"salvor/internal/terminal"
 )
 
@@ -111,6 +112,9 @@ type triedRow struct {
 	Took       map[string]int64 `json:"took_ms"` // by step
 	AppendOnly bool             `json:"append_only,omitempty"`
 	Left       string           `json:"left,omitempty"`
+	Up         int64            `json:"up_bytes_s,omitempty"`
+	Down       int64            `json:"down_bytes_s,omitempty"`
+	Free       *int64           `json:"free,omitempty"`
 	Error      string           `json:"error,omitempty"`
 	Hint       string           `json:"hint,omitempty"`
 }
@@ -121,7 +125,7 @@ func printTried(g *globals, name string, pinned []string, tried []remotes.Tried)
 	}
 	rows := []triedRow{}
 	for _, t := range tried {
-		row := triedRow{Path: t.Path, OK: t.Err == nil, Took: map[string]int64{}, AppendOnly: t.Left != "", Left: t.Left}
+		row := triedRow{Path: t.Path, OK: t.Err == nil, Took: map[string]int64{}, AppendOnly: t.Left != "", Left: t.Left, Up: t.Speed.Up, Down: t.Speed.Down, Free: t.Room.Free}
 		for _, step := range t.Steps {
 			row.Took[step.Step] = step.For.Milliseconds()
 		}
@@ -151,11 +155,25 @@ func printTriedText(g *globals, name string, tried []remotes.Tried) error {
 		if _, err := terminal.Printf(g.Out, "✔ %s: %s works: %s\n", name, where, strings.Join(steps, ", ")); err != nil {
 			return err
 		}
+		if t.Speed.Up > 0 {
+			terminal.Printf(g.Out, "  speed, with 4 MiB: up %s/s, down %s/s%s\n", terminal.Bytes(t.Speed.Up), terminal.Bytes(t.Speed.Down), roomLeft(t.Room))
+		}
 		if t.Left != "" {
 			explainKept(g, name, t)
 		}
 	}
 	return nil
+}
+
+// roomLeft says how much fits, where the remote does.
+func roomLeft(room storage.Room) string {
+	switch {
+	case room.Free == nil:
+		return ""
+	case room.Total == nil:
+		return "; free: " + bytesOr(room.Free)
+	}
+	return "; free: " + bytesOr(room.Free) + " of " + bytesOr(room.Total)
 }
 
 // explainKept says what it means that a remote does not delete.

@@ -84,7 +84,7 @@ hosts:
   beta:  {address: beta.example.net, <<: *ssh, jump: "ops@gate.example.net:22"}
   alpha: {address: 192.0.2.10, user: root}
 remotes:
-  drive: {type: drive, root_folder_id: abc, oauth: secret:drive_oauth}
+  drive: {type: drive, root_folder_id: abc, token: secret:drive_token}
   enc: {type: crypt, remote: "drive:enc", password: secret:enc, show_mapping: true, port: 22}
 data:
   shared: {remote: drive, path: salvor/shared}
@@ -96,7 +96,7 @@ registries: {"ghcr.io": {username: me, password: secret:ghcr}}
 vaults: {default: "secret:vault_password"}
 secrets:
   nas_password: {command: [op, read, "op://home/nas/password"], timeout: 1m, revision: 3, rotate: 13w}
-  drive_oauth: {command: [pass, show, drive]}
+  drive_token: {command: [pass, show, drive]}
 vars: {TZ: Europe/Zurich, PORT: 8080}
 tailnet: {tags: [tag:salvor], auth: secret:tailscale_oauth}
 recipients: {operators: {ann: ` + testRecipient + `}, recovery: ` + testRecipient + `}
@@ -133,7 +133,7 @@ func TestLoad(t *testing.T) {
 			{Name: "beta", Address: "beta.example.net", Port: 2222, User: "ops", Jump: "ops@gate.example.net:22"},
 		},
 		Remotes: []fleet.Remote{
-			{Name: "drive", Type: "drive", Options: map[string]secret.Setting{"root_folder_id": secret.ParseSetting("abc"), "oauth": secret.ParseSetting("secret:drive_oauth")}},
+			{Name: "drive", Type: "drive", Options: map[string]secret.Setting{"root_folder_id": secret.ParseSetting("abc"), "token": secret.ParseSetting("secret:drive_token")}},
 			{Name: "enc", Type: "crypt", Options: map[string]secret.Setting{"remote": secret.ParseSetting("drive:enc"), "password": secret.ParseSetting("secret:enc"), "show_mapping": secret.ParseSetting("true"), "port": secret.ParseSetting("22")}},
 		},
 		Record: fleet.Location{Remote: "drive", Path: "salvor/record"},
@@ -146,7 +146,7 @@ func TestLoad(t *testing.T) {
 		Registries: []fleet.Registry{{Name: "ghcr.io", Username: secret.ParseSetting("me"), Password: secret.ParseSetting("secret:ghcr")}},
 		Vaults:     map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password")},
 		Secrets: []fleet.Secret{
-			{Name: "drive_oauth", Command: []string{"pass", "show", "drive"}, Timeout: 30 * time.Second, Revision: 1},
+			{Name: "drive_token", Command: []string{"pass", "show", "drive"}, Timeout: 30 * time.Second, Revision: 1},
 			{Name: "nas_password", Command: []string{"op", "read", "op://home/nas/password"}, Timeout: time.Minute, Revision: 3, Rotate: 91 * 24 * time.Hour},
 		},
 		Vars:       map[string]string{"TZ": "Europe/Zurich", "PORT": "8080"},
@@ -237,7 +237,7 @@ func TestExpansionIsBounded(t *testing.T) {
 
 func TestLooksSecret(t *testing.T) {
 	for key, want := range map[string]bool{
-		"pass": true, "client_secret": true, "secret_access_key": true, "token": true, "API_TOKEN": true, "DB_PASSWORD": true, "key_pem": true, "oauth": true,
+		"pass": true, "client_secret": true, "secret_access_key": true, "token": true, "API_TOKEN": true, "DB_PASSWORD": true, "key_pem": true,
 		"access_key_id": false, "key_file": false, "token_url": false, "root_folder_id": false, "bypass": false, "PUBLIC_KEY": false, "TZ": false,
 	} {
 		if got := looksSecret(key); got != want {

@@ -97,5 +97,5 @@ func looksSecret(key string) bool {
 	if len(words) > 1 && (words[len(words)-2] == "public" || words[len(words)-2] == "pub") {
 		return false
 	}
-	return slices.Contains([]string{"password", "password2", "passwd", "passphrase", "pass", "token", "secret", "key", "pem", "credentials", "oauth"}, last)
+	return slices.Contains([]string{"password", "password2", "passwd", "passphrase", "pass", "token", "secret", "key", "pem", "credentials"}, last)
 }

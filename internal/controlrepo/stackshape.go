@@ -34,6 +34,7 @@ func stackShape() yamldoc.Shape[fleet.Stack] {
 		yamldoc.Key("rpo", "How much work may be lost at most; status and drills compare with it.", yamldoc.Duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
 		yamldoc.Key("dir", "The folder of an adopted stack on its host: its relative data binds stay there, and Salvor writes nothing into it.", yamldoc.Text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
 		yamldoc.Key("project", "The Compose project's name, where it is not the stack's: it begins the names of its containers, volumes and networks, and never changes.", yamldoc.Matching(projectPattern, "a Compose project's name: write small letters, digits, - and _, beginning with a letter or digit"), func(s *fleet.Stack, v string) { s.Project = v }),
+		yamldoc.Key("draft", "This file was made of the containers that run, since their host has none: `salvor apply --adopt` makes them again from it. It means nothing once that is done.", yamldoc.Truth(), func(s *fleet.Stack, v bool) { s.Draft = v }),
 		yamldoc.Key("needs", "Stacks that must run before this one.", yamldoc.List(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
 		yamldoc.Key("volumes", "How each volume's data survives the loss of its host: a named volume by its name, a bind mount by its path or by a folder of the host around it.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
 		yamldoc.Key("on_change", "How a running service is notified when one of its secrets changes, by service: none "+

@@ -120,7 +120,7 @@ func parseContainers(answer []byte) ([]Container, error) {
 		c.Ports, c.Taken = published(l.Ports), taken(l.Ports)
 		for _, m := range l.Mounts {
 			c.Targets = append(c.Targets, m.Destination)
-			if m.Type == "volume" && anonymous(m.Name) {
+			if m.Type == "volume" && Anonymous(m.Name) {
 				if c.Volumes == nil {
 					c.Volumes = map[string]string{}
 				}
@@ -156,7 +156,7 @@ func parseStatus(status string) (health string, exit int) {
 	return "", code
 }
 
-// anonymous reports whether a volume's name is one that the engine made up.
-func anonymous(name string) bool {
+// Anonymous reports whether a volume's name is one that the engine made up.
+func Anonymous(name string) bool {
 	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
 }

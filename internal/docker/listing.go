@@ -97,7 +97,7 @@ type mountEntry struct {
 func (m mountEntry) listed() ListedMount {
 	one := ListedMount{Source: m.Source, Target: m.Destination, ReadOnly: !m.RW}
 	if m.Type == "volume" {
-		one.Volume, one.Anonymous = m.Name, anonymous(m.Name)
+		one.Volume, one.Anonymous = m.Name, Anonymous(m.Name)
 	}
 	return one
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 )
 
 // Config is what an image gives its containers, or what a container was made with.
@@ -17,24 +19,70 @@ type Config struct {
 	Env             []string
 	Cmd, Entrypoint []string
 	Labels          map[string]string
-	Healthcheck     struct{ Test []string }
+	Healthcheck     Healthcheck
+	StopSignal      string
+	StopTimeout     int // seconds, 0 for the engine's own
+	Tty, OpenStdin  bool
+}
+
+// A Healthcheck is how the engine asks a container whether it is healthy; 0 is the engine's own.
+type Healthcheck struct {
+	Test                           []string
+	Interval, Timeout, StartPeriod time.Duration
+	Retries                        int
 }
 
 // Made is what a container was made with, as the engine keeps it.
 type Made struct {
-	Image      string // its id
-	Config     Config
-	HostConfig struct {
-		NetworkMode                string
-		PortBindings               map[string][]Binding // by "80/tcp"
-		RestartPolicy              RestartPolicy
-		Privileged, ReadonlyRootfs bool
-		Init                       *bool
-		CapAdd, CapDrop            []string
-		Tmpfs                      map[string]string
-	}
+	Image           string // its id
+	Config          Config
+	HostConfig      HostConfig
 	Mounts          []Mounted
-	NetworkSettings struct{ Networks map[string]struct{} }
+	NetworkSettings struct{ Networks map[string]Endpoint }
+}
+
+// HostConfig is what a container was given of its host.
+type HostConfig struct {
+	NetworkMode                                    string
+	PortBindings                                   map[string][]Binding // by "80/tcp"
+	RestartPolicy                                  RestartPolicy
+	Privileged, ReadonlyRootfs                     bool
+	Init                                           *bool
+	CapAdd, CapDrop, GroupAdd                      []string
+	Tmpfs                                          map[string]string
+	Devices                                        []Device
+	DeviceRequests                                 []struct{ Driver string }
+	DeviceCgroupRules, SecurityOpt                 []string
+	ExtraHosts                                     []string // "name:address"
+	DNS, DNSSearch, DNSOptions                     []string
+	Sysctls                                        map[string]string
+	Ulimits                                        []Ulimit
+	ShmSize, Memory, MemoryReservation, MemorySwap int64 // bytes
+	NanoCPUs, CPUShares                            int64
+	CPUsetCPUs                                     string
+	PidsLimit                                      *int64
+	OomScoreAdj                                    int
+	PidMode, IpcMode, UTSMode, UsernsMode, Runtime string
+	LogConfig                                      struct {
+		Type   string
+		Config map[string]string
+	}
+	VolumesFrom, Links []string
+}
+
+// A Device is one of the host's that a container has.
+type Device struct{ PathOnHost, PathInContainer, CgroupPermissions string }
+
+// A Ulimit is a limit of a container's processes.
+type Ulimit struct {
+	Name       string
+	Soft, Hard int64
+}
+
+// An Endpoint is how a container is in a network.
+type Endpoint struct {
+	Aliases    []string
+	IPAMConfig *struct{ IPv4Address, IPv6Address string } // addresses that were asked for
 }
 
 // A Binding is a port of the host that leads to a container's.
@@ -56,12 +104,29 @@ func (r RestartPolicy) Written() string {
 
 // Mounted is what a container has at a path.
 type Mounted struct {
-	Type, Name, Source, Destination string
-	RW                              bool
+	Type, Name, Source, Destination, Propagation string
+	RW                                           bool
 }
 
 // Anonymous reports whether it is a volume whose name the engine made up.
-func (m Mounted) Anonymous() bool { return m.Type == "volume" && anonymous(m.Name) }
+func (m Mounted) Anonymous() bool { return m.Type == "volume" && Anonymous(m.Name) }
+
+// A Need is a service that another one waits for.
+type Need struct {
+	Service, Condition string
+	Restart            bool // it restarts with that one
+}
+
+// Needs returns what a container's service waits for, as Compose noted it.
+func (m Made) Needs() []Need {
+	var all []Need
+	for _, entry := range commaList(m.Config.Labels[needsLabel]) {
+		service, how, _ := strings.Cut(entry, ":")
+		condition, restart, _ := strings.Cut(how, ":")
+		all = append(all, Need{service, condition, restart == "true"})
+	}
+	return all
+}
 
 // Made returns what a container was made with, and what its image gave for it; an error
 // wraps ErrNoSuch when the container is gone. An image that is gone gave nothing.

@@ -45,6 +45,7 @@ const (
 	Ungated            Code = "ungated"
 	ProjectRenamed     Code = "project-renamed"
 	AdoptDiffers       Code = "adopt-differs"
+	StackDraft         Code = "stack-draft"
 	PauseTooLong       Code = "pause-too-long"
 	PauseBroken        Code = "pause-broken"
 	Paused             Code = "paused"
@@ -89,6 +90,7 @@ const (
 	FolderUnused       Code = "folder-unused"
 	FileUnused         Code = "file-unused"
 	RemoteInvalid      Code = "remote-invalid"
+	RemoteDenied       Code = "remote-denied"
 	RegistryInvalid    Code = "registry-invalid"
 	TargetMissing      Code = "target-missing"
 	ImageNotAsLocked   Code = "image-not-as-locked"
@@ -170,6 +172,7 @@ func Table() []Row {
 			"otherwise something may be blocking it.", "wait, " +
 			"or look at what is in the volume; the snapshot is given up after three days, and the next one continues " +
 			"from there"},
+		{RemoteDenied, "A host's login to a remote has ended or was revoked. Snapshots and reports wait until it is renewed; nothing is lost meanwhile.", "salvor remote renew REMOTE, then salvor apply"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "A restore of the stack failed; the stack keeps running as it was, and the restore is not retried automatically.", "salvor " +
 			"restore STACK --snapshot ID tries again; salvor restore STACK --withdraw cancels it"},
@@ -200,6 +203,7 @@ func Table() []Row {
 			"lists the good ones"},
 		{PruneDue, "A target that is append_only has more snapshots of a stack than its retention keeps. Hosts delete nothing there.", "salvor snapshot prune STACK, from the operator's computer"},
 		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host"},
+		{StackDraft, "A stack's Compose file is a draft: `salvor adopt` made it of the containers that run on its host, which has no Compose file of them. Nothing is done with it until it is taken over.", "look through the file, then salvor apply --adopt STACK makes the containers again from it; their data stays"},
 		{ProjectRenamed, "x-salvor.project is changed, and containers of the project before are on the host.", "set it back: a project's name never changes"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},

@@ -17,6 +17,7 @@ type Stack struct {
 	RPO        time.Duration // goal, 0 for none
 	ProjectDir string        // x-salvor.dir: an adopted stack's folder on its host, from which relative paths count; "" for Salvor's own
 	Project    string        // x-salvor.project: the Compose project's name, "" where it is Name
+	Draft      bool          // x-salvor.draft: the Compose file was made of the containers that run, which are recreated to take it over
 	Needs      []string      // stacks that must run before this one
 	Volumes    []VolumePolicy
 	Formerly   string

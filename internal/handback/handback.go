@@ -34,6 +34,8 @@ type Fleet interface {
 	Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
 	// RemoveHost takes a host out of the fleet, on the commit that is the newest by then.
 	RemoveHost(ctx context.Context, host string) (exposed.Host, error)
+	// RemovalWaits reports whether the newest commit did that, and is not pushed.
+	RemovalWaits(ctx context.Context, host string) (bool, error)
 }
 
 // Options say what is given back.
@@ -59,22 +61,31 @@ type Receipt struct {
 func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[Receipt], error) {
 	w := &work{fleet: f, Options: o, epochs: map[string]int{}}
 	p := proposal.New("release "+o.Host, w.run)
-	if _, err := placement.Host(f.Fleet(), o.Host); err != nil {
+	if err := w.look(ctx); err != nil {
 		return p, err
 	}
-	s, err := f.Session(ctx, progress.Discard())
+	p.Plan, p.Name = w.plan(), o.Host
+	p.Question = w.question()
+	return p, nil
+}
+
+// look finds out what there is to do.
+func (w *work) look(ctx context.Context) error {
+	if _, err := placement.Host(w.fleet.Fleet(), w.Host); err != nil {
+		waits, notKnown := w.fleet.RemovalWaits(ctx, w.Host)
+		if w.removed = waits && w.whole(); w.removed {
+			return nil
+		}
+		return errors.Join(err, notKnown)
+	}
+	s, err := w.fleet.Session(ctx, progress.Discard())
 	if err == nil {
 		err = w.choose(ctx, s)
 	}
 	if err == nil {
 		err = w.ask(ctx, s)
 	}
-	if err != nil {
-		return p, err
-	}
-	p.Plan, p.Name = w.plan(), o.Host
-	p.Question = w.question()
-	return p, nil
+	return err
 }
 
 // work is one host, or some of its stacks, that is given back.
@@ -86,6 +97,8 @@ type work struct {
 	epochs map[string]int
 	plain  []agentapi.PlainStack
 	gone   bool // the host has no salvord any more
+
+	removed bool // the host left the fleet, by a commit that is not pushed yet
 }
 
 // whole reports whether the host itself is given back.
@@ -160,8 +173,11 @@ func (w *work) needed(on []string) error {
 func (w *work) request(s *deploy.Session) agentapi.HandBack {
 	req := agentapi.HandBack{Owner: s.Owner, Message: "host release " + w.Host}
 	for _, name := range w.stacks {
-		r := s.Stacks[name]
-		req.Stacks = append(req.Stacks, agentapi.HandBackStack{Name: name, Epoch: w.epochs[name] - 1, Hash: r.Project.Hash, Adopt: r.Adoption})
+		r, one := s.Stacks[name], agentapi.HandBackStack{Name: name, Epoch: w.epochs[name] - 1, Hash: s.Stacks[name].Project.Hash}
+		if st, _ := s.Fleet.Stack(name); st.ProjectDir != "" {
+			one.Adopt = r.Adoption
+		}
+		req.Stacks = append(req.Stacks, one)
 	}
 	return req
 }
@@ -170,7 +186,8 @@ func (w *work) request(s *deploy.Session) agentapi.HandBack {
 func (w *work) ask(ctx context.Context, s *deploy.Session) error {
 	var answer agentapi.HandedBack
 	err := s.Call(ctx, w.Host, agentapi.VerbHandBackPlan, w.request(s), &answer)
-	if errors.Is(err, hostlink.ErrNoSalvord) && len(w.stacks) == 0 {
+	older := (*hostlink.ProtocolError)(nil)
+	if errors.Is(err, hostlink.ErrNoSalvord) && !errors.As(err, &older) && len(w.stacks) == 0 {
 		w.gone = true
 		return nil
 	}
@@ -203,6 +220,10 @@ func (w *work) run(ctx context.Context, sink progress.Sink) (Receipt, error) {
 	}
 	if err := s.Repo.Push(ctx); err != nil { // a clone that is behind shows here, before anything changes
 		return r, err
+	}
+	if w.removed {
+		r.LeftHost = true
+		return r, nil
 	}
 	if err := w.snapshots(ctx, s); err != nil {
 		return r, err

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
 	"salvor/internal/progress"
 )
 
@@ -23,6 +24,8 @@ type house struct {
 	fleet   *fleet.Fleet
 	lock    fleet.Lock
 	broken  error
+	waits   bool            // that commit is there, and not pushed
+	killed  error           // what becomes of the commit that removes the host
 	session *deploy.Session // the last that was opened
 }
 
@@ -57,15 +60,18 @@ func (h *house) Session(_ context.Context, sink progress.Sink) (*deploy.Session,
 
 func (h *house) RemoveHost(_ context.Context, host string) (exposed.Host, error) {
 	h.Note("remove %s", host)
-	return exposed.Host{}, nil
+	return exposed.Host{}, h.killed
 }
 
+func (h *house) RemovalWaits(context.Context, string) (bool, error) { return h.waits, nil }
+
 const wholePlan = `notes  runs on in /srv/notes, no container is touched
-shop  gets the folder /opt/stacks/shop, and its containers are made again: app, db
+shop  runs on in /opt/stacks/shop, its containers are made again once: app, db
   secrets in plain text: /opt/stacks/shop/.env
   its data stays in /var/lib/salvor/volumes/shop/data
 Before that, a last snapshot is taken of each; all snapshots stay on the remotes.
-Then salvord and its folders are removed from alpha, and alpha from the fleet. Docker and all data stay.
+Salvor is removed from alpha: salvord, its folders and keys, and restic if Salvor installed it.
+Docker, its settings and all data stay. Last, alpha leaves the fleet.
 
 `
 
@@ -75,7 +81,7 @@ func TestTheOrderOfARelease(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	p, err := Prepare(t.Context(), h, Options{Host: "alpha"})
-	if err != nil || p.Name != "alpha" || p.Question != "This gives alpha back: its stacks run on without Salvor, with their secrets in plain text in 1 file." {
+	if err != nil || p.Name != "alpha" || p.Question != "This gives back alpha: everything runs on without Salvor, with its secrets in plain text in 1 file." {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if diff := cmp.Diff(wholePlan, p.Plan); diff != "" {
@@ -105,8 +111,7 @@ func TestTheOrderOfARelease(t *testing.T) {
 func TestARunThatWasInterrupted(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
-	delete(h.lock.Stacks, "shop")
-	h.fleet.Stacks[1].Host = ""
+	h.unplaced("shop")
 	h.Owners = map[string]deploy.Owner{"shop": {Host: "alpha", Epoch: 4}}
 	h.Plain = h.Plain[:1]
 	p, err := Prepare(t.Context(), h, Options{Host: "alpha", NoSnapshot: true})
@@ -119,6 +124,79 @@ func TestARunThatWasInterrupted(t *testing.T) {
 	log := strings.Join(h.Log(), "\n")
 	if !strings.Contains(log, "claim notes for  at 2\nclaim shop for  at 5\nalpha is left\nremove alpha") || strings.Contains(log, "snapshot") {
 		t.Errorf("asked:\n%s", log)
+	}
+}
+
+// unplaced is a stack whose release was committed.
+func (h *house) unplaced(stack string) {
+	delete(h.lock.Stacks, stack)
+	for i := range h.fleet.Stacks {
+		if h.fleet.Stacks[i].Name == stack {
+			h.fleet.Stacks[i].Host = ""
+		}
+	}
+}
+
+// TestARunThatWasInterruptedAtItsEnd: the host has no salvord any more, and is in the fleet
+// still. The next run takes it out, and says nothing of what was done before.
+func TestARunThatWasInterruptedAtItsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.killed = errors.New("killed")
+	p, err := Prepare(t.Context(), h, Options{Host: "alpha"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Run(t.Context(), nil); !errors.Is(err, h.killed) {
+		t.Fatal(err)
+	}
+	before := len(h.Log())
+	h.killed = nil
+	h.unplaced("notes")
+	h.unplaced("shop")
+	if p, err = Prepare(t.Context(), h, Options{Host: "alpha"}); err != nil {
+		t.Fatal(err)
+	}
+	const plan = "Salvor was removed from alpha already. Now alpha leaves the fleet.\n\n"
+	if p.Plan != plan || p.Question != "This takes alpha out of the fleet." || p.Name != "alpha" {
+		t.Errorf("plan %q, question %q, name %q", p.Plan, p.Question, p.Name)
+	}
+	r, err := p.Run(t.Context(), nil)
+	if err != nil || !r.LeftHost || len(r.Stacks)+len(r.Removed) > 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if diff := cmp.Diff([]string{"push", "remove alpha"}, h.Log()[before:]); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestARunThatWasInterruptedAtItsLastPush: the host is not in the fleet any more.
+func TestARunThatWasInterruptedAtItsLastPush(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.fleet.Hosts, h.waits = h.fleet.Hosts[1:], true
+	p, err := Prepare(t.Context(), h, Options{Host: "alpha"})
+	if err != nil || p.Plan != "alpha left the fleet already. Now the commit that says so is pushed.\n\n" || p.Name != "alpha" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if r, err := p.Run(t.Context(), nil); err != nil || !r.LeftHost || !cmp.Equal(h.Log(), []string{"push"}) {
+		t.Errorf("%+v, %v, asked %v", r, err, h.Log())
+	}
+	if _, err := Prepare(t.Context(), h, Options{Host: "alpha", Stacks: []string{"shop"}}); err == nil {
+		t.Error("a stack of a host that left")
+	}
+}
+
+// TestAnOlderSalvordIsNoneThatIsGone: a host whose salvord speaks an older protocol has all
+// of Salvor still.
+func TestAnOlderSalvordIsNoneThatIsGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.unplaced("notes")
+	h.unplaced("shop")
+	h.Older = map[string]bool{"alpha": true}
+	if p, err := Prepare(t.Context(), h, Options{Host: "alpha"}); !errors.Is(err, hostlink.ErrNoSalvord) {
+		t.Errorf("proposes %q, %v", p.Plan, err)
 	}
 }
 

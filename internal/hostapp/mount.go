@@ -108,7 +108,7 @@ func volumes(ctx context.Context, s *here.Stack, want *here.Mounted) []mounter.V
 	var all []mounter.Volume
 	for _, v := range want.Volumes {
 		all = append(all, mounter.Volume{Name: v.Name, Point: v.Point, ReadOnly: v.ReadOnly, Others: v.Others, Open: func() (mounter.Remote, error) {
-			return storage.Mountable(ctx, s.Access.Remotes(), v.Where)
+			return storage.Tokens(filepath.Join(s.Host.Paths.Run, "tokens")).Mountable(ctx, s.Access.Remotes(), v.Where)
 		}})
 	}
 	return all

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/terminal"
 )
 
 // projectName is what Compose takes as a project's name.
@@ -32,6 +33,9 @@ func (a *answer) inventory(r *agentapi.Inventory) {
 		p := &r.Projects[i]
 		p.Files = slices.DeleteFunc(p.Files, func(f agentapi.FoundFile) bool { return a.oddFile(p.Name, f) })
 		p.Mounts = slices.DeleteFunc(p.Mounts, func(m agentapi.FoundMount) bool { return a.oddMount(p.Name, m) })
+		for k, text := range p.Unknown {
+			p.Unknown[k] = terminal.Line(text) // which becomes a comment of a file
+		}
 		a.runningServices(p)
 	}
 }

@@ -148,6 +148,11 @@ func (l Layout) SnapshotState(stack, repository string) string {
 	return filepath.Join(l.State, "snapshots", stack, repository+".json")
 }
 
+// Objects are the copies of a repository's small objects.
+func (l Layout) Objects(repository string) string {
+	return filepath.Join(l.State, Cache, repository+".objects")
+}
+
 // Loads is the note of when a stack's dumps were last loaded for a try.
 func (l Layout) Loads(stack string) string {
 	return filepath.Join(l.State, "snapshots", stack, "loads.json")

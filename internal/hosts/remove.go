@@ -53,7 +53,20 @@ func (c *Changes) remove(ctx context.Context, name string) (exposed.Host, error)
 	if err != nil {
 		return left, err
 	}
-	return left, c.checkout.CommitFiles(ctx, files, "host remove: "+name)
+	return left, c.checkout.CommitFiles(ctx, files, removalOf(name))
+}
+
+func removalOf(host string) string { return "host remove: " + host }
+
+// RemovalWaits reports whether the newest commit took a host out of the fleet, and is not
+// pushed: a run was interrupted there.
+func (c *Changes) RemovalWaits(ctx context.Context, host string) (bool, error) {
+	newest, err := c.checkout.Git.Log(ctx, 1)
+	if err != nil || len(newest) == 0 || newest[0].Subject != removalOf(host) {
+		return false, err
+	}
+	published, err := c.checkout.Git.Published(ctx)
+	return !published, err
 }
 
 // removable returns what still needs a host, nil for nothing.

@@ -83,7 +83,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
 	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
 	if st.Consent == project.ConsentAdopt {
-		st.Adopt = rendered.Adoption
+		st.Adopt, st.Draft = rendered.Adoption, declared.Draft
 	}
 	for i, v := range st.Volumes {
 		st.Volumes[i].Born = BornAs(p, v)

@@ -57,13 +57,25 @@ func (h Host) Look(ctx context.Context, wanted ...string) (agentapi.Inventory, e
 			h.measure(ctx, p.Mounts)
 		}
 		if !p.Own && (len(wanted) == 0 || slices.Contains(wanted, name)) {
-			h.collect(&p, places, &room)
+			err = h.files(ctx, &p, byProject[name], places, &room, out.Swarm)
+		}
+		if err != nil {
+			return out, err
 		}
 		out.Projects = append(out.Projects, p)
 	}
 	out.Managers = h.managers(places)
 	out.Volumes, err = h.unused(ctx, users)
 	return out, err
+}
+
+// files collects what a project is made of, or drafts it where the host has no file of it.
+func (h Host) files(ctx context.Context, p *agentapi.RunningProject, containers []docker.Listed, places []place, room *int64, swarm bool) error {
+	if why := h.gone(*p, places); why != "" && (!swarm || len(p.Compose) > 0) {
+		return h.draft(ctx, p, why, containers)
+	}
+	h.collect(p, places, room)
+	return nil
 }
 
 // describe says of a project what its containers do.

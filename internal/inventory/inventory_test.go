@@ -91,7 +91,8 @@ func volume(name, target string) object {
 func host(t *testing.T, root string, containers ...object) Host {
 	t.Helper()
 	return Host{Root: root, Own: map[string]struct{}{"own": {}}, Engine: engine(t, map[string]any{
-		"/containers/json": containers,
+		"/containers/json":      containers,
+		"/containers/{id}/json": object{"Image": "sha256:web", "Config": object{"Image": "web:1"}},
 		"/volumes": object{"Volumes": []object{
 			{"Name": "notes_db", "Driver": "local", "Mountpoint": "/var/lib/docker/volumes/notes_db/_data"},
 			{"Name": "left", "Driver": "local", "Mountpoint": "/var/lib/docker/volumes/left/_data"},

@@ -44,7 +44,7 @@ func (p Project) Called(stack string) string { return cmp.Or(p.Name, stack) }
 // An Adoption is a stack as its user runs it: all that Compose reads of Git. In its values
 // `$$` is a dollar, and `${NAME}` the value of one of the stack's secret variables.
 type Adoption struct {
-	Dir     string            `json:"dir"`           // the user's folder, from x-salvor.dir
+	Dir     string            `json:"dir"`           // the user's folder, from x-salvor.dir; of a draft, Salvor's own
 	Compose []string          `json:"compose"`       // the Compose files, relative to Dir, in Compose's order
 	Files   []File            `json:"files"`         // they and what they read; paths are relative to Dir and may begin with ".."
 	Vars    map[string]string `json:"vars"`          // what `${…}` may name
@@ -127,7 +127,7 @@ type Rendered struct {
 	Containers []Container     // of services that start under a container_name, sorted by name
 	Published  []Published     // ports of services that start
 	Asks       map[string]Asks // by service that starts
-	Adoption   *Adoption       // of a stack with x-salvor.dir
+	Adoption   *Adoption       // of a stack with x-salvor.dir, or a draft
 }
 
 // Container is one whose name the Compose file says.

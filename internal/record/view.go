@@ -29,6 +29,9 @@ type viewed struct {
 // View returns a view of the record's claims that knows none yet.
 func (r *Record) View() *View { return &View{r: r} }
 
+// Of returns the same view of a record that was opened again.
+func (v *View) Of(r *Record) *View { return &View{r: r, keys: v.keys, known: v.known} }
+
 // Claimed is what the record has of one stack, as Claims returns it.
 type Claimed struct {
 	Read    bool // else nothing is known

@@ -39,6 +39,7 @@ type Recorder struct {
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
 	keys      *fleetkeys.Keys
+	tokens    storage.Tokens
 	sink      progress.Sink
 
 	opened folders
@@ -47,9 +48,10 @@ type Recorder struct {
 	movedNote sync.Once // says that the record is not where the lock has it
 }
 
-// New returns what reaches the remotes of a checkout.
-func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *Recorder {
-	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
+// New returns what reaches the remotes of a checkout, and shares access tokens with the
+// operator's other commands.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, tokens storage.Tokens, sink progress.Sink) *Recorder {
+	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, tokens: tokens, sink: sink}
 }
 
 // Open resolves the secrets of a location's remotes and opens it.
@@ -61,7 +63,7 @@ func (r *Recorder) Open(ctx context.Context, where fleet.Location) (*storage.Fol
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, secretstore.Delivered{Store: r.identity.Store})
+			value, err := r.Resolve(ctx, setting)
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}
@@ -69,7 +71,12 @@ func (r *Recorder) Open(ctx context.Context, where fleet.Location) (*storage.Fol
 		}
 		remotes[declared.Name] = remote
 	}
-	return storage.Open(ctx, remotes, where)
+	return r.tokens.Open(ctx, remotes, where)
+}
+
+// Resolve opens what an option of a remote says: only secrets that a remote may be given.
+func (r *Recorder) Resolve(ctx context.Context, option secret.Setting) (secret.Value, error) {
+	return option.Resolve(ctx, secretstore.Delivered{Store: r.identity.Store})
 }
 
 // With opens the record remote for one piece of work.

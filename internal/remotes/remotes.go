@@ -104,9 +104,11 @@ func Edited(c *checkout.Checkout) (bool, error) {
 type Tried struct {
 	Path       string
 	Steps      []storage.Took
-	Left       string // the probe that could not be deleted, "" for none
-	AppendOnly bool   // fleet.yaml says that hosts delete nothing there
-	Err        error  // why it can't be used, with a hint
+	Left       string        // the probe that could not be deleted, "" for none
+	Speed      storage.Speed // of the first folder where something could be deleted again
+	Room       storage.Room  // empty where the remote does not say
+	AppendOnly bool          // fleet.yaml says that hosts delete nothing there
+	Err        error         // why it can't be used, with a hint
 }
 
 // Test tries each folder that the fleet uses on a remote, one after the other: it
@@ -126,7 +128,7 @@ func (r *Remotes) Test(ctx context.Context, name string, sink progress.Sink) ([]
 	for i := range folders {
 		t := &folders[i]
 		done := progress.Scope{Sink: sink, Host: name}.Step("test "+cmp.Or(t.Path, "the top folder"), "")
-		err := r.try(ctx, name, t)
+		err := r.try(ctx, name, t, i == 0)
 		done(err, "")
 		if code, set := fault.Code(err); ctx.Err() != nil || set && code != fault.Unreachable {
 			return folders[:i], err // not the remote's fault: interrupted, not confirmed, no key
@@ -170,13 +172,19 @@ func (r *Remotes) folders(remote string) []Tried {
 	return slices.SortedFunc(maps.Values(found), func(a, b Tried) int { return strings.Compare(a.Path, b.Path) })
 }
 
-func (r *Remotes) try(ctx context.Context, remote string, t *Tried) error {
+func (r *Remotes) try(ctx context.Context, remote string, t *Tried, measure bool) error {
 	folder, err := r.open(ctx, fleet.Location{Remote: remote, Path: t.Path})
 	if err != nil {
 		return storage.Explain(err, false)
 	}
 	probe, err := folder.Probe(ctx)
 	t.Steps, t.Left = probe.Steps, probe.Left
+	if err == nil && measure && t.Left == "" {
+		t.Speed, err = folder.Measure(ctx)
+	}
+	if err == nil {
+		t.Room, err = folder.Room(ctx)
+	}
 	return errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
 }
 
@@ -187,6 +195,10 @@ func explained(remote []fleet.Remote, err error) error {
 	case hint != "":
 	case errors.Is(err, storage.ErrOtherKey):
 		hint = "if the server was reinstalled, remove host_keys from the remote in fleet.yaml and run this again; otherwise someone may be intercepting the connection"
+	case errors.Is(err, storage.ErrFolder):
+		hint = "is root_folder_id (or team_drive) right, and may this account see it? With the scope drive.file a login sees only what its own client made: --scope drive --folder ID"
+	case errors.Is(err, storage.ErrGrant):
+		hint = (&storage.Denied{Remote: remote[len(remote)-1].Name}).Fix()
 	case errors.Is(err, storage.ErrLogin):
 		hint = loginHint(remote)
 	case errors.Is(err, storage.ErrFull):
@@ -202,6 +214,9 @@ func explained(remote []fleet.Remote, err error) error {
 // loginHint names the secrets with which a remote is reached.
 func loginHint(remote []fleet.Remote) string {
 	base := remote[len(remote)-1]
+	if !base.Options["token"].IsZero() && base.Type == "drive" {
+		return (&storage.Denied{Remote: base.Name}).Fix()
+	}
 	for _, option := range slices.Sorted(maps.Keys(base.Options)) {
 		if name, is := base.Options[option].Secret(); is && storage.IsSecret(base.Type, option) {
 			return "salvor secret set " + name + " sets it again; is the user in fleet.yaml right?"

@@ -38,7 +38,7 @@ const checks = 4
 
 // CheckShare reads every snapshot with what it says of itself, every index, and each
 // pack of one share out of `of`, whole from the remote, and compares each with its
-// name, the hash of its content. A day's share is the day's number: after `of` days
+// name, the hash of its content; and the two files that open the repository. A day's share is the day's number: after `of` days
 // every pack has been read. Every pack that an index names must be there. What is
 // lost is ErrDamaged, in addition to all that was found; everything is read in any
 // case.
@@ -73,7 +73,14 @@ func CheckShare(ctx context.Context, r Repository, stack string, share, of int) 
 	for _, d := range loss.Packs {
 		c.Suspects = append(c.Suspects, d.ID)
 	}
-	return c, c.judge(ctx, repo, listed, loss, stack)
+	have, err := repo.Spare(ctx)
+	if err != nil {
+		return c, fmt.Errorf("check snapshots: %w", err)
+	}
+	if !have.Whole() {
+		err = fmt.Errorf("its key or its configuration is lost or has changed: %w", ErrDamaged)
+	}
+	return c, errors.Join(err, c.judge(ctx, repo, listed, loss, stack))
 }
 
 // judge says which snapshots suffer from a loss.

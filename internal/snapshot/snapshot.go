@@ -44,6 +44,7 @@ type Engine struct {
 	Restic   string          // absolute path
 	Dirs     hostpath.Layout // folders are made when missing
 	Progress progress.Sink
+	Now      func() time.Time // by which a repository is looked at again; nil for the clock
 
 	Listen func(context.Context) (net.Listener, error) // opens what restic reaches a repository at; nil for a free loopback port
 }
@@ -121,6 +122,13 @@ func ValidVolume(v Volume) error {
 		return fmt.Errorf("volume %s: %q is not an absolute path", v.Name, v.Path)
 	}
 	return nil
+}
+
+func (e Engine) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
 }
 
 func (e Engine) scope(stack string) progress.Scope {

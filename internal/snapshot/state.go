@@ -60,8 +60,8 @@ func (s localState) save(path string) error {
 // change: a listing of everything is cheap, and not for nothing.
 const checkEvery = time.Hour
 
-func (s localState) checkedLately() bool {
-	age := time.Since(s.Checked)
+func (s localState) checkedLately(now time.Time) bool {
+	age := now.Sub(s.Checked)
 	return age >= 0 && age < checkEvery
 }
 
@@ -70,7 +70,7 @@ func (t *taking) statePath() string {
 }
 
 func (t *taking) saveState() error {
-	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Clean: t.clean, Ended: time.Now().UTC(), Checked: time.Now().UTC()}
+	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Clean: t.clean, Ended: time.Now().UTC(), Checked: t.engine.now().UTC()}
 	for _, v := range t.meta.Volumes {
 		s.Stats[v.Name] = v.Stats
 	}
@@ -79,7 +79,7 @@ func (t *taking) saveState() error {
 
 // noteChecked remembers that the repository is whole while nothing has changed.
 func (t *taking) noteChecked() error {
-	t.state.Checked = time.Now().UTC()
+	t.state.Checked = t.engine.now().UTC()
 	return t.state.save(t.statePath())
 }
 

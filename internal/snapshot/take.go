@@ -95,10 +95,8 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 		}
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
-	if idle && t.state.checkedLately() && len(j.Suspects) == 0 {
-		t.result.Skipped, t.result.Snapshot = true, t.last
-		t.result.Findings, err = loadTest{t}.failedLoads()
-		return t.finish(), errors.Join(err, t.noteHeld())
+	if idle && t.state.checkedLately(t.engine.now()) && len(j.Suspects) == 0 {
+		return t.skip()
 	}
 	if err := t.checkRepository(ctx); err != nil {
 		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
@@ -127,6 +125,29 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
 	return t.finish(), t.noteHeld()
+}
+
+// Unchanged is Take where that has nothing to do: no data has changed since the newest
+// snapshot, which is there, and the repository was looked at lately. Otherwise it does
+// nothing and returns false.
+func (e Engine) Unchanged(ctx context.Context, j Job) (Result, bool, error) {
+	t, err := e.prepare(ctx, j)
+	if err != nil {
+		return Result{}, false, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
+	}
+	t.result.Findings = t.listed.Distrusted(j.Stack)
+	if len(t.result.Findings) > 0 || j.After.Missing(t.listed) || !t.unchanged() || !t.state.checkedLately(e.now()) {
+		return Result{}, false, nil
+	}
+	r, err := t.skip()
+	return r, err == nil, err
+}
+
+// skip ends a Take that finds nothing new.
+func (t *taking) skip() (r Result, err error) {
+	t.result.Skipped, t.result.Snapshot = true, t.last
+	t.result.Findings, err = loadTest{t}.failedLoads()
+	return t.finish(), errors.Join(err, t.noteHeld())
 }
 
 // noteHeld remembers that the volumes of a stopped stack are in the snapshot whole,

@@ -30,7 +30,22 @@ type Comparison struct {
 	Same    []string // services that run as the files say
 	Unknown []string // services that have a secret which is not known yet
 	Differs []string // why it can't be taken over, a line for each service, without a value
-	Renewed bool     // no service differs in a setting that is known, only in Compose's hash
+
+	Settings []string // those of Differs that are more than another hash of Compose's
+}
+
+// Renewed reports whether no service differs in a setting that is known, only in Compose's hash.
+func (c Comparison) Renewed() bool { return len(c.Differs) > 0 && len(c.Settings) == 0 }
+
+// differs notes a difference in a setting that is known.
+func (c *Comparison) differs(line string) {
+	c.Differs, c.Settings = append(c.Differs, line), append(c.Settings, line)
+}
+
+// Unlike is the comparison of a project that can't be taken over, for a reason that is known.
+func Unlike(why string) (c Comparison) {
+	c.differs(why)
+	return c
 }
 
 // Compare has the host's own Compose compute from a's files what it would label each
@@ -56,11 +71,10 @@ func (p Project) Compare(ctx context.Context, d Deployment, a project.Adoption, 
 			return Comparison{}, err
 		}
 	}
-	c.Renewed = len(c.Differs) > 0 && !c.known
 	for _, m := range containers {
 		declared := slices.ContainsFunc(d.Project.Services, func(s project.Service) bool { return s.Name == m.Service })
 		if !declared && !m.OneOff {
-			c.Differs, c.Renewed = append(c.Differs, m.Service+": it is in no Compose file, and container "+m.Name+" is here"), false
+			c.differs(m.Service + ": it is in no Compose file, and container " + m.Name + " is here")
 		}
 	}
 	return c.Comparison, nil
@@ -74,7 +88,6 @@ type comparing struct {
 	hashes   map[string]string // by service, what Compose would label a container with
 	secrets  map[string]string
 	sealed   bool // the value of a secret is not known
-	known    bool // something differs that is more than a hash
 }
 
 // one compares the containers of a service.
@@ -84,7 +97,7 @@ func (c *comparing) one(ctx context.Context, s project.Service, mine []docker.Co
 	case len(mine) == 0 && s.Idle:
 		return nil
 	case len(mine) == 0:
-		c.Differs, c.known = append(c.Differs, s.Name+": no container of it is here"), true
+		c.differs(s.Name + ": no container of it is here")
 		return nil
 	case c.sealed && hasUnknown(c.resolved, s.Name):
 		c.Unknown = append(c.Unknown, s.Name)
@@ -97,10 +110,11 @@ func (c *comparing) one(ctx context.Context, s project.Service, mine []docker.Co
 	if err != nil {
 		return err
 	}
-	if c.known = c.known || len(said) > 0; len(said) == 0 {
-		said = []string{"only Compose's hash of it, and no setting that Salvor knows" + c.versions(ctx, mine[other])}
+	if len(said) > 0 {
+		c.differs(s.Name + ": " + without(c.secrets, strings.Join(said, ", ")))
+		return nil
 	}
-	c.Differs = append(c.Differs, s.Name+": "+without(c.secrets, strings.Join(said, ", ")))
+	c.Differs = append(c.Differs, s.Name+": only Compose's hash of it, and no setting that Salvor knows"+c.versions(ctx, mine[other]))
 	return nil
 }
 
@@ -242,6 +256,15 @@ func (p Project) Adopt(ctx context.Context, d Deployment) (Result, error) {
 	r := Record{Schema: fleet.Schema, Hash: d.Project.Hash, Epoch: d.Epoch, Commit: d.Commit, At: time.Now().UTC(), Dir: d.Project.Dir, Images: images, Services: expected(d.Project, containers)}
 	err = p.host.writeRecord(ctx, p.name, pinnedProject{Project: d.Project, Images: images}, r)
 	return result(images, containers, containers), err
+}
+
+// Running returns the exact images of the containers that are here, by service.
+func (p Project) Running(ctx context.Context, d Deployment) (map[string]string, error) {
+	containers, err := p.host.containers(ctx, p.name)
+	if err != nil {
+		return nil, err
+	}
+	return p.running(ctx, d, containers)
 }
 
 // running returns the exact images of the containers: of those that run, whatever their

@@ -89,7 +89,7 @@ func testAdopt(t *testing.T, l *labHost) {
 	if diff := cmp.Diff(stack.Comparison{Same: []string{"app", "db"}}, b.compared(t, "s3cret")); diff != "" {
 		t.Errorf("compared (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(stack.Comparison{Same: []string{"db"}, Differs: []string{"app: environment ~PW"}}, b.compared(t, "other")); diff != "" {
+	if diff := cmp.Diff(stack.Comparison{Same: []string{"db"}, Differs: []string{"app: environment ~PW"}, Settings: []string{"app: environment ~PW"}}, b.compared(t, "other")); diff != "" {
 		t.Errorf("with another password (-want +got):\n%s", diff)
 	}
 	if _, err := b.project().Adopt(t.Context(), b.Deployment); err != nil {
@@ -120,7 +120,7 @@ func testAdoptWithNewerCompose(t *testing.T, l *labHost) {
 		dpkg-deb -x docker-compose-plugin*.deb x; mkdir -p "$(dirname `+plugin+`)"; cp x/usr/libexec/docker/cli-plugins/docker-compose `+plugin+`
 		apt-get -q update`)
 	c := b.compared(t, "s3cret")
-	if !slices.Equal(c.Same, []string{"db"}) || !c.Renewed || len(c.Differs) != 1 || !strings.Contains(c.Differs[0], "app: only Compose's hash of it") || !strings.HasSuffix(c.Differs[0], "and 5.6.0 is here now") {
+	if !slices.Equal(c.Same, []string{"db"}) || !c.Renewed() || len(c.Differs) != 1 || !strings.Contains(c.Differs[0], "app: only Compose's hash of it") || !strings.HasSuffix(c.Differs[0], "and 5.6.0 is here now") {
 		t.Errorf("started by an older one: %+v", c)
 	}
 	testAdopt(t, l)

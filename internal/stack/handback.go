@@ -101,7 +101,7 @@ func (p Project) ownFolder(ctx context.Context, plain Plain) error {
 	for _, f := range slices.Concat(files, plain.Files) {
 		file := path.Join(plain.Dir, f.Path)
 		have, err := p.host.machine.ReadFile(ctx, file)
-		interrupted := err == nil && (f.Data != nil && bytes.Equal(have, f.Data) || f.Path == ComposeFile && bytes.HasPrefix(have, []byte(plainHeader(p.name))))
+		interrupted := err == nil && (f.Data != nil && bytes.Equal(have, f.Data) || f.Path == ComposeFile && GivenBack(p.name, have))
 		if !interrupted && !errors.Is(err, fs.ErrNotExist) {
 			return fault.WithHint(fmt.Errorf("stack %s is to get the folder %s, and %s is there already", p.name, plain.Dir, file), "move "+plain.Dir+" away on the host, then run this again")
 		}

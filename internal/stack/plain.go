@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -37,6 +38,12 @@ func PlainFolder(stack string) string { return path.Join("/opt/stacks", stack) }
 // plainHeader begins a Compose file that is a stack's rendered one.
 func plainHeader(stack string) string {
 	return "# Stack " + stack + ", as it ran when `salvor host release` gave it back.\n"
+}
+
+// GivenBack reports whether a Compose file is the one with which a stack was given back that
+// was never its user's.
+func GivenBack(stack string, compose []byte) bool {
+	return bytes.HasPrefix(compose, []byte(plainHeader(stack)))
 }
 
 // Secrets are the files with secrets in plain text, with their full paths.

@@ -244,6 +244,9 @@ func (m model) mounts(s service) map[string]string {
 		if v.Type == "volume" && source != "" {
 			source = m.called("volumes", source)
 		}
+		if docker.Anonymous(source) {
+			source = "" // one of a draft, which names it to keep its data
+		}
 		if all[v.Target] = mount(v.Type, source, v.ReadOnly); v.Type == "tmpfs" {
 			all[v.Target] = v.Type
 		}

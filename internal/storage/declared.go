@@ -26,6 +26,15 @@ func Declared(f *fleet.Fleet, name string) (fleet.Remote, error) {
 	return r, fault.WithHint(fmt.Errorf("fleet.yaml declares no remote %q%s", name, suggest.DidYouMean(name, known)), "declare it under remotes: in fleet.yaml")
 }
 
+// Metered reports whether any remote of a fleet counts the calls to it, as Google Drive
+// does by its quota.
+func Metered(f *fleet.Fleet) bool {
+	return slices.ContainsFunc(f.Remotes, func(r fleet.Remote) bool { return r.Type == typeDrive })
+}
+
+// Metered reports whether a remote counts the calls to it.
+func (r Remotes) Metered(name string) bool { return r[r.Base(name)].Type == typeDrive }
+
 // WithWrapped returns the declared remotes of those names, each once, with those that
 // crypt remotes wrap.
 func WithWrapped(f *fleet.Fleet, names []string) []fleet.Remote {

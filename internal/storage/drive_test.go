@@ -105,14 +105,14 @@ func TestFoldersOfOneNameAreMerged(t *testing.T) {
 }
 
 // TestAPutOnDriveTakesFewCalls, since each is a round trip and costs quota: look at what
-// has the name, store, look again. An old object is one more, into the trash.
+// has the name, store, look again. An old object is one more, past the trash.
 func TestAPutOnDriveTakesFewCalls(t *testing.T) {
 	d := newDrive(t, drivetest.Options{})
 	f := d.open(t, storage.Remotes{"drive": d.remote("root_folder_id", d.root)}, "drive", "data")
 	must(t, f, "first", "1")
 	for _, want := range []drivetest.Counts{
 		{drivetest.List: 2, drivetest.Create: 1},
-		{drivetest.List: 2, drivetest.Create: 1, drivetest.Update: 1},
+		{drivetest.List: 2, drivetest.Create: 1, drivetest.Delete: 1},
 	} {
 		before := d.Counts()
 		must(t, f, "second", "2")
@@ -172,9 +172,9 @@ func TestDriveLogins(t *testing.T) {
 		want   error
 	}{
 		"a token that has to be renewed":                {stale(same), nil},
-		"a grant that was revoked":                      {stale(func(token string) string { return strings.Replace(token, "1//0", "1//1", 1) }), storage.ErrLogin},
+		"a grant that was revoked":                      {stale(func(token string) string { return strings.Replace(token, "1//0", "1//1", 1) }), storage.ErrGrant},
 		"a wrong client secret":                         {unknown, storage.ErrLogin},
-		"a service account without storage":             {service(robot), storage.ErrFull},
+		"a service account without storage":             {service(robot), storage.ErrNoStorage},
 		"a service account on a shared drive":           {service(robot, "team_drive", team), nil},
 		"a service account on a drive that is not its":  {service(robot, "team_drive", d.shared), storage.ErrUnreachable},
 		"a service account that acts for a person":      {service(actor, "impersonate", olga), nil},

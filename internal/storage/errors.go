@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/rclone/rclone/fs"
@@ -37,7 +38,18 @@ const leastSecret = 4
 type failure struct {
 	text   string
 	causes []error
+	denied *Denied
 }
+
+// Denied is the part of an error that says which remote refuses its login; errors.As
+// finds it.
+type Denied struct{ Remote string }
+
+// Fix is what renews the login, everywhere.
+func (d *Denied) Fix() string { return "salvor remote renew " + d.Remote + ", then salvor apply" }
+
+// Error names the remote.
+func (d *Denied) Error() string { return "the remote " + d.Remote + " refuses the login" }
 
 // Error says the operation, `remote:path` and what went wrong, without option
 // values.
@@ -49,6 +61,15 @@ func (f *failure) Is(target error) bool {
 		if errors.Is(cause, target) {
 			return true
 		}
+	}
+	return false
+}
+
+// As finds a Denied, and nothing else of the causes.
+func (f *failure) As(target any) bool {
+	if to, is := target.(**Denied); is && f.denied != nil {
+		*to = f.denied
+		return true
 	}
 	return false
 }
@@ -69,14 +90,21 @@ func (f *Folder) fail(op, path string, err error) error {
 	}
 	causes := []error{err}
 	reason := redact(err.Error(), f.secrets)
+	var denied *Denied
 	switch {
+	case f.granted && grantEnded.MatchString(reason):
+		causes, reason, denied = append(causes, ErrGrant, ErrLogin), ErrGrant.Error(), &Denied{f.base}
 	case isNotFound(err):
 		causes, reason = append(causes, blob.ErrNotExist), blob.ErrNotExist.Error()
 	case unreachable(err) && !errors.Is(err, ErrUnreachable):
 		causes, reason = append(causes, ErrUnreachable), ErrUnreachable.Error()+": "+reason
 	}
-	return &failure{text: fmt.Sprintf("%s %s:%s: %s", op, f.remote, path, reason), causes: causes}
+	return &failure{text: fmt.Sprintf("%s %s:%s: %s", op, f.remote, path, reason), causes: causes, denied: denied}
 }
+
+// grantEnded is how Google says that a grant has ended: of a refresh token, and of an
+// access token that is not expired.
+var grantEnded = regexp.MustCompile(`\binvalid_grant\b|Error 401: Invalid Credentials, authError`)
 
 // isNotFound reports whether an error says that there is nothing of that name.
 func isNotFound(err error) bool {

@@ -26,7 +26,10 @@ var stagePattern = regexp.MustCompile(`^\.salvor-[A-Z2-7]{26}\.part$`)
 // concurrent use.
 type Folder struct {
 	remote  string // its name, for messages
+	base    string // the remote that it is on in the end
+	granted bool   // to which a person has logged in
 	fs      fs.Fs
+	tokens  Tokens
 	prefix  string // below fs, "" for none
 	staged  bool   // uploads go under another name first
 	secrets []secret.Value

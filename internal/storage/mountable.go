@@ -15,7 +15,7 @@ import (
 
 // Mountable returns rclone's own file system of a folder, for a mount of it. The folder need
 // not exist. It lasts as long as ctx.
-func Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
+func (t Tokens) Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
 	silence()
 	if err := remotes.Check(); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.F
 		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
 	}
 	f := &Folder{remote: where.Remote, secrets: remotes.secretValues(where.Remote)}
-	opened, err := mountable(ctx, remotes, where)
+	opened, err := t.mountable(ctx, remotes, where)
 	if errors.Is(err, fs.ErrorIsFile) {
 		err = errors.New("is a file, not a folder")
 	}
@@ -34,7 +34,7 @@ func Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.F
 	return opened, nil
 }
 
-func mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
+func (t Tokens) mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
 	if remotes[where.Remote].Type == typeCrypt {
 		var err error
 		if remotes, err = remotes.wrappingBelow(where); err != nil {
@@ -42,7 +42,7 @@ func mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.F
 		}
 		where.Path = "" // see atTop
 	}
-	opened, _, err := newFs(settings(ctx), remotes, where)
+	opened, _, err := t.newFs(settings(ctx), remotes, where)
 	return opened, err
 }
 

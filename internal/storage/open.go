@@ -36,6 +36,10 @@ func settings(ctx context.Context) context.Context {
 // with the first Put. Whether Open itself reaches the remote depends on the
 // backend: Test does so always. The caller closes the Folder.
 func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, error) {
+	return open(ctx, remotes, where, "")
+}
+
+func open(ctx context.Context, remotes Remotes, where fleet.Location, tokens Tokens) (*Folder, error) {
 	silence()
 	if err := remotes.Check(); err != nil {
 		return nil, err
@@ -45,9 +49,11 @@ func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, 
 		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
 	}
 	f := &Folder{
-		remote: where.Remote, pause: retryPause, patience: patience, staged: remotes.staged(where.Remote),
+		remote: where.Remote, base: remotes.Base(where.Remote), tokens: tokens, pause: retryPause, patience: patience, staged: remotes.staged(where.Remote),
 		secrets: remotes.secretValues(where.Remote),
 	}
+	base := remotes[f.base]
+	f.granted = base.Type == typeDrive && !base.Options["token"].IsZero() && base.Options["service_account_credentials"].IsZero()
 	if err := f.connect(ctx, remotes, where); err != nil {
 		return nil, f.fail("open", where.Path, err)
 	}
@@ -80,7 +86,7 @@ func (f *Folder) open(ctx context.Context, remotes Remotes, where fleet.Location
 	if atTop(remotes[where.Remote].Type) {
 		where.Path = ""
 	}
-	opened, tops, err := newFs(ctx, remotes, where)
+	opened, tops, err := f.tokens.newFs(ctx, remotes, where)
 	if errors.Is(err, fs.ErrorIsFile) {
 		return errors.New("is a file, not a folder")
 	}
@@ -97,7 +103,7 @@ func atTop(kind string) bool { return kind == typeCrypt || kind == typeDrive }
 
 // newFs makes rclone's file system for a location, and returns the folders that are
 // above its top.
-func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, []above, error) {
+func (t Tokens) newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, []above, error) {
 	remote := remotes[where.Remote]
 	backend, err := backendOf(remote.Type)
 	if err != nil {
@@ -107,15 +113,19 @@ func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, [
 	if err != nil {
 		return nil, nil, err
 	}
+	config.token = t.of(ctx, remote)
 	var tops []above
 	if remote.Type == typeCrypt {
 		var below fs.Fs
-		if below, tops, err = belowCrypt(ctx, remotes, where.Remote); err != nil {
+		if below, tops, err = t.belowCrypt(ctx, remotes, where.Remote); err != nil {
 			return nil, nil, err
 		}
 		address := fs.ConfigString(below)
 		cache.Put(address, below)
 		config.Set("remote", address)
+	}
+	if remote.Type == typeDrive {
+		ctx = oneLister(ctx)
 	}
 	root := cleanRoot(remote.Type, where.Path)
 	// rclone's cache goes by name: two fleets' remotes of one name must differ
@@ -123,17 +133,25 @@ func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, [
 	return opened, tops, err
 }
 
+// oneLister returns ctx with one worker for the listing of a tree: rclone's Drive lists up
+// to 50 folders in one call, and several workers share them out.
+func oneLister(ctx context.Context) context.Context {
+	ctx, ci := fs.AddConfig(ctx)
+	ci.Checkers = 1
+	return ctx
+}
+
 // belowCrypt makes the file system that a crypt remote is on.
-func belowCrypt(ctx context.Context, remotes Remotes, crypt string) (fs.Fs, []above, error) {
+func (t Tokens) belowCrypt(ctx context.Context, remotes Remotes, crypt string) (fs.Fs, []above, error) {
 	name, dir, _ := remotes.wrapped(crypt)
-	below, tops, err := newFs(ctx, remotes, fleet.Location{Remote: name, Path: dir})
+	below, tops, err := t.newFs(ctx, remotes, fleet.Location{Remote: name, Path: dir})
 	if err != nil || !below.Features().DuplicateFiles {
 		return below, tops, err
 	}
 	if dir = cleanRoot(remotes[name].Type, dir); dir == "" {
 		return below, tops, nil
 	}
-	top, _, err := newFs(ctx, remotes, fleet.Location{Remote: name})
+	top, _, err := t.newFs(ctx, remotes, fleet.Location{Remote: name})
 	return below, append(tops, above{top, dir}), err
 }
 

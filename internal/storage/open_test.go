@@ -25,7 +25,11 @@ func TestCheck(t *testing.T) {
 		want    string // in the error, "" for none
 	}{
 		{"local", storage.Remotes{"disk": {Type: "local"}}, ""},
-		{"drive", storage.Remotes{"drive": {Type: "drive", Options: options("root_folder_id", "x", "token", "{}")}}, ""},
+		{"drive", storage.Remotes{"drive": {Type: "drive", Options: options("root_folder_id", "x", "client_id", "x", "client_secret", "x", "token", "{}")}}, ""},
+		{"drive by the shared client", storage.Remotes{"drive": {Type: "drive", Options: options("token", "{}")}}, "remote drive: it has no client_id of its own"},
+		{"drive that no one has logged in to", storage.Remotes{"drive": {Type: "drive", Options: options("client_id", "x", "client_secret", "x")}}, "remote drive: it has no token"},
+		{"a service account alone", storage.Remotes{"drive": {Type: "drive", Options: options("service_account_credentials", "{}")}}, "remote drive: a service account has no storage of its own"},
+		{"a service account on a shared drive", storage.Remotes{"drive": {Type: "drive", Options: options("service_account_credentials", "{}", "team_drive", "x")}}, ""},
 		{"unknown type", storage.Remotes{"disk": {Type: "webdaf"}}, `remote disk: unknown type "webdaf", did you mean "webdav"?`},
 		{"type far from all", storage.Remotes{"disk": {Type: "quantumfloppy"}}, `remote disk: unknown type "quantumfloppy"`},
 		{"unknown option", storage.Remotes{"drive": {Type: "drive", Options: options("root_folder", canary)}}, `remote drive: drive must not have the option "root_folder", did you mean "root_folder_id"?`},

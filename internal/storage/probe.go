@@ -26,6 +26,10 @@ var (
 	ErrOtherKey = fault.Kind("the server presents another host key than the pinned one", fault.Unreachable)
 	// ErrLogin means that the remote is there, and refuses the login.
 	ErrLogin = fault.Kind("the remote refuses the login", fault.Unreachable)
+	// ErrGrant is an ErrLogin: what a person once allowed has ended, or was revoked.
+	ErrGrant = errors.New("the login has ended or was revoked")
+	// ErrFolder means that the top folder of the remote is not there for this login.
+	ErrFolder = fault.Kind("the top folder does not exist, or this login does not see it", fault.Unreachable)
 	// ErrFull means that there is no room for one more small object.
 	ErrFull = errors.New("the remote is full")
 	// ErrReadOnly means that the folder can be listed, and not written.
@@ -84,7 +88,7 @@ func (f *Folder) Probe(ctx context.Context) (Probe, error) {
 
 func (f *Folder) writeProbe(ctx context.Context, name string) error {
 	_, err := f.Put(ctx, name, strings.NewReader(probeText), int64(len(probeText)))
-	if err != nil && ctx.Err() == nil && f.noRoom(ctx) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrFull) && f.noRoom(ctx) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
@@ -129,14 +133,18 @@ func (f *Folder) findProbe(ctx context.Context, name string) error {
 	return f.fail("list", "", err)
 }
 
+var fullSign = regexp.MustCompile(`\b507\b|insufficient.storage|no space left|disk quota exceeded|quota(limit)?(exceeded|reached)|insufficient_space`)
+
 // signs are how servers and backends say what is wrong.
 var signs = []struct {
 	err  error
 	text *regexp.Regexp
 }{
 	{ErrOtherKey, regexp.MustCompile(`host key mismatch|no key is pinned for this algorithm`)},
+	{ErrFolder, regexp.MustCompile(`error 404: (file|shared drive) not found`)},
+	{ErrGrant, regexp.MustCompile(`^$`)}, // fail knows it
 	{ErrLogin, regexp.MustCompile(`unable to authenticate|\b401\b|unauthorized|invalid_(grant|client)|invalidaccesskeyid|signaturedoesnotmatch|(expired|invalid)_access_token`)},
-	{ErrFull, regexp.MustCompile(`\b507\b|insufficient.storage|no space left|disk quota exceeded|quota(limit)?(exceeded|reached)|insufficient_space`)},
+	{ErrFull, fullSign},
 	{ErrReadOnly, regexp.MustCompile(`permission.denied|\b403\b|forbidden|access.?denied|\b405\b|read-only file system|insufficient.?permissions`)},
 }
 
@@ -157,7 +165,13 @@ func Explain(err error, listed bool) error {
 		if errors.Is(err, meaning) {
 			return err
 		}
-		return &failure{text: meaning.Error() + ": " + err.Error(), causes: []error{meaning, err}}
+		return &failure{text: meaning.Error() + ": " + err.Error(), causes: []error{meaning, err}, denied: deniedIn(err)}
 	}
 	return err
+}
+
+func deniedIn(err error) *Denied {
+	var d *Denied
+	errors.As(err, &d)
+	return d
 }

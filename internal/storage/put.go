@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -29,6 +30,8 @@ func (f *Folder) Put(ctx context.Context, p string, content io.Reader, size int6
 	proof, err := f.put(ctx, p, content, size)
 	if err == nil {
 		f.left.remove(ctx)
+	} else if ctx.Err() == nil && fullSign.MatchString(strings.ToLower(err.Error())) {
+		err = f.full(ctx, size, err)
 	}
 	return proof, f.fail("store", p, err)
 }

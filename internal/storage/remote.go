@@ -66,6 +66,8 @@ func (r Remotes) CheckOne(name string) error {
 	switch remote.Type {
 	case typeSFTP:
 		return checkSFTP(remote)
+	case typeDrive:
+		return checkDrive(remote)
 	case typeCrypt:
 		return r.checkCrypt(name)
 	}
@@ -134,8 +136,11 @@ const webdavPause = "1ms"
 // PEM key on one line.
 func (r Remote) config(backend *fs.RegInfo) (*options, error) {
 	values := map[string]string{}
-	if r.Type == typeWebDAV {
+	switch {
+	case r.Type == typeWebDAV:
 		values["pacer_min_sleep"] = webdavPause
+	case r.Type == typeDrive && r.Options["team_drive"].IsZero():
+		values["use_trash"] = "false" // what is there for 30 more days counts for the quota; of a shared drive only its managers delete otherwise
 	}
 	for name, value := range r.Options {
 		text := string(value.Reveal())

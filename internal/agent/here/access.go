@@ -98,6 +98,13 @@ func (a *Access) logins() map[string]stack.Login {
 	return logins
 }
 
+// Through returns the same access, which opens places on remotes by open.
+func (a *Access) Through(open OpenFolder) *Access {
+	other := *a
+	other.folders = open
+	return &other
+}
+
 // Repository is a stack's repository on one target, open until close.
 type Repository struct {
 	snapshot.Repository
@@ -134,6 +141,7 @@ type Record struct {
 	*record.Record
 	folder  record.Folder
 	Ignored []record.Ignored // a mark there that leads nowhere
+	Metered bool             // calls to the remote are counted
 }
 
 // Close gives up the connection to the remote.
@@ -158,7 +166,7 @@ func (a *Access) Record(ctx context.Context, where fleet.Location) (*Record, err
 	if slices.Contains(a.appends, a.remotes.Base(site.Where.Remote)) {
 		site.Folder = appending{blob.AppendOnly(site.Folder), site.Folder}
 	}
-	return &Record{Record: site.Record(trust), folder: site, Ignored: site.Ignored}, nil
+	return &Record{Record: site.Record(trust), folder: site, Ignored: site.Ignored, Metered: a.remotes.Metered(site.Where.Remote)}, nil
 }
 
 // appending is a record on a remote where the host deletes nothing.

@@ -2,7 +2,9 @@ package here
 
 import (
 	"context"
+	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"salvor/internal/delivery"
 	"salvor/internal/fleet"
@@ -19,6 +21,7 @@ type Edges struct {
 	Copies  func(dir string, s gitread.Source) (ControlCopy, error) // opens the host's copy of the control repository
 	Mount   func(root string) (memdir.Kind, error)                  // has secrets kept in memory below root
 	Free    func()                                                  // gives memory back to the machine
+	Now     func() time.Time                                        // when it is, for what is due
 }
 
 // OpenFolder opens a place on one of these remotes.
@@ -36,7 +39,7 @@ func (h *Host) folders() OpenFolder {
 		return h.Edges.Folders
 	}
 	return func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, remotes, where)
+		return storage.Tokens(filepath.Join(h.Paths.Run, "tokens")).Open(ctx, remotes, where)
 	}
 }
 
@@ -48,13 +51,23 @@ func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
 }
 
-// Free gives memory that is not used any more back to the machine, which others share.
+// Free gives memory that is not used any more back to the machine, which others share: free
+// heap, and pages of the program.
 func (h *Host) Free() {
 	if h.Edges.Free != nil {
 		h.Edges.Free()
 		return
 	}
 	debug.FreeOSMemory()
+	_ = dropProgram() // the kernel takes them when it needs them
+}
+
+// Now is the time by which the host's work is due.
+func (h *Host) Now() time.Time {
+	if h.Edges.Now != nil {
+		return h.Edges.Now()
+	}
+	return time.Now()
 }
 
 // Mount has secrets kept in memory below root.

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
+	"salvor/internal/storage"
 )
 
 // Condition is how well a stack's data is kept, as far as this host knows: what its
@@ -34,7 +35,7 @@ func (k *Keeper) Condition(stack string) Condition {
 	if here.ReadJSON(k.ConditionPath(stack), &n) != nil {
 		return Condition{}
 	}
-	now := time.Now()
+	now := k.Now()
 	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
 	return n
 }
@@ -50,7 +51,7 @@ func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
 // the last reading back had doubted.
 func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
 	return k.ChangeCondition(stack, func(c *Condition) {
-		c.Tried, c.Findings = time.Now().UTC(), found
+		c.Tried, c.Findings = k.Now().UTC(), found
 		switch {
 		case err == nil:
 			c.Good = began
@@ -58,9 +59,15 @@ func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.Snaps
 				c.Unread = ""
 			}
 		case !finding.AnyFatal(found):
+			fix := "salvor snapshot take " + stack
+			if denied := new(storage.Denied); errors.As(err, &denied) {
+				fix = denied.Fix()
+			} else if errors.Is(err, storage.ErrFull) {
+				fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
+			}
 			c.Findings = append(found, finding.Finding{
 				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
-				Text: "the last snapshot failed: " + err.Error(), Fix: "salvor snapshot take " + stack,
+				Text: "the last snapshot failed: " + err.Error(), Fix: fix,
 			})
 		}
 	})

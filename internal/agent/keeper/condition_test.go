@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/project"
+	"salvor/internal/storage"
 )
 
 // TestS14WhatLastsIsSaid: a snapshot that lasts is a finding until it ends. What is not
@@ -106,6 +108,14 @@ func TestConditionIsNoted(t *testing.T) {
 	}
 	if c := note(began.Add(time.Second), false, nil, errors.New("the remote is full")); !c.Good.Equal(began) || len(c.Findings) != 1 || c.Findings[0].Subject != "alpha/notes" || !strings.Contains(c.Findings[0].Text, "the remote is full") {
 		t.Errorf("failed: %+v", c)
+	}
+	denied := fmt.Errorf("store: %w", &storage.Denied{Remote: "drive"})
+	if c := note(began.Add(time.Second), false, nil, denied); len(c.Findings) != 1 || c.Findings[0].Fix != "salvor remote renew drive, then salvor apply" {
+		t.Errorf("denied: %+v", c)
+	}
+	full := fmt.Errorf("store: %w: 5.0 MiB are needed, 0 B are free", storage.ErrFull)
+	if c := note(began.Add(time.Second), false, nil, full); len(c.Findings) != 1 || !strings.HasPrefix(c.Findings[0].Fix, "make room") || !strings.Contains(c.Findings[0].Text, "5.0 MiB are needed, 0 B are free") {
+		t.Errorf("full: %+v", c)
 	}
 	fatal := []finding.Finding{{Code: finding.VolumeEmpty, Severity: finding.Fatal}}
 	if c := note(began.Add(time.Second), false, fatal, errors.New("it is empty")); len(c.Findings) != 1 || c.Findings[0].Code != finding.VolumeEmpty {

@@ -229,13 +229,22 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 func (a *Archive) prove(ctx context.Context, id string) error {
 	note, said := a.Notes()[id], a.Access.Proven[id]
 	m := note.Mark
-	if a.Spec.Record.Remote == "" || !m.Newer(snapshot.Mark{Epoch: said.Epoch, Seq: said.Seq}) {
+	if a.Spec.Record.Remote == "" || note.told(a.Epoch) && a.Access.Proven == nil {
+		return nil
+	}
+	told := func() error { return a.changeRepositoryNote(id, func(n *repositoryNote) { n.Told = m.ID }) }
+	if !m.Newer(snapshot.Mark{Epoch: said.Epoch, Seq: said.Seq}) {
+		if said.Snapshot == m.ID {
+			return told()
+		}
 		return nil
 	}
 	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err == nil {
 		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Bytes: note.Bytes, Known: note.Known, Key: note.Spare.Key, Config: note.Spare.Config}
-		err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx))
+		if err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx)); err == nil {
+			err = told()
+		}
 	}
 	if err != nil {
 		a.Host.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: err.Error()})

@@ -23,6 +23,7 @@ func ArchiveOf(s *here.Stack) *Archive { return &Archive{Stack: s} }
 // remote has. Losing it costs a reading back, nothing else.
 type repositoryNote struct {
 	Mark     snapshot.Mark     `json:"mark,omitzero"`   // the newest snapshot that was proven
+	Told     string            `json:"told,omitempty"`  // the snapshot that the record was last seen to know as the newest
 	Bytes    int64             `json:"bytes,omitempty"` // of its files
 	Known    []string          `json:"known,omitempty"` // those that were there then, and this host's own since
 	Spare    repository.Spare  `json:"spare,omitzero"`
@@ -102,6 +103,12 @@ func (a *Archive) noteResult(id string, r snapshot.Result) error {
 func (a *Archive) noteChecked(id string, c snapshot.Checked) error {
 	return a.changeRepositoryNote(id, func(n *repositoryNote) {
 		n.Suspects = slices.Compact(slices.Sorted(slices.Values(append(n.Suspects, c.Suspects...))))
-		n.Damaged = c.Damaged
+		n.Damaged, n.Told = c.Damaged, "" // the record is asked again, too
 	})
+}
+
+// told reports whether the record knows the newest snapshot of a repository, by this host's
+// note: at this epoch no other one adds any.
+func (n repositoryNote) told(epoch int) bool {
+	return n.Mark.Epoch == epoch && n.Told != "" && n.Told == n.Mark.ID
 }

@@ -22,9 +22,9 @@ func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if err != nil {
 		return err
 	}
-	for _, st := range k.Due(spec, time.Now()) {
+	for _, st := range k.Due(spec, k.Now()) {
 		takers.start(ctx, st.Name, func() {
-			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
+			if err := k.takeOne(ctx, watch, takers, st.Name, sink); err != nil {
 				k.Trouble("snapshots", err)
 			}
 		})
@@ -34,12 +34,12 @@ func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Ta
 
 // takeOne takes a stack's snapshots if they are due still and it may change: that is
 // asked when it is the stack's turn.
-func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack string, sink progress.Sink) error {
+func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Takers, stack string, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
 	}
-	due := k.Due(spec, time.Now())
+	due := k.Due(spec, k.Now())
 	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
 	if i < 0 {
 		return nil
@@ -47,6 +47,9 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 	s := k.At(spec, due[i])
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
+	}
+	if same, err := k.unchanged(ctx, s, takers.kept); same || err != nil {
+		return err
 	}
 	defer k.Free() // what the packs took
 	own := New(k.Host)

@@ -17,8 +17,8 @@ import (
 )
 
 // removeSetAside deletes what was moved aside and is, exactly as it was, in a
-// snapshot of this repository.
-func (k *Keeper) removeSetAside(ctx context.Context, repo *here.Repository, s *here.Stack, t Taking) error {
+// snapshot of this repository, as read from the remote.
+func (k *Keeper) removeSetAside(ctx context.Context, repo snapshot.Repository, s *here.Stack, t Taking) error {
 	if t.Keep {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (k *Keeper) removeSetAside(ctx context.Context, repo *here.Repository, s *h
 	if len(held) == 0 {
 		return nil
 	}
-	listed, err := snapshot.List(ctx, repo.Repository)
+	listed, err := snapshot.List(ctx, repo)
 	if err != nil {
 		return err
 	}

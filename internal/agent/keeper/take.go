@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
+	"salvor/internal/blob"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/cache"
 	"salvor/internal/snapshot/repository"
 )
 
@@ -55,7 +58,7 @@ func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agent
 			"must not become the newest snapshot", s.Name), "salvor "+
 			"apply continues")
 	}
-	began := time.Now().UTC()
+	began := k.Now().UTC()
 	t = k.withOwed(s.Name, t)
 	first, found, err := k.takeEach(ctx, s, t)
 	if err == nil && !t.Diverged {
@@ -94,12 +97,20 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 }
 
 func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
-	ArchiveOf(s).LearnProven(ctx)
+	if t.Counts || !ArchiveOf(s).Notes()[target.Repository].told(s.Epoch) {
+		ArchiveOf(s).LearnProven(ctx)
+	}
 	repo, err := ArchiveOf(s).Repository(ctx, target)
 	if err != nil {
 		return receipt, err
 	}
 	defer func() { err = errors.Join(err, repo.Close(ctx)) }()
+	remote := repo.Store
+	objects, err := k.cached(ctx, s, target, remote)
+	if err != nil {
+		return receipt, err
+	}
+	repo.Store = objects
 	exists, err := repository.Exists(ctx, repo.Store)
 	if err != nil {
 		return receipt, err
@@ -128,7 +139,12 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return ArchiveOf(s).changeRepositoryNote(target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
 	}
 	job.Suspects = ArchiveOf(s).Notes()[target.Repository].Suspects
-	result, err := k.takeListed(ctx, engine, job)
+	again := func() (err error) {
+		objects, err = k.cached(ctx, s, target, remote)
+		repo.Store, job.Repository.Store = objects, objects
+		return err
+	}
+	result, err := k.takeListed(ctx, engine, &job, again)
 	receipt = receiptOf(s.Stack, result)
 	receipt.Findings = onHost(s.Spec.Name, s.Name, receipt.Findings)
 	if err == nil && finding.AnyFatal(result.Findings) {
@@ -148,13 +164,26 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 			return receipt, t.unproven(s.Name, result.Snapshot.ID, err) // the one that the record knows to be proven stays
 		}
 	}
-	if target.AppendOnly {
-		excess, err := snapshot.Excess(ctx, repo.Repository, target.Keep)
-		receipt.Findings = append(receipt.Findings, pruneDue(s.Spec.Name, s.Name, target.Name, excess)...)
-		k.noteRetention(s.Name, err)
-		return receipt, k.removeSetAside(ctx, repo, s, t)
+	receipt.Findings = append(receipt.Findings, k.retain(ctx, s, engine, repo.Repository, target, func() { objects.Drop("snapshots/" + result.Snapshot.ID) })...)
+	repo.Store = remote
+	return receipt, k.removeSetAside(ctx, repo.Repository, s, t)
+}
+
+// retain forgets what the target's policy does not keep, once the newest snapshot was read
+// from the remote; fresh gives up its copy. Where the host deletes nothing, retain says how
+// much that is.
+func (k *Keeper) retain(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo snapshot.Repository, target agentapi.Target, fresh func()) []finding.Finding {
+	excess, err := snapshot.Excess(ctx, repo, target.Keep)
+	if err == nil && excess > 0 && !target.AppendOnly && s.MayForget() {
+		fresh()
+		claim := snapshot.Claim{Stack: s.Name, Epoch: s.Epoch, Holds: func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }}
+		_, err = engine.ApplyRetention(ctx, repo, claim, target.Keep)
 	}
-	return receipt, k.applyRetention(ctx, s, engine, repo, target, t)
+	k.noteRetention(s.Name, err)
+	if target.AppendOnly {
+		return pruneDue(s.Spec.Name, s.Name, target.Name, excess)
+	}
+	return nil
 }
 
 // unproven is the error of a snapshot that the record does not know to be proven: none where the next
@@ -169,9 +198,9 @@ func (t Taking) unproven(stack, id string, err error) error {
 
 // takeListed takes a snapshot once the listing has what was proven, which may be
 // late.
-func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job *snapshot.Job, again func() error) (snapshot.Result, error) {
 	for began := time.Now(); ; {
-		result, err := takeWithin(ctx, engine, job)
+		result, err := takeWithin(ctx, engine, *job)
 		lost := slices.ContainsFunc(result.Findings, func(f finding.Finding) bool {
 			return aboutHistory(f) && f.Severity == finding.Fatal
 		})
@@ -181,7 +210,24 @@ func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job sna
 		if err := here.Sleep(ctx, min(listAgain, listingLag(k.Host))); err != nil {
 			return result, err
 		}
+		if err := again(); err != nil {
+			return result, err
+		}
 	}
+}
+
+// cached lists a repository and answers by that from then on, and for its small objects by
+// copies on this host. Where the last reading back found something wrong there is no copy:
+// what the remote has is read.
+func (k *Keeper) cached(ctx context.Context, s *here.Stack, target agentapi.Target, remote blob.Store) (*cache.Store, error) {
+	dir := k.Paths.Objects(target.Repository)
+	if len(ArchiveOf(s).Notes()[target.Repository].Suspects) > 0 || k.Condition(s.Name).Unread != "" {
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, err
+		}
+	}
+	store := cache.New(remote, dir)
+	return store, store.ListAll(ctx)
 }
 
 func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repository, t Taking) (snapshot.Job, error) {
@@ -216,18 +262,6 @@ func (k *Keeper) deployed(ctx context.Context, s *here.Stack) (deployedAs, error
 	}
 	compose, err := k.Stacks.DeployedCompose(ctx, s.Name)
 	return deployedAs{deployed.Commit, compose, deployed.Images}, err
-}
-
-func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t Taking) error {
-	if !s.MayForget() {
-		return k.removeSetAside(ctx, repo, s, t)
-	}
-	claim := snapshot.Claim{Stack: s.Name, Epoch: s.Epoch, Holds: func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }}
-	if _, err := engine.ApplyRetention(ctx, repo.Repository, claim, target.Keep); err != nil {
-		k.noteRetention(s.Name, err)
-		return nil
-	}
-	return k.removeSetAside(ctx, repo, s, t)
 }
 
 // noteRetention writes down why older snapshots stay. What was taken is good; too many

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"salvor/internal/agent/here"
 )
 
 const (
@@ -16,6 +18,7 @@ const (
 type Takers struct {
 	turn  time.Duration
 	slots chan struct{}
+	kept  *here.Kept // the repositories that are asked whether anything is new
 	all   sync.WaitGroup
 
 	mu    sync.Mutex // guards under
@@ -23,8 +26,8 @@ type Takers struct {
 }
 
 // NewTakers returns takers of which each has a slot for at most a turn.
-func NewTakers(turn time.Duration) *Takers {
-	return &Takers{turn: turn, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
+func NewTakers(turn time.Duration, kept *here.Kept) *Takers {
+	return &Takers{turn: turn, kept: kept, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
 }
 
 // start has take called for a stack once it is its turn, unless it waits for that or

@@ -22,7 +22,7 @@ func TestS14OneStackNeverStopsTheSnapshotsOfTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		takers, begun := NewTakers(TakerTurn), map[string]int{}
+		takers, begun := NewTakers(TakerTurn, nil), map[string]int{}
 		done := make(chan string, 10)
 		for _, stack := range []string{"huge1", "huge2", "huge3", "notes", "huge1", "shop"} {
 			takers.start(ctx, stack, func() {
@@ -58,7 +58,7 @@ func TestS14OneStackNeverStopsTheSnapshotsOfTheOthers(t *testing.T) {
 func TestS14FewAreTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		takers := NewTakers(TakerTurn)
+		takers := NewTakers(TakerTurn, nil)
 		under := make(chan struct{}, takenAtOnce)
 		for _, stack := range []string{"a", "b", "c", "d", "e"} {
 			takers.start(t.Context(), stack, func() {
@@ -91,7 +91,7 @@ func TestWhatIsNoLongerDueIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stack := range []string{"notes", "moved"} {
-		if err := k.takeOne(t.Context(), ownership.New(h, time.Second), stack, progress.Discard()); err != nil {
+		if err := k.takeOne(t.Context(), ownership.New(h, time.Second), NewTakers(TakerTurn, h.KeepOpen()), stack, progress.Discard()); err != nil {
 			t.Errorf("%s: %v", stack, err)
 		}
 	}

@@ -143,9 +143,10 @@ func (g *Guard) Watch() loop.Loop {
 // was frozen: then it is due at once. It reports false when ctx ends.
 func (g *Guard) tick(ctx context.Context) bool {
 	const step = time.Second
-	for began := time.Now(); time.Since(began) < g.h.Lease.Every; {
+	pause := g.pause()
+	for began := time.Now(); time.Since(began) < pause; {
 		before := time.Now().Round(0) // a clock that continues while a machine is suspended
-		if here.Sleep(ctx, min(step, g.h.Lease.Every)) != nil {
+		if here.Sleep(ctx, min(step, pause)) != nil {
 			return false
 		}
 		if time.Now().Round(0).Sub(before) > 2*step {

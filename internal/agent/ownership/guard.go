@@ -27,11 +27,13 @@ type Guard struct {
 	looking chan struct{} // has one for the length of a look, which guards what follows
 	rec     *here.Record  // nil: to be opened
 	opened  string        // what rec was opened with
+	began   time.Time     // when rec was opened
 	view    *record.View
 	git     gitSight
 	asked   time.Time // when Git was asked last
 
 	mu      sync.Mutex // guards what follows
+	metered bool       // the record remote that was opened last counts calls
 	newest  sights
 	said    map[string]record.State // by stack, of the newest verdict
 	changed chan struct{}           // closed when said changes
@@ -98,7 +100,22 @@ func (g *Guard) Now(ctx context.Context, s *here.Stack) record.Verdict { return 
 // Recent returns what holds for a stack by a look not older than the lease allows: in
 // the daemon, where the watch looks all the time, that is one which was made already.
 func (g *Guard) Recent(ctx context.Context, s *here.Stack) record.Verdict {
-	return g.notOlder(ctx, s, g.h.Lease.Every+g.h.Lease.Within)
+	return g.notOlder(ctx, s, g.Lease().Every+g.h.Lease.Within)
+}
+
+// Lease is what holds for the record remote that was looked at last.
+func (g *Guard) Lease() agentapi.Lease {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.h.Lease.On(g.metered)
+}
+
+// pause is how long after a look the next one begins. A remote that did not answer counts
+// no calls, and is asked again soon.
+func (g *Guard) pause() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.h.Lease.On(g.metered && g.newest.claims != nil).Every
 }
 
 func (g *Guard) notOlder(ctx context.Context, s *here.Stack, age time.Duration) record.Verdict {
@@ -252,10 +269,36 @@ func (g *Guard) askRecord(ctx context.Context, spec agentapi.Host, names []strin
 		// claims may be made elsewhere by now; the next look follows
 		claims, err = nil, cmp.Or(markErr, fmt.Errorf("the record is now at %s", here.LocationText(at)))
 	}
-	if err != nil {
-		g.drop(ctx) // whatever hangs there, the next look begins afresh
+	if err != nil || unclaimed(claims) {
+		g.drop(ctx) // whatever hangs there, or was made again elsewhere, the next look begins afresh
 	}
 	return claims, err == nil
+}
+
+// unclaimed reports whether there is nothing at all that claims one of the stacks.
+func unclaimed(claims map[string]record.Claimed) bool {
+	for _, c := range claims {
+		if len(c.Claims)+len(c.Ignored) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// reopenAfter is how long the record remote stays open. Some remotes remember where folders
+// are, and do not see that one was moved away and made again.
+const reopenAfter = 5 * time.Minute
+
+// keep notes what was just opened. What is known of the claims stays known where the seals
+// are the same: their names say which they are.
+func (g *Guard) keep(with string, known *record.View) {
+	if known == nil || g.opened != with {
+		known = g.rec.View()
+	}
+	g.opened, g.began, g.view = with, time.Now(), known.Of(g.rec.Record)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.metered = g.rec.Metered
 }
 
 // open has the record remote open, through the first seal that opens: all of them
@@ -265,9 +308,10 @@ func (g *Guard) open(ctx context.Context, spec agentapi.Host) error {
 	for _, st := range spec.Stacks {
 		with += fmt.Sprintf(" %x", sha256.Sum256(st.Sealed))
 	}
-	if g.rec != nil && g.opened == with {
+	if g.rec != nil && g.opened == with && time.Since(g.began) < reopenAfter {
 		return nil
 	}
+	view := g.view
 	g.drop(ctx)
 	errs := []error{fmt.Errorf("no sealed file on %s says how to reach the record remote", spec.Name)}
 	for _, st := range spec.Stacks {
@@ -276,7 +320,7 @@ func (g *Guard) open(ctx context.Context, spec agentapi.Host) error {
 			g.rec, err = s.Access.Record(ctx, spec.Record)
 		}
 		if err == nil {
-			g.opened, g.view = with, g.rec.View()
+			g.keep(with, view)
 			return nil
 		}
 		errs = append(errs, err)

@@ -97,7 +97,7 @@ func adoptable(ctx context.Context, s *here.Stack) error {
 // adoptFix is what makes Git and the host the same, or does without.
 func adoptFix(s *here.Stack, c stack.Comparison) string {
 	otherwise := "; salvor apply --take " + s.Name + " starts what Git says, with the data on this host"
-	if c.Renewed {
+	if c.Renewed() {
 		return fmt.Sprintf("on %s, in %s: docker compose up --detach recreates them with the Compose that is there, then run this again", s.Spec.Name, s.Adopt.Dir) + otherwise
 	}
 	return "put the files in Git as they are on the host, then run this again" + otherwise
@@ -115,9 +115,9 @@ func compareAdopted(ctx context.Context, stacks *stack.Host, s *here.Stack) (sta
 	case seen[0].Untouched(d):
 		return stack.Comparison{}, nil
 	case seen[0].Deployed:
-		return stack.Comparison{Differs: []string{"it is Salvor's already, and Git says something else: salvor apply without --adopt"}}, nil
+		return stack.Unlike("it is Salvor's already, and Git says something else: salvor apply without --adopt"), nil
 	case s.Adopt == nil:
-		return stack.Comparison{Differs: []string{"x-salvor.dir does not say in which folder of the host it was started"}}, nil
+		return stack.Unlike("x-salvor.dir does not say in which folder of the host it was started"), nil
 	}
 	root, err := here.Private(s.Host)
 	if err != nil {
@@ -132,9 +132,13 @@ func Adoptable(ctx context.Context, s *here.Stack) (cause string, found []findin
 	if s.Consent != project.ConsentAdopt {
 		return "", nil, nil
 	}
-	c, err := compareAdopted(ctx, stack.Wanting(s.Host.Stacks, map[string]string{s.Name: s.Project.Name}), s)
+	stacks := stack.Wanting(s.Host.Stacks, map[string]string{s.Name: s.Project.Name})
+	c, err := compareAdopted(ctx, stacks, s)
 	if err != nil {
 		return "", nil, err
+	}
+	if seen, err := stacks.Observe(ctx, s.Name); err != nil || s.Draft && !seen[0].Deployed {
+		return recreatesFor(s, c), nil, err
 	}
 	for _, line := range c.Differs {
 		found = append(found, finding.Finding{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name,

@@ -111,7 +111,7 @@ func (s *Start) letRun(ctx context.Context) error {
 // the receipt has them all, and a failure keeps no other from starting.
 func (r *Run) StartAll(ctx context.Context, verdicts map[string]record.Verdict) {
 	for _, st := range r.Spec.Stacks {
-		r.FreeIn(st.Name, r.Lease.Length()) // whatever a request said before the boot
+		r.FreeIn(st.Name, r.Guard.Lease().Length()) // whatever a request said before the boot
 	}
 	r.unasked = true
 	r.Prepared()

@@ -99,13 +99,19 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	}
 	wish := s.Wish()
 	d := s.Deployment()
-	if s.Consent == project.ConsentAdopt {
+	again, err := recreates(ctx, s)
+	if err != nil {
+		return err
+	}
+	if s.Consent == project.ConsentAdopt && !again {
 		return adopt(ctx, s, d, receipt)
 	}
 	if err := finishAttempt(ctx, s, d); err != nil {
 		return err
 	}
 	switch {
+	case again:
+		err = prepareDraft(ctx, s, &d, receipt)
 	case wish == nil:
 		err = s.PrepareVolumes(ctx, &d, receipt)
 	case wish.State == agentapi.WishPending:

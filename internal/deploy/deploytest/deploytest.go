@@ -52,6 +52,7 @@ type World struct {
 	Sizes     map[string]int64                                     // by stack, of its newest snapshot
 	Stacks    map[string]project.Rendered                          // what stacks are that have more than a volume
 	Plain     []agentapi.PlainStack                                // what every host answers when it is to give stacks back
+	Older     map[string]bool                                      // hosts whose salvord speaks an older protocol
 	Used      []string                                             // repositories under the name of a stack that is new
 
 	mu      sync.Mutex
@@ -59,6 +60,7 @@ type World struct {
 	commits []Commit
 	applied map[string]agentapi.Apply
 	stale   []string
+	left    map[string]bool // hosts that have no salvord any more
 }
 
 // A Commit is one that a run made.
@@ -129,6 +131,9 @@ func (w *World) Reach(_ context.Context, h fleet.Host) (machine.Machine, error) 
 	}
 	m := machinetest.NewFake()
 	m.Handle(func(_ context.Context, p machinetest.Process) int {
+		if w.isLeft(h.Name) {
+			return notFound
+		}
 		message := w.answer(h.Name, p.Argv[1], p.Stdin)
 		if err := json.NewEncoder(p.Stdout).Encode(message); err != nil {
 			return 1
@@ -136,6 +141,15 @@ func (w *World) Reach(_ context.Context, h fleet.Host) (machine.Machine, error) 
 		return 0
 	}, hostpath.Salvord)
 	return m, nil
+}
+
+// notFound is what a shell ends with for a program that is not there.
+const notFound = 127
+
+func (w *World) isLeft(host string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.left[host]
 }
 
 // Dial implements deploy.Dialer.
@@ -160,6 +174,9 @@ func (w *World) answer(host, verb string, request io.Reader) agentapi.Message {
 	}
 	if verb == agentapi.VerbApply && w.moves(host) {
 		return agentapi.Message{Error: &agentapi.Error{Text: "changed since the plan was made", Code: agentapi.CodeMoved}}
+	}
+	if w.Older[host] {
+		return agentapi.Message{Error: &agentapi.Error{Text: "0.9.0", Code: agentapi.CodeOtherProtocol}}
 	}
 	if err := w.Refuse[verb]; err != nil {
 		return agentapi.Message{Error: &agentapi.Error{Text: err.Error(), Code: 1}}
@@ -206,6 +223,9 @@ func (w *World) result(host, verb string, body json.RawMessage) any {
 		return agentapi.HandedBack{Stacks: w.Plain}
 	case agentapi.VerbLeave:
 		w.Note("%s is left", host)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.left = map[string]bool{host: true}
 	case agentapi.VerbFence:
 		w.Note("%s stops %v", host, decoded[agentapi.Fence](body).Stacks)
 	case agentapi.VerbApply:

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -8,20 +9,22 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 )
 
 // adoptionOf gathers what Compose reads of the stack in Git, nil for a stack that has no
-// folder of its own on its host. Which services it makes of that is the host's to say.
+// folder of its own on its host and is not a draft, which has no relative path. Which services
+// it makes of that is the host's to say.
 func adoptionOf(l *load) (*project.Adoption, error) {
-	if l.Stack.ProjectDir == "" {
+	if l.Stack.ProjectDir == "" && !l.Stack.Draft {
 		return nil, nil
 	}
 	composeFiles, err := l.composeFiles()
 	if err != nil {
 		return nil, err
 	}
-	a := &project.Adoption{Dir: l.Stack.ProjectDir, Vars: map[string]string{}}
+	a := &project.Adoption{Dir: cmp.Or(l.Stack.ProjectDir, hostpath.Default().Project(l.Stack.Name)), Vars: map[string]string{}}
 	for _, name := range composeFiles {
 		a.Compose = append(a.Compose, below(l.Stack.Dir, name))
 	}

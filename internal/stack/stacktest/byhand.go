@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -29,6 +30,9 @@ import (
 type ByHand struct {
 	Root       string
 	Containers []Started
+
+	volumes  []startedVolume
+	networks []docker.Network
 }
 
 // Started is a container as the engine lists it.
@@ -40,9 +44,15 @@ type Started struct {
 	Created         int64
 	Labels          map[string]string
 	Mounts          []StartedMount
-	NetworkSettings struct{ Networks map[string]struct{} }
+	NetworkSettings struct{ Networks map[string]docker.Endpoint }
 
 	made docker.Made // what an inspection says
+}
+
+// startedVolume is a volume as the engine lists it.
+type startedVolume struct {
+	docker.Volume
+	Mountpoint string
 }
 
 // StartedMount is what a Started has mounted.
@@ -59,6 +69,7 @@ func (h *ByHand) Up(ctx context.Context, dir string, args ...string) error {
 	if err != nil {
 		return err
 	}
+	h.make(p)
 	for _, s := range p.Services {
 		hash, err := hashOf(s, h.Root)
 		if err != nil {
@@ -72,6 +83,21 @@ func (h *ByHand) Up(ctx context.Context, dir string, args ...string) error {
 	}
 	slices.SortFunc(h.Containers, func(a, b Started) int { return cmp.Compare(a.Names[0], b.Names[0]) })
 	return nil
+}
+
+// make notes the volumes and networks that Compose makes.
+func (h *ByHand) make(p *types.Project) {
+	for key, v := range p.Volumes {
+		if !v.External {
+			made := docker.Volume{Name: v.Name, Driver: "local", Options: v.DriverOpts, Labels: map[string]string{"com.docker.compose.project": p.Name, "com.docker.compose.volume": key}}
+			h.volumes = append(h.volumes, startedVolume{made, dataOf(v.Name)})
+		}
+	}
+	for key, n := range p.Networks {
+		if !n.External {
+			h.networks = append(h.networks, docker.Network{Name: n.Name, Driver: "bridge", Labels: map[string]string{"com.docker.compose.project": p.Name, "com.docker.compose.network": key}})
+		}
+	}
 }
 
 // makeSources makes the folders that Docker makes of what is not there.
@@ -95,7 +121,8 @@ func (h *ByHand) hostPath(at string) string {
 
 func (h *ByHand) started(p *types.Project, s types.ServiceConfig, hash string, c composer) Started {
 	labels := map[string]string{
-		"com.docker.compose.project": p.Name, "com.docker.compose.service": s.Name, "com.docker.compose.config-hash": hash,
+		"com.docker.compose.depends_on": needsOf(s),
+		"com.docker.compose.project":    p.Name, "com.docker.compose.service": s.Name, "com.docker.compose.config-hash": hash,
 		"com.docker.compose.project.working_dir":  h.hostPath(p.WorkingDir),
 		"com.docker.compose.project.config_files": h.hostPaths(p.ComposeFiles),
 	}
@@ -108,12 +135,19 @@ func (h *ByHand) started(p *types.Project, s types.ServiceConfig, hash string, c
 		ID: hashed([]byte(name)), Names: []string{"/" + name}, Image: image, ImageID: "sha256:" + hashed([]byte(image)),
 		State: "running", Status: "Up 2 weeks", Created: 1760000000, Labels: labels,
 	}
-	one.NetworkSettings.Networks = map[string]struct{}{}
+	one.NetworkSettings.Networks = map[string]docker.Endpoint{}
 	for key := range s.Networks {
-		one.NetworkSettings.Networks[p.Networks[key].Name] = struct{}{}
+		one.NetworkSettings.Networks[p.Networks[key].Name] = docker.Endpoint{}
 	}
 	one.made = docker.Made{Image: one.ImageID, NetworkSettings: one.NetworkSettings}
 	one.made.Config.Image, one.made.HostConfig.NetworkMode, one.made.HostConfig.RestartPolicy.Name = image, s.NetworkMode, s.Restart
+	one.made.Config.Cmd, one.made.Config.Entrypoint, one.made.Config.Labels = s.Command, s.Entrypoint, maps.Clone(labels)
+	maps.Copy(one.made.Config.Labels, s.Labels)
+	one.made.HostConfig.PortBindings = map[string][]docker.Binding{}
+	for _, port := range s.Ports {
+		key := fmt.Sprintf("%d/%s", port.Target, port.Protocol)
+		one.made.HostConfig.PortBindings[key] = append(one.made.HostConfig.PortBindings[key], docker.Binding{HostIP: port.HostIP, HostPort: port.Published})
+	}
 	for name, value := range s.Environment {
 		one.made.Config.Env = append(one.made.Config.Env, name+"="+*cmp.Or(value, new(string)))
 	}
@@ -128,11 +162,21 @@ func (h *ByHand) started(p *types.Project, s types.ServiceConfig, hash string, c
 	return one
 }
 
+// needsOf is the label of what a service waits for.
+func needsOf(s types.ServiceConfig) string {
+	var all []string
+	for name, need := range s.DependsOn {
+		all = append(all, fmt.Sprintf("%s:%s:%t", name, need.Condition, need.Restart))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ",")
+}
+
 // inspected is what the engine says of a container alone.
 func (c Started) inspected() docker.Made {
 	made := c.made
 	for _, m := range c.Mounts {
-		made.Mounts = append(made.Mounts, docker.Mounted(m))
+		made.Mounts = append(made.Mounts, docker.Mounted{Type: m.Type, Name: m.Name, Source: m.Source, Destination: m.Destination, RW: m.RW})
 	}
 	return made
 }
@@ -153,8 +197,10 @@ func (h *ByHand) mount(p *types.Project, v types.ServiceVolumeConfig) StartedMou
 	if v.Source == "" {
 		name = hashed([]byte(p.Name + v.Target)) // as an anonymous one is called
 	}
-	return StartedMount{"volume", name, "/var/lib/docker/volumes/" + name + "/_data", v.Target, !v.ReadOnly}
+	return StartedMount{"volume", name, dataOf(name), v.Target, !v.ReadOnly}
 }
+
+func dataOf(volume string) string { return "/var/lib/docker/volumes/" + volume + "/_data" }
 
 // Run implements machine.Machine.
 func (h *ByHand) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
@@ -236,8 +282,12 @@ func (h *ByHand) Dial(context.Context, string, string) (net.Conn, error) {
 		}
 		http.NotFound(w, r)
 	})
-	mux.HandleFunc("GET /volumes", func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string][]string{"Volumes": {}}) })
-	mux.HandleFunc("GET /networks", func(w http.ResponseWriter, _ *http.Request) { reply(w, []map[string]string{{"Name": "proxy"}}) })
+	mux.HandleFunc("GET /volumes", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, map[string][]startedVolume{"Volumes": h.volumes})
+	})
+	mux.HandleFunc("GET /networks", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, append(slices.Clone(h.networks), docker.Network{Name: "proxy", Driver: "bridge"}))
+	})
 	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]string{}) })
 	in := connections{make(chan net.Conn, 1)}
 	in.all <- far

@@ -54,7 +54,7 @@ func (l *logins) beginDevice(client string, scopes []string) (deviceAnswer, erro
 	p := &pending{client: c, scopes: scopes, until: l.now().Add(deviceLife), userCode: strings.ToUpper(l.text(4) + "-" + l.text(4))}
 	code := "AH-1" + l.text(60)
 	l.codes[code] = p
-	return deviceAnswer{code, p.userCode, "https://www.google.com/device", int(deviceLife / time.Second), int(devicePace / time.Second)}, nil
+	return deviceAnswer{code, p.userCode, "https://www.google.com/device", int(deviceLife / time.Second), int(l.pace / time.Second)}, nil
 }
 
 // Approve has an account enter a device's code and allow what it asks for. It reports
@@ -96,7 +96,7 @@ func (l *logins) poll(c *Client, code string) (tokens, error) {
 	case p.account != nil:
 		delete(l.codes, code)
 		return l.granted(p), nil
-	case !last.IsZero() && now.Sub(last) < devicePace:
+	case !last.IsZero() && now.Sub(last) < l.pace:
 		return tokens{}, refused(403, "slow_down", "Forbidden")
 	}
 	return tokens{}, refused(428, "authorization_pending", "Precondition Required")

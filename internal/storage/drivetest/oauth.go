@@ -59,11 +59,12 @@ type logins struct {
 	access   map[string]*session        // by access token
 	codes    map[string]*pending        // by authorization code or device code
 	signedIn string                     // the account in the browser
+	pace     time.Duration              // at which a device may ask
 }
 
-func newLogins(from *source, mu *sync.Mutex) logins {
+func newLogins(from *source, mu *sync.Mutex, pace time.Duration) logins {
 	return logins{
-		source: from, mu: mu, accounts: map[string]*account{}, clients: map[string]*Client{}, services: map[string]*ServiceAccount{},
+		source: from, mu: mu, pace: pace, accounts: map[string]*account{}, clients: map[string]*Client{}, services: map[string]*ServiceAccount{},
 		grants: map[string]*grant{}, access: map[string]*session{}, codes: map[string]*pending{},
 	}
 }
@@ -123,6 +124,8 @@ type tokens struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
 	TokenType    string `json:"token_type"`
+	// RefreshEnds is there only where the grant ends at a time that is known.
+	RefreshEnds int `json:"refresh_token_expires_in,omitempty"`
 }
 
 // issue makes an access token for a grant. The caller holds the lock.
@@ -334,5 +337,8 @@ func (l *logins) granted(p *pending) tokens {
 	g := l.grant(p.account, p.client, slices.Clone(p.scopes))
 	t := l.issue(g)
 	t.RefreshToken = g.refresh
+	if p.client.Testing {
+		t.RefreshEnds = int(testingLife/time.Second) - 1
+	}
 	return t
 }

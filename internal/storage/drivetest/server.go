@@ -16,6 +16,7 @@ type Options struct {
 	Seed        uint64           // of ids and of faults that strike at random
 	DailyUpload int64            // bytes that an account may upload in 24 hours; 0: 750 GB
 	DriveItems  int              // files and folders on a shared drive; 0: 500,000
+	DevicePace  time.Duration    // at which a device may ask for its answer, in whole seconds; 0: 5 s
 }
 
 const (
@@ -58,12 +59,15 @@ func New(o Options) *Server {
 	if o.DriveItems == 0 {
 		o.DriveItems = driveItems
 	}
+	if o.DevicePace == 0 {
+		o.DevicePace = devicePace
+	}
 	from := &source{clock: o.Now, random: rand.New(rand.NewPCG(o.Seed, 0))}
 	s := &Server{
 		options: o, mux: http.NewServeMux(), source: from, counts: Counts{}, uploads: map[string]*upload{},
 		tree: tree{source: from, nodes: map[string]*node{}, children: map[string][]*node{}, drives: map[string]*sharedDrive{}},
 	}
-	s.logins = newLogins(from, &s.mu)
+	s.logins = newLogins(from, &s.mu, o.DevicePace)
 	s.routes()
 	return s
 }
@@ -166,6 +170,28 @@ func (s *Server) MakeFolder(parent, name string) (id string) {
 	defer s.mu.Unlock()
 	above := s.nodes[parent]
 	return s.add(&node{name: name, mime: folderType, parent: parent, drive: above.drive, owner: above.owner, created: s.now(), modified: s.now()}).id
+}
+
+// MakeFile makes a file in a folder, as a person does in the browser.
+func (s *Server) MakeFile(parent, name string, data []byte) (id string, err error) {
+	kept, err := newSpool(s.options.Dir)
+	if err != nil {
+		return "", err
+	}
+	if _, err := kept.Write(data); err != nil {
+		kept.discard()
+		return "", err
+	}
+	content, err := kept.finish()
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	above := s.nodes[parent]
+	n := s.add(&node{name: name, mime: "application/octet-stream", parent: parent, drive: above.drive, owner: above.owner, created: s.now(), modified: s.now()})
+	s.replace(n, content)
+	return n.id, nil
 }
 
 // ListLate leaves each file that is made from now on out of so many listings that it
