@@ -250,7 +250,7 @@ func TestCallsOfADrivenHost(t *testing.T) {
 	d := newDriven(t)
 	watch := ownership.New(d.Host, d.Lease.Within)
 	defer watch.Close(t.Context())
-	takers := keeper.NewTakers(keeper.TakerTurn, d.KeepOpen())
+	takers := keeper.NewTakers(keeper.TakerTurn, here.KeepOpen(d.Host))
 	rounds := (&daemon{Host: (*Host)(d.Host)}).rounds(watch, takers, progress.Discard())
 	if err := watch.Enforce(t.Context()); err != nil {
 		t.Fatal(err)

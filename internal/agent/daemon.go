@@ -32,7 +32,7 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	d := &daemon{Host: h}
 	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
-	kept := h.base().KeepOpen()
+	kept := here.KeepOpen(h.base())
 	defer kept.Close(ctx)
 	takers := keeper.NewTakers(keeper.TakerTurn, kept)
 	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
@@ -55,7 +55,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
-	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, d.Host.base().Now()) })
+	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, d.Host.base().Edges.Time()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return d.finishRuns(ctx, sink) })
 	finish.Early = watch.Changed // what waited for an answer continues with it

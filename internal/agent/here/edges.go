@@ -62,10 +62,10 @@ func (h *Host) Free() {
 	_ = dropProgram() // the kernel takes them when it needs them
 }
 
-// Now is the time by which the host's work is due.
-func (h *Host) Now() time.Time {
-	if h.Edges.Now != nil {
-		return h.Edges.Now()
+// Time is when it is, for what is due.
+func (e *Edges) Time() time.Time {
+	if e.Now != nil {
+		return e.Now()
 	}
 	return time.Now()
 }

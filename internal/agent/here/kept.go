@@ -33,9 +33,9 @@ type Kept struct {
 	all map[string]*kept
 }
 
-// KeepOpen returns a Kept for the host's remotes. Close it when done.
-func (h *Host) KeepOpen() *Kept {
-	return &Kept{open: h.folders(), now: h.Now, all: map[string]*kept{}}
+// KeepOpen returns a Kept for a host's remotes. Close it when done.
+func KeepOpen(h *Host) *Kept {
+	return &Kept{open: h.folders(), now: h.Edges.Time, all: map[string]*kept{}}
 }
 
 // Open opens a place, or returns the one that is open. What is opened is closed by the Kept.

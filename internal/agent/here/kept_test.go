@@ -55,7 +55,7 @@ func TestWhatIsKeptOpen(t *testing.T) {
 				return opened[len(opened)-1], nil
 			},
 		}}
-		k, where := h.KeepOpen(), fleet.Location{Remote: "nas", Path: "snapshots/notes"}
+		k, where := KeepOpen(h), fleet.Location{Remote: "nas", Path: "snapshots/notes"}
 		first, err := k.Open(t.Context(), with("a"), where)
 		if err != nil {
 			t.Fatal(err)

@@ -35,7 +35,7 @@ func (k *Keeper) Condition(stack string) Condition {
 	if here.ReadJSON(k.ConditionPath(stack), &n) != nil {
 		return Condition{}
 	}
-	now := k.Now()
+	now := k.Edges.Time()
 	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
 	return n
 }
@@ -51,7 +51,7 @@ func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
 // the last reading back had doubted.
 func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
 	return k.ChangeCondition(stack, func(c *Condition) {
-		c.Tried, c.Findings = k.Now().UTC(), found
+		c.Tried, c.Findings = k.Edges.Time().UTC(), found
 		switch {
 		case err == nil:
 			c.Good = began

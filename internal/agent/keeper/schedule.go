@@ -22,7 +22,7 @@ func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if err != nil {
 		return err
 	}
-	for _, st := range k.Due(spec, k.Now()) {
+	for _, st := range k.Due(spec, k.Edges.Time()) {
 		takers.start(ctx, st.Name, func() {
 			if err := k.takeOne(ctx, watch, takers, st.Name, sink); err != nil {
 				k.Trouble("snapshots", err)
@@ -39,7 +39,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if err != nil {
 		return err
 	}
-	due := k.Due(spec, k.Now())
+	due := k.Due(spec, k.Edges.Time())
 	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
 	if i < 0 {
 		return nil
@@ -48,7 +48,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
-	if same, err := k.unchanged(ctx, s, takers.kept); same || err != nil {
+	if same, err := (glance{k, takers.kept}).unchanged(ctx, s); same || err != nil {
 		return err
 	}
 	defer k.Free() // what the packs took

@@ -160,7 +160,7 @@ func TestTheDaemonTakesWhatIsDue(t *testing.T) {
 		if err := k.ChangeCondition(s.Name, func(c *keeper.Condition) { c.Tried = time.Now().Add(-ago) }); err != nil {
 			t.Fatal(err)
 		}
-		takers := keeper.NewTakers(keeper.TakerTurn, k.KeepOpen())
+		takers := keeper.NewTakers(keeper.TakerTurn, here.KeepOpen(k.Host))
 		if err := k.TakeDue(t.Context(), watch, takers, progress.Discard()); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestTheDaemonTakesWhatIsDue(t *testing.T) {
 	if err := os.WriteFile(s.Host.Paths.SpecCopy(), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.TakeDue(t.Context(), watch, keeper.NewTakers(keeper.TakerTurn, k.KeepOpen()), progress.Discard()); err == nil {
+	if err := k.TakeDue(t.Context(), watch, keeper.NewTakers(keeper.TakerTurn, here.KeepOpen(k.Host)), progress.Discard()); err == nil {
 		t.Error("what the host is asked to be can't be read, without an error")
 	}
 }

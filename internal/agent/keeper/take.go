@@ -58,7 +58,7 @@ func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agent
 			"must not become the newest snapshot", s.Name), "salvor "+
 			"apply continues")
 	}
-	began := k.Now().UTC()
+	began := k.Edges.Time().UTC()
 	t = k.withOwed(s.Name, t)
 	first, found, err := k.takeEach(ctx, s, t)
 	if err == nil && !t.Diverged {

@@ -91,7 +91,7 @@ func TestWhatIsNoLongerDueIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stack := range []string{"notes", "moved"} {
-		if err := k.takeOne(t.Context(), ownership.New(h, time.Second), NewTakers(TakerTurn, h.KeepOpen()), stack, progress.Discard()); err != nil {
+		if err := k.takeOne(t.Context(), ownership.New(h, time.Second), NewTakers(TakerTurn, here.KeepOpen(h)), stack, progress.Discard()); err != nil {
 			t.Errorf("%s: %v", stack, err)
 		}
 	}

@@ -12,10 +12,16 @@ import (
 	"salvor/internal/snapshot/cache"
 )
 
+// A glance is a look at whether there is anything to take.
+type glance struct {
+	*Keeper
+	open *here.Kept // the repositories
+}
+
 // unchanged is Take for a stack of which every target has all that there is, and reports
 // whether that is so. It costs two calls for each target: what keys and what snapshots there
 // are. In doubt it is not so, and nothing was done.
-func (k *Keeper) unchanged(ctx context.Context, s *here.Stack, open *here.Kept) (bool, error) {
+func (k glance) unchanged(ctx context.Context, s *here.Stack) (bool, error) {
 	if k.Wishes(s.Name).Owed != "" || k.Condition(s.Name).Unread != "" || len(s.Targets) == 0 {
 		return false, nil
 	}
@@ -24,14 +30,14 @@ func (k *Keeper) unchanged(ctx context.Context, s *here.Stack, open *here.Kept) 
 		return false, err
 	}
 	defer lock.Release()
-	if (report{k, s}).missed(ctx).any() || s.AllReady() != nil {
+	if (report{k.Keeper, s}).missed(ctx).any() || s.AllReady() != nil {
 		return false, nil
 	}
 	if s, err = s.Open(); err != nil {
 		return false, err
 	}
-	s.Access = s.Access.Through(open.Open)
-	began := k.Now().UTC()
+	s.Access = s.Access.Through(k.open.Open)
+	began := k.Edges.Time().UTC()
 	var first agentapi.SnapshotReceipt
 	var found []finding.Finding
 	for i, target := range s.Targets {
@@ -50,7 +56,7 @@ func (k *Keeper) unchanged(ctx context.Context, s *here.Stack, open *here.Kept) 
 	return true, k.NoteTaken(s.Spec.Name, s.Name, began, first, found, nil)
 }
 
-func (k *Keeper) unchangedOn(ctx context.Context, s *here.Stack, target agentapi.Target) (r snapshot.Result, same bool, err error) {
+func (k glance) unchangedOn(ctx context.Context, s *here.Stack, target agentapi.Target) (r snapshot.Result, same bool, err error) {
 	if n := ArchiveOf(s).Notes()[target.Repository]; !n.told(s.Epoch) && s.Spec.Record.Remote != "" || len(n.Suspects) > 0 {
 		return r, false, nil
 	}
