@@ -54,7 +54,7 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 		hold.At(ctx, "release-taken")
 		local.Released, local.Final = s.Epoch, receipt.Snapshot.ID
 		h.base().Enter(journal.Entry{Kind: "release", Stack: s.Name, Commit: s.Spec.Commit, Owner: req.Owner, Text: req.Message})
-		return h.base().SaveLocal(s.Name, local)
+		return errors.Join(h.base().SaveLocal(s.Name, local), here.SharedMountsOf(h.base(), s.Name).End(ctx))
 	})
 	return receipt, err
 }
@@ -92,6 +92,9 @@ func (h *Host) stopWithFinalSnapshot(ctx context.Context, s *here.Stack, local h
 	end(err, "")
 	stopped := time.Now().UTC()
 	hold.At(ctx, "release-stopped")
+	if err == nil {
+		err = here.SharedMountsOf(h.base(), s.Name).Flush(ctx, sink)
+	}
 	var receipt agentapi.SnapshotReceipt
 	if err == nil {
 		receipt, err = k.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Counts: true, Sink: sink})

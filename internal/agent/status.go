@@ -60,6 +60,10 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st.Name, time.Now())...)
 		}
 		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
+		state.Findings = append(state.Findings, h.base().At(spec, st).SharedFindings(time.Now())...)
+		if s.Shared, err = h.base().At(spec, st).SharedState(); err != nil {
+			return state, err
+		}
 		all.Go(func() (err error) {
 			missed[i], err = h.describe(within, h.base().At(spec, st), s)
 			return err

@@ -75,8 +75,15 @@ type Stack struct {
 	PauseLimit time.Duration           `json:"pause_limit"`
 	PauseEvery time.Duration           `json:"pause_every"`
 	Needs      []string                `json:"needs,omitempty"`
+	Shared     *Shared                 `json:"shared,omitempty"`      // of a stack that has shared volumes
 	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
 	Kept       bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
+}
+
+// Shared says where a stack's shared volumes are and how they are mounted.
+type Shared struct {
+	Where fleet.Location    `json:"where"` // the folder of all stacks; a volume is in STACK/VOLUME below it
+	Mount fleet.SharedMount `json:"mount"`
 }
 
 // Target is one snapshot target with the stack's repository on it.

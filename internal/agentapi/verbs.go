@@ -104,6 +104,18 @@ type StackState struct {
 
 	Schedule *Schedule     `json:"schedule,omitempty"` // of its snapshots, nil for a stack that none is taken of
 	Failed   *FailedDeploy `json:"failed,omitempty"`   // the last deploy, where it did not become healthy
+	Shared   *SharedState  `json:"shared,omitempty"`   // of a stack with shared volumes
+}
+
+// SharedState is how a stack's shared volumes are. They are on a remote and are not part of
+// snapshots.
+type SharedState struct {
+	Volumes []string  `json:"volumes"`
+	Remote  string    `json:"remote"`
+	Mounted bool      `json:"mounted"`
+	Files   int       `json:"files"` // that are not on the remote yet
+	Bytes   int64     `json:"bytes"`
+	Oldest  time.Time `json:"oldest,omitzero"` // when the one was written that waits longest
 }
 
 // Schedule is when snapshots of a stack are taken.

@@ -147,14 +147,14 @@ func printStatus(p *terminal.Page, all []deploy.HostStatus, called func(stack st
 			p.Table("  ", rows...)
 		}
 		for _, s := range h.State.Stacks {
-			printRemarks(p, s)
+			printRemarks(p, s, now)
 		}
 		printFindings(p, h.State.Findings)
 	}
 }
 
 // printRemarks writes what a stack's row has no room for.
-func printRemarks(p *terminal.Page, s agentapi.StackState) {
+func printRemarks(p *terminal.Page, s agentapi.StackState, now time.Time) {
 	for _, row := range s.Services {
 		if row.ByHand {
 			p.Printf("  %s: %s is stopped by hand: salvor start %s %s\n", s.Name, row.Name, s.Name, row.Name)
@@ -166,6 +166,18 @@ func printRemarks(p *terminal.Page, s agentapi.StackState) {
 	if s.SnapshotUnknown != "" {
 		p.Printf("  %s: its newest snapshot is not known: %s\n", s.Name, s.SnapshotUnknown)
 	}
+	if s.Shared != nil {
+		p.Printf("  %s: %s\n", s.Name, sharedFiles(*s.Shared, now))
+	}
+}
+
+// sharedFiles says what of a stack's shared volumes is not on the remote yet.
+func sharedFiles(s agentapi.SharedState, now time.Time) string {
+	text := fmt.Sprintf("%s on %s, not in snapshots (Google Drive keeps deleted files 30 days)", strings.Join(s.Volumes, ", "), s.Remote)
+	if s.Files == 0 {
+		return text + ": everything is there"
+	}
+	return text + fmt.Sprintf(": %d files, %.1f MiB, are not there yet, the oldest since %s", s.Files, float64(s.Bytes)/(1<<20), age(now.Sub(s.Oldest)))
 }
 
 // printSilent writes what is known of a host that does not answer, and what to do.

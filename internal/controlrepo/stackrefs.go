@@ -21,6 +21,7 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 		s := &stacks[i]
 		checkPlacement(s, f)
 		checkNeeds(s, byName)
+		checkShared(s, byName, f)
 	}
 	checkOneName(stacks)
 	checkFormerly(stacks, byName)
@@ -38,11 +39,6 @@ func checkPlacement(s *stackFile, f *fleet.Fleet) {
 			advice = "salvor host add " + s.Host + " USER@ADDRESS"
 		}
 		s.r.Advise(s.place("host"), advice, "there is no host %q in %s%s", s.Host, fleet.File, meant)
-	}
-	for _, v := range s.Volumes {
-		if v.Protect == fleet.Shared && f.Shared == (fleet.Location{}) {
-			s.r.Add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared for it", v.Volume, fleet.File)
-		}
 	}
 }
 

@@ -20,6 +20,9 @@ const (
 var (
 	onChangePattern = regexp.MustCompile(`^(none|restart|recreate|signal(:[A-Z][A-Z0-9+-]{1,9})?)$`)
 	projectPattern  = regexp.MustCompile(fleet.ProjectPattern)
+	fromPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*/[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+	umaskPattern    = regexp.MustCompile(`^0?[0-7]{3}$`)
+	sizePattern     = regexp.MustCompile(`^[1-9][0-9]{0,6}(MiB|GiB|TiB)$`)
 	servicePattern  = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 )
 
@@ -40,6 +43,7 @@ func stackShape() yamldoc.Shape[fleet.Stack] {
 			"example, to change the password inside a database. It runs with the new value in place, before the service "+
 			"is notified.", yamldoc.Named(serviceNames(), yamldoc.List(yamldoc.Plain())), setOnRotate),
 		yamldoc.Key("formerly", "The former name of this stack: it keeps everything, and keeps that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
+		yamldoc.Key("shared", "How the stack's shared volumes are mounted on its host.", sharedShape(), func(s *fleet.Stack, v sharedMount) { s.Shared = v.whole() }),
 		yamldoc.Key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }
@@ -73,6 +77,8 @@ func volumeShape() yamldoc.Shape[fleet.VolumePolicy] {
 		yamldoc.Key("protect", "snapshot by default.", yamldoc.Choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
 		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
 		yamldoc.Key("formerly", "The former name of this volume.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
+		yamldoc.Key("from", "Of a shared volume: the folder of another stack's shared volume, STACK/VOLUME. It is mounted read-only, unless both have `writers: many`.", yamldoc.Matching(fromPattern, "another stack's shared volume: write it as STACK/VOLUME"), func(v *fleet.VolumePolicy, s string) { v.From = s }),
+		yamldoc.Key("writers", "Of a shared volume: whether other stacks may write to its folder as well. `one` by default.", yamldoc.Choice(fleet.OneWriter, fleet.ManyWriters), func(v *fleet.VolumePolicy, w fleet.Writers) { v.Writers = w }),
 	)
 }
 

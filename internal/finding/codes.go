@@ -57,6 +57,10 @@ const (
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
+	SharedUnmounted    Code = "shared-unmounted"
+	SharedFull         Code = "shared-full"
+	SharedLate         Code = "shared-late"
+	DivergedFiles      Code = "diverged-files"
 	StackTakenOver     Code = "stack-taken-over"
 	StackBroken        Code = "stack-broken"
 	NotInGit           Code = "not-in-git"
@@ -222,6 +226,13 @@ func Table() []Row {
 		{MountAbsent, "An external mount of a stack (a disk or a share with protect: external) is not mounted on its " +
 			"host; the stack does not start on the empty mount point.", "mount " +
 			"it: the stack then starts automatically"},
+		{SharedUnmounted, "The shared volumes of a stack are not mounted on its host; the stack does not start without them.", "salvor remote test REMOTE"},
+		{SharedFull, "The cache of a stack's shared volumes, or its disk, is full of what is not on the remote yet. Programs that write " +
+			"get \"no space left on device\"; reading continues.", "make room, raise x-salvor.shared.cache, or bring the remote back"},
+		{SharedLate, "Files of a stack's shared volumes were written more than an hour ago and are not on the remote yet.", "salvor remote test REMOTE"},
+		{DivergedFiles, "A host has files of a shared volume that were not uploaded before the stack was lost, or that would have been mixed with " +
+			"others after its mounter was killed. They are kept in /var/lib/salvor/quarantine on that host and are never uploaded.", "look " +
+			"at them there, copy what is needed into the volume, then delete the folder"},
 		{StackTakenOver, "The record has a claim of another host for a stack, at its placement's epoch or a later one: a " +
 			"commit that this clone does not have placed it there. The stack is left as it is; the others are applied.", "git " +
 			"pull --rebase, then salvor plan; if that commit was never pushed, push it from the clone that made it"},

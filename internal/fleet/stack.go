@@ -23,6 +23,7 @@ type Stack struct {
 	Formerly   string
 	PauseLimit time.Duration // how long a snapshot may pause the stack, 5 s by default
 	PauseEvery time.Duration // least time between pausing snapshots, 1 h by default
+	Shared     SharedMount   // of its shared volumes; zero for the defaults
 	OnChange   []ServiceChange
 	OnRotate   []ServiceCommand
 
@@ -91,5 +92,7 @@ type VolumePolicy struct {
 	Protect    Protection
 	Consistent Method // "" means detected
 	Formerly   string
-	Position   string // "stacks/notes/compose.yaml:12:5", for messages
+	From       string  // of a shared volume: STACK/VOLUME, whose folder it is; "" for the stack's own
+	Writers    Writers // of a shared volume's folder
+	Position   string  // "stacks/notes/compose.yaml:12:5", for messages
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/internal/agent"
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hostpath"
@@ -26,6 +27,7 @@ import (
 const (
 	verbNamespace = "ns-exec"
 	verbGuard     = "guard"
+	verbMount     = "mount" // by salvord-mount@.service
 )
 
 // softMemory is the heap above which salvord collects garbage more eagerly: it
@@ -62,6 +64,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		return end(errOut, h.Run(ctx, logSink{errOut}))
 	case "resume":
 		return end(errOut, h.Resume(ctx))
+	case verbMount:
+		return end(errOut, mountStack(ctx, (*here.Host)(h), args[1:], errOut))
 	case verbGuard:
 		return end(errOut, guard(ctx, h, args[1:], in, out))
 	}

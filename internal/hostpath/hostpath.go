@@ -103,6 +103,28 @@ func (l Layout) SharedVolume(stack, volume string) string {
 	return filepath.Join(l.Shared, stack, volume)
 }
 
+// Cache is what a stack's shared volumes have on the host's disk, uploaded or not.
+func (l Layout) Cache(stack string) string { return filepath.Join(l.State, "cache", stack) }
+
+// CacheCopies are of what waited for its upload in a cache when its mounter was killed.
+func (l Layout) CacheCopies(stack string) string {
+	return filepath.Join(l.State, "cache-copies", stack)
+}
+
+// Quarantine has what was written to a stack's shared volumes and must not be uploaded.
+func (l Layout) Quarantine(stack string) string { return filepath.Join(l.State, "quarantine", stack) }
+
+// Owner is the stamp of when a stack was last confirmed to be this host's.
+func (l Layout) Owner(stack string) string { return filepath.Join(l.Run, "owner", stack) }
+
+// Mounted is the note of what a stack's mounter serves.
+func (l Layout) Mounted(stack string) string { return filepath.Join(l.Run, "mount", stack+".json") }
+
+// MountFailure is why a stack's mounter ended.
+func (l Layout) MountFailure(stack string) string {
+	return filepath.Join(l.Run, "mount", stack+".failure")
+}
+
 // Gates is the folder of all gates.
 func (l Layout) Gates() string { return filepath.Join(l.Run, "gate") }
 

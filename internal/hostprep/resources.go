@@ -28,6 +28,9 @@ var dockerKey []byte
 //go:embed salvord.service
 var service []byte
 
+//go:embed salvord-mount@.service
+var mountService []byte
+
 //go:embed tmpfiles.conf
 var tmpfiles []byte
 
@@ -167,16 +170,21 @@ func ownClock(f Facts) bool {
 	return !f.Container && (f.TimeDaemon == "" || f.TimeDaemon == timesyncd)
 }
 
+// MountUnit is the unit that mounts the shared volumes of one stack, by its name. It is
+// started for each of them, and never at boot.
+const MountUnit = "salvord-mount@.service"
+
 // salvord are Salvor's own directories and its service, which comes after the engine's
 // unit; "" for none.
 func salvord(engine string) []converge.Resource {
 	const unit = "salvord.service"
-	needs := []string{"directory /var/lib/salvor/journal", "directory /run/salvor/secrets"}
+	needs := []string{"directory /var/lib/salvor/journal", "directory /run/salvor/secrets", "file /etc/systemd/system/" + MountUnit}
 	if engine != "" {
 		needs = append(needs, unitID(engine))
 	}
 	return append(directories(),
 		resource.File{Path: "/etc/systemd/system/" + unit, Content: service, Mode: 0o644},
+		resource.File{Path: "/etc/systemd/system/" + MountUnit, Content: mountService, Mode: 0o644},
 		resource.Unit{
 			Name: unit, Boot: resource.Enabled, Run: resource.Running, RestartOn: []string{hostpath.Salvord},
 			Needs: needs,

@@ -88,6 +88,9 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	for i, v := range st.Volumes {
 		st.Volumes[i].Born = BornAs(p, v)
 	}
+	if slices.ContainsFunc(st.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Shared }) {
+		st.Shared = &agentapi.Shared{Where: c.Fleet.Shared, Mount: cmp.Or(declared.Shared, fleet.DefaultSharedMount())}
+	}
 	for _, t := range c.Fleet.Snapshots {
 		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
 	}

@@ -45,7 +45,7 @@ func (n *Needs) Signed(name string) (seal.Signed, error) {
 
 // A Need is what a stack needs of the fleet's secrets on a host.
 type Need struct {
-	Remotes    []fleet.Remote // targets', the record's and those they wrap
+	Remotes    []fleet.Remote // targets', the record's, that of shared volumes, and those they wrap
 	Registries []fleet.Registry
 	Files      []string // encrypted files that services mount
 	Env        []string // keys of secrets/<stack>.env
@@ -59,6 +59,9 @@ func (n *Needs) Of(stack, host string) Need {
 	names := []string{f.Record.Remote}
 	for _, t := range f.Snapshots {
 		names = append(names, t.Where.Remote)
+	}
+	if slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Shared }) {
+		names = append(names, f.Shared.Remote)
 	}
 	for _, r := range storage.WithWrapped(f, names) {
 		need.Remotes = append(need.Remotes, storage.ForHost(r, host, stack))

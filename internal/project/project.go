@@ -110,7 +110,12 @@ type Volume struct {
 	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
 	Born     time.Time        `json:"born,omitzero"`      // from the lock
 	Formerly string           `json:"formerly,omitempty"` // Name of the volume that it was before it was renamed
+	From     string           `json:"from,omitempty"`     // of a shared volume: the other stack's STACK/VOLUME that it shows
+	Writers  fleet.Writers    `json:"writers,omitempty"`  // of a shared volume
 }
+
+// ReadOnly reports whether a shared volume is another stack's, which alone writes to it.
+func (v Volume) ReadOnly() bool { return v.From != "" && v.Writers != fleet.ManyWriters }
 
 // Rendered is a stack as hosts need it, before it is placed.
 type Rendered struct {

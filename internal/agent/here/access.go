@@ -86,6 +86,9 @@ func (s *Stack) Open() (*Stack, error) {
 	return &t, nil
 }
 
+// Remotes returns the remotes that the sealed file has.
+func (a *Access) Remotes() storage.Remotes { return a.remotes }
+
 // logins returns the stack's registry logins.
 func (a *Access) logins() map[string]stack.Login {
 	logins := map[string]stack.Login{}

@@ -134,6 +134,8 @@ func (h Host) toGiveBack(asked agentapi.HandBackStack) (*here.Stack, error) {
 		return nil, fault.WithHint(fmt.Errorf("stack %s was taken over by another host", s.Name), "salvor status "+s.Name)
 	case local.ReleasedAt(s.Epoch):
 		return nil, fault.WithHint(fmt.Errorf("stack %s was handed over for a move that did not finish", s.Name), "run the move again, or salvor apply to start it here")
+	case s.Shared != nil:
+		return nil, fault.WithHint(fmt.Errorf("stack %s has shared volumes, which Salvor mounts", s.Name), "copy their files into volumes of its own, remove protect: shared, then salvor apply")
 	case s.Attempt().InProgress():
 		return nil, fault.WithHint(fmt.Errorf("stack %s is between two versions", s.Name), "salvor apply finishes that")
 	}

@@ -71,7 +71,7 @@ func (h Host) leaveService(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := h.Machine.Run(ctx, machine.Command("rm", "-f", "--", "/etc/systemd/system/"+unit, "/etc/tmpfiles.d/salvor.conf")); err != nil {
+	if _, err := h.Machine.Run(ctx, machine.Command("rm", "-f", "--", "/etc/systemd/system/"+unit, "/etc/systemd/system/"+hostprep.MountUnit, "/etc/tmpfiles.d/salvor.conf")); err != nil {
 		return nil, err
 	}
 	_, err = h.Machine.Run(ctx, machine.Command("systemctl", "daemon-reload"))

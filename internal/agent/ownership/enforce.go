@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/journal"
 	"salvor/internal/loop"
+	"salvor/internal/mount"
 	"salvor/internal/record"
 )
 
@@ -32,7 +34,7 @@ func (g *Guard) Fence(ctx context.Context, name, reason string) error {
 // fenceLocked is Fence under the stack's lock: anyone who held it may have started the stack.
 func (g *Guard) fenceLocked(ctx context.Context, name, reason string) error {
 	local := g.h.Local(name)
-	if err := errors.Join(g.stopNow(ctx, name), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
+	if err := errors.Join(g.stopNow(ctx, name), here.SharedMountsOf(g.h, name).Abandon(ctx), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
 	local.Lost, local.Sealed = true, ""
@@ -42,7 +44,7 @@ func (g *Guard) fenceLocked(ctx context.Context, name, reason string) error {
 
 // stopNow ends what runs of a stack within the lease's grace.
 func (g *Guard) stopNow(ctx context.Context, name string) error {
-	err := errors.Join(g.h.Stacks.CloseGate(ctx, name), g.h.Stacks.Halt(ctx, name, g.h.Lease.Grace))
+	err := errors.Join(here.SharedMountsOf(g.h, name).Disown(), g.h.Stacks.CloseGate(ctx, name), g.h.Stacks.Halt(ctx, name, g.h.Lease.Grace))
 	if err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
@@ -80,12 +82,15 @@ func (g *Guard) Enforce(ctx context.Context) error {
 	}
 	verdicts := g.Verdicts(ctx, spec)
 	errs := make([]error, len(spec.Stacks))
+	for i, st := range spec.Stacks {
+		errs[i] = g.confirm(st, verdicts[st.Name])
+	}
 	var all sync.WaitGroup
 	for i, st := range spec.Stacks {
 		all.Go(func() {
 			v := verdicts[st.Name]
 			if g.outdated(st.Name, v) {
-				errs[i] = g.stopOutdated(ctx, st.Name, v)
+				errs[i] = errors.Join(errs[i], g.stopOutdated(ctx, st.Name, v))
 				return
 			}
 			if v.State != record.Lost {
@@ -95,11 +100,25 @@ func (g *Guard) Enforce(ctx context.Context) error {
 			if err == nil && ran {
 				err = g.Fence(ctx, st.Name, v.Reason)
 			}
-			errs[i] = err
+			errs[i] = errors.Join(errs[i], err)
 		})
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// confirm lets a stack's shared files be uploaded while it is this host's. Where the look
+// says nothing, the last confirmation runs out.
+func (g *Guard) confirm(st agentapi.Stack, v record.Verdict) error {
+	switch {
+	case st.Shared == nil:
+		return nil
+	case v.State == record.Lost:
+		return here.SharedMountsOf(g.h, st.Name).Disown()
+	case v.MayChange && v.Epoch == st.Epoch && !g.h.Local(st.Name).ReleasedAt(st.Epoch):
+		return mount.Confirm(g.h.Paths.Owner(st.Name))
+	}
+	return nil
 }
 
 // RanHere reports whether a stack has to be stopped here once it is lost: by what is

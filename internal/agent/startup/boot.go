@@ -96,6 +96,9 @@ func (s *Start) letRun(ctx context.Context) error {
 		return err
 	}
 	s = s.Run.On(opened)
+	if err := s.Mount(ctx); err != nil {
+		return err
+	}
 	if err := s.writeSecrets(); err != nil {
 		return err
 	}

@@ -94,6 +94,9 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		return err
 	}
 	s = s.Run.On(opened)
+	if err := s.Mount(ctx); err != nil {
+		return err
+	}
 	wish := s.Wish()
 	d := s.Deployment()
 	again, err := recreates(ctx, s)
@@ -181,7 +184,14 @@ func (s *Start) stop(ctx context.Context) error {
 	if err := s.Run.Need(ctx, needEngine); err != nil {
 		return err
 	}
-	return errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
+	err := errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
+	if err == nil {
+		err = here.SharedMountsOf(s.Host, s.Name).Flush(ctx, s.Run.sink)
+	}
+	if err != nil {
+		return err
+	}
+	return here.SharedMountsOf(s.Host, s.Name).End(ctx)
 }
 
 // awaitNeeded waits for the stacks that this one names. To the daemon, which starts what

@@ -347,6 +347,7 @@ func (c classifier) dataRoots(ms *mounts) []string {
 func (c classifier) keep(ms *mounts, m *mount, v project.Volume) {
 	if v.Protect == fleet.Shared {
 		v.Docker, v.Path = "", hostpath.Default().SharedVolume(c.load.Stack.Name, v.Name)
+		v.From, v.Writers = m.policy.From, m.policy.Writers
 	}
 	if ms.data[v.Name] == nil {
 		ms.data[v.Name] = &v

@@ -264,7 +264,7 @@ func (c *collector) place(m *mount) (types.ServiceVolumeConfig, []project.File, 
 		e.Source = to
 		return e, files, err
 	case m.volume != nil && m.volume.Protect == fleet.Shared:
-		e = types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: m.source, Target: e.Target, ReadOnly: e.ReadOnly, Bind: &types.ServiceVolumeBind{CreateHostPath: false}}
+		e = types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: m.source, Target: e.Target, ReadOnly: e.ReadOnly || m.volume.ReadOnly(), Bind: &types.ServiceVolumeBind{CreateHostPath: false}}
 	case m.volume != nil && e.Type == types.VolumeTypeBind:
 		e.Source = m.source
 		if m.volume.Protect == fleet.External {

@@ -1,0 +1,140 @@
+package mount
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Unsynced returns the time of change of a note, in the cache, that may lack ranges which were
+// written to its file: rclone writes notes when a file is synchronised or closed. A mounter
+// that is killed leaves it so, and rclone would then fill the ranges from the remote, over
+// what was written.
+func Unsynced() time.Time { return time.Unix(1, 0) }
+
+// rclone keeps a cached file in the first folder, and its note under the same name in the
+// second, both below the name of the volume.
+const (
+	dataFolder  = "vfs"
+	notesFolder = "vfsMeta"
+)
+
+// A File is one that was written through a mount and is not on the remote yet.
+type File struct {
+	Volume string
+	Path   string // below the volume
+	Size   int64
+	Since  time.Time // last written
+	Based  string    // rclone's fingerprint of the file on the remote that it was made from, "" for a new one
+	Whole  bool      // all of its content is in the cache
+	Sure   bool      // the note has all that was written
+}
+
+// Unsent are the files that are not on the remote yet, in no order.
+type Unsent []File
+
+// Bytes is the size of all of them.
+func (u Unsent) Bytes() int64 {
+	var n int64
+	for _, f := range u {
+		n += f.Size
+	}
+	return n
+}
+
+// Oldest is when the one was last written that waits longest, zero for none.
+func (u Unsent) Oldest() time.Time {
+	if len(u) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(u, func(a, b File) int { return a.Since.Compare(b.Since) }).Since
+}
+
+// A note is what rclone keeps about a cached file (vfs/vfscache, type Info).
+type note struct {
+	ModTime     time.Time
+	Size        int64
+	Rs          []struct{ Pos, Size int64 }
+	Fingerprint string
+	Dirty       bool
+}
+
+// whole reports whether the ranges cover the file. rclone keeps them sorted and joined.
+func (n note) whole(size int64) bool {
+	return size == 0 || len(n.Rs) == 1 && n.Rs[0].Pos == 0 && n.Rs[0].Size >= size
+}
+
+// Look reads a stack's cache, which may be in use. A cache that does not exist is empty.
+func Look(cache string) (Unsent, error) {
+	var found Unsent
+	err := walk(cache, dataFolder, func(rel string, info fs.FileInfo) error {
+		if f, unsent := look(cache, rel, info); unsent {
+			found = append(found, f)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// look returns a cached file if it is not on the remote. One whose note is missing or
+// damaged is taken for such a file.
+func look(cache, rel string, info fs.FileInfo) (File, bool) {
+	volume, below, _ := strings.Cut(rel, "/")
+	f := File{Volume: volume, Path: below, Size: info.Size(), Since: info.ModTime()}
+	at := filepath.Join(cache, notesFolder, rel)
+	content, err := os.ReadFile(at)
+	var n note
+	if err != nil || json.Unmarshal(content, &n) != nil {
+		return f, info.Size() > 0
+	}
+	f.Based, f.Whole, f.Sure = n.Fingerprint, n.whole(f.Size), true
+	f.Since = cmp.Or(n.ModTime, f.Since)
+	if changed, err := os.Stat(at); err == nil {
+		f.Sure = !changed.ModTime().Equal(Unsynced())
+	}
+	return f, n.Dirty
+}
+
+// Available returns the bytes that are free on a folder's disk, as many as it takes where
+// that is not known.
+func Available(dir string) int64 {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return 1 << 62
+	}
+	return int64(st.Bavail) * st.Bsize
+}
+
+// walk calls do for each file below a folder of the cache, by its path there. What is
+// removed meanwhile is left out.
+func walk(cache, folder string, do func(rel string, info fs.FileInfo) error) error {
+	top := filepath.Join(cache, folder)
+	return filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(top, p)
+		if err != nil {
+			return err
+		}
+		return do(filepath.ToSlash(rel), info)
+	})
+}

@@ -1,0 +1,190 @@
+package mounter
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/rclone/rclone/lib/encoder"
+	"golang.org/x/sys/unix"
+
+	"salvor/internal/mount"
+)
+
+// files is rclone's file system with what it lacks: a folder can be synchronised, a file
+// whose notes in the cache do not have all that was written to it is marked as such
+// (mount.Unsynced), and a program that writes is stopped before the disk is full.
+type files struct {
+	fuse.RawFileSystem
+	notes string // folder of the notes that rclone has of cached files
+	names *names
+	room  *room
+	locks [64]sync.RWMutex // by number: writing, against synchronising
+}
+
+func (f *files) lock(id uint64) *sync.RWMutex { return &f.locks[id%uint64(len(f.locks))] }
+
+// note returns the note of an open file, "" for one that has no name any more.
+func (f *files) note(id uint64) string {
+	name, known := f.names.path(id)
+	if !known {
+		return ""
+	}
+	return filepath.Join(f.notes, encoder.OS.FromStandardPath(name))
+}
+
+// Write implements fuse.RawFileSystem.
+func (f *files) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	if !f.room.take(int64(len(data))) {
+		return 0, fuse.Status(unix.ENOSPC)
+	}
+	l := f.lock(in.NodeId)
+	l.RLock()
+	defer l.RUnlock()
+	note := f.note(in.NodeId)
+	f.mark(note)
+	n, status := f.RawFileSystem.Write(cancel, in, data)
+	if status == fuse.EIO && f.room.full() {
+		status = fuse.Status(unix.ENOSPC)
+	}
+	return n, status
+}
+
+// mark notes that what is written now may be missing in a note. Each time that rclone
+// writes the note, the mark is gone; a file that has no note yet gets one with its first
+// write in it.
+func (f *files) mark(note string) {
+	if note != "" {
+		_ = os.Chtimes(note, time.Time{}, mount.Unsynced()) // without a note there is nothing to mark
+	}
+}
+
+// SetAttr implements fuse.RawFileSystem.
+func (f *files) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	if _, sized := in.GetSize(); sized {
+		l := f.lock(in.NodeId)
+		l.RLock()
+		defer l.RUnlock()
+		f.mark(f.note(in.NodeId))
+	}
+	return f.RawFileSystem.SetAttr(cancel, in, out)
+}
+
+// Fsync implements fuse.RawFileSystem. rclone writes the note and leaves it to the kernel
+// when that gets to the disk.
+func (f *files) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	l := f.lock(in.NodeId)
+	l.Lock()
+	defer l.Unlock()
+	if status := f.RawFileSystem.Fsync(cancel, in); !status.Ok() {
+		return status
+	}
+	if note := f.note(in.NodeId); note != "" {
+		return synced(note)
+	}
+	return fuse.OK
+}
+
+// FsyncDir implements fuse.RawFileSystem. Folders are made, renamed and removed on the
+// remote at once; what waits in the cache is on its disk after this.
+func (f *files) FsyncDir(_ <-chan struct{}, _ *fuse.FsyncIn) fuse.Status {
+	dir, err := os.Open(f.notes)
+	if err != nil {
+		return fuse.ToStatus(err)
+	}
+	defer dir.Close()
+	return fuse.ToStatus(unix.Syncfs(int(dir.Fd())))
+}
+
+// synced has a note, and that it exists, on the disk.
+func synced(note string) fuse.Status {
+	for _, p := range []string{note, filepath.Dir(note)} {
+		opened, err := os.Open(p)
+		if os.IsNotExist(err) {
+			continue // uploaded and evicted, or never written to
+		}
+		if err != nil {
+			return fuse.ToStatus(err)
+		}
+		err = opened.Sync()
+		_ = opened.Close() // nothing was written through it
+		if err != nil {
+			return fuse.ToStatus(err)
+		}
+	}
+	return fuse.OK
+}
+
+// Lookup implements fuse.RawFileSystem.
+func (f *files) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	status := f.RawFileSystem.Lookup(cancel, in, name, out)
+	return f.entered(status, in.NodeId, name, out)
+}
+
+// Mknod implements fuse.RawFileSystem.
+func (f *files) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	status := f.RawFileSystem.Mknod(cancel, in, name, out)
+	return f.entered(status, in.NodeId, name, out)
+}
+
+// Mkdir implements fuse.RawFileSystem.
+func (f *files) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	status := f.RawFileSystem.Mkdir(cancel, in, name, out)
+	return f.entered(status, in.NodeId, name, out)
+}
+
+// Symlink implements fuse.RawFileSystem.
+func (f *files) Symlink(cancel <-chan struct{}, in *fuse.InHeader, to, name string, out *fuse.EntryOut) fuse.Status {
+	status := f.RawFileSystem.Symlink(cancel, in, to, name, out)
+	return f.entered(status, in.NodeId, name, out)
+}
+
+// Create implements fuse.RawFileSystem.
+func (f *files) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	if !f.room.take(0) {
+		return fuse.Status(unix.ENOSPC)
+	}
+	status := f.RawFileSystem.Create(cancel, in, name, out)
+	return f.entered(status, in.NodeId, name, &out.EntryOut)
+}
+
+func (f *files) entered(status fuse.Status, parent uint64, name string, out *fuse.EntryOut) fuse.Status {
+	if status.Ok() {
+		f.names.found(parent, name, out.NodeId)
+	}
+	return status
+}
+
+// Rename implements fuse.RawFileSystem.
+func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+	status := f.RawFileSystem.Rename(cancel, in, from, to)
+	if status.Ok() {
+		f.names.renamed(place{in.NodeId, from}, place{in.Newdir, to})
+	}
+	return status
+}
+
+// Unlink implements fuse.RawFileSystem.
+func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)
+}
+
+// Rmdir implements fuse.RawFileSystem.
+func (f *files) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return f.gone(f.RawFileSystem.Rmdir(cancel, in, name), in.NodeId, name)
+}
+
+func (f *files) gone(status fuse.Status, parent uint64, name string) fuse.Status {
+	if status.Ok() {
+		f.names.removed(place{parent, name})
+	}
+	return status
+}
+
+// Forget implements fuse.RawFileSystem.
+func (f *files) Forget(id, lookups uint64) {
+	f.RawFileSystem.Forget(id, lookups)
+	f.names.forgotten(id, lookups)
+}

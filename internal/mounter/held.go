@@ -1,0 +1,194 @@
+package mounter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/rclone/rclone/fs"
+)
+
+// errHeld is why a remote is not changed at present: this host may have lost the stack.
+var errHeld = errors.New("the claim of the stack was not confirmed in the last minute")
+
+const (
+	heldEvery = 500 * time.Millisecond // how often a change that is held back is looked at again
+	heldMost  = 20 * time.Second       // how long a program waits that makes, renames or deletes something
+)
+
+// A held file system passes changes on to the remote only while they may be made.
+// Uploads wait for that as long as it takes, and one under way ends when it is over.
+type held struct {
+	fs.Fs
+	name     string
+	may      func() bool
+	features *fs.Features
+}
+
+// hold returns a remote that is changed only while may says so. Its name is that of the
+// volume, under which it is cached: wherever the remote is, that stays the same.
+func hold(name string, remote fs.Fs, may func() bool) fs.Fs {
+	h := &held{Fs: remote, name: name, may: may}
+	inner := remote.Features()
+	f := *inner
+	// what is not passed on through h would change the remote at any time
+	f.Purge, f.Copy, f.MkdirMetadata, f.PublicLink, f.PutUnchecked, f.PutStream = nil, nil, nil, nil, nil, nil
+	f.MergeDirs, f.DirSetModTime, f.CleanUp, f.ListR, f.ListP, f.OpenWriterAt, f.OpenChunkWriter = nil, nil, nil, nil, nil, nil, nil
+	f.UnWrap, f.WrapFs, f.SetWrapper, f.Command, f.Disconnect = nil, nil, nil, nil, nil
+	if inner.Move != nil {
+		f.Move = h.move
+	}
+	if inner.DirMove != nil {
+		f.DirMove = h.dirMove
+	}
+	h.features = &f
+	return h
+}
+
+// Name implements fs.Fs.
+func (h *held) Name() string { return h.name }
+
+// Root implements fs.Fs.
+func (h *held) Root() string { return "" }
+
+// Features implements fs.Fs.
+func (h *held) Features() *fs.Features { return h.features }
+
+// wait returns nil once the remote may be changed. It gives up after limit, 0 for none.
+func (h *held) wait(ctx context.Context, limit time.Duration) error {
+	if h.may() {
+		return nil
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	tick := time.NewTicker(heldEvery)
+	defer tick.Stop()
+	for !h.may() {
+		select {
+		case <-ctx.Done():
+			return errors.Join(errHeld, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// List implements fs.Fs.
+func (h *held) List(ctx context.Context, dir string) (fs.DirEntries, error) {
+	entries, err := h.Fs.List(ctx, dir)
+	for i, e := range entries {
+		if o, ok := e.(fs.Object); ok {
+			entries[i] = h.object(o)
+		}
+	}
+	return entries, err
+}
+
+// NewObject implements fs.Fs.
+func (h *held) NewObject(ctx context.Context, remote string) (fs.Object, error) {
+	return h.found(h.Fs.NewObject(ctx, remote))
+}
+
+// Put implements fs.Fs.
+func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) (fs.Object, error) {
+	if err := h.wait(ctx, 0); err != nil {
+		return nil, err
+	}
+	return h.found(h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...))
+}
+
+// Mkdir implements fs.Fs.
+func (h *held) Mkdir(ctx context.Context, dir string) error {
+	if err := h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	return h.Fs.Mkdir(ctx, dir)
+}
+
+// Rmdir implements fs.Fs.
+func (h *held) Rmdir(ctx context.Context, dir string) error {
+	if err := h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	return h.Fs.Rmdir(ctx, dir)
+}
+
+func (h *held) move(ctx context.Context, src fs.Object, remote string) (fs.Object, error) {
+	if err := h.wait(ctx, heldMost); err != nil {
+		return nil, err
+	}
+	if o, ok := src.(*heldObject); ok {
+		src = o.Object
+	}
+	return h.found(h.Fs.Features().Move(ctx, src, remote))
+}
+
+func (h *held) dirMove(ctx context.Context, src fs.Fs, srcRemote, dstRemote string) error {
+	if err := h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	if from, ok := src.(*held); ok {
+		src = from.Fs
+	}
+	return h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+}
+
+func (h *held) found(o fs.Object, err error) (fs.Object, error) {
+	if err != nil || o == nil {
+		return nil, err
+	}
+	return h.object(o), nil
+}
+
+func (h *held) object(o fs.Object) fs.Object { return &heldObject{o, h} }
+
+// A heldObject is a file of a held file system.
+type heldObject struct {
+	fs.Object
+	h *held
+}
+
+// Fs implements fs.Object.
+func (o *heldObject) Fs() fs.Info { return o.h }
+
+// Update implements fs.Object.
+func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) error {
+	if err := o.h.wait(ctx, 0); err != nil {
+		return err
+	}
+	return o.Object.Update(ctx, &heldReader{in, o.h.may}, src, options...)
+}
+
+// Remove implements fs.Object.
+func (o *heldObject) Remove(ctx context.Context) error {
+	if err := o.h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	return o.Object.Remove(ctx)
+}
+
+// SetModTime implements fs.Object.
+func (o *heldObject) SetModTime(ctx context.Context, t time.Time) error {
+	if err := o.h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	return o.Object.SetModTime(ctx, t)
+}
+
+// A heldReader ends an upload when the remote may not be changed any more.
+type heldReader struct {
+	io.Reader
+	may func() bool
+}
+
+// Read implements io.Reader.
+func (r *heldReader) Read(p []byte) (int, error) {
+	if !r.may() {
+		return 0, errHeld
+	}
+	return r.Reader.Read(p)
+}
