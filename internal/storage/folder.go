@@ -175,16 +175,32 @@ func relative(name, base string) string {
 // Delete implements blob.Store. Where a remote allows several objects of one
 // name, all of them go.
 func (f *Folder) Delete(ctx context.Context, p string) error {
+	if f.fs.Features().DuplicateFiles {
+		return f.fail("delete", p, deleteTwins(ctx, f, p))
+	}
 	o, err := f.find(ctx, p)
-	for err == nil {
-		if err = f.ask(ctx, o.Remove); err != nil || !f.fs.Features().DuplicateFiles {
-			return f.fail("delete", p, err)
-		}
-		if o, err = f.find(ctx, p); isNotFound(err) {
-			return nil
-		}
+	if err == nil {
+		err = f.ask(ctx, o.Remove)
 	}
 	return f.fail("delete", p, err)
+}
+
+// deleteTwins removes all objects of a name, after one look.
+func deleteTwins(ctx context.Context, f *Folder, p string) error {
+	name, err := f.name(p)
+	if err != nil {
+		return err
+	}
+	all, err := f.twins(ctx, name)
+	if err == nil && len(all) == 0 {
+		err = fs.ErrorObjectNotFound
+	}
+	for _, o := range all {
+		if failed := f.ask(ctx, o.Remove); failed != nil && !gone(failed) {
+			err = errors.Join(err, failed)
+		}
+	}
+	return err
 }
 
 // contentReader ends with the context and names the object in its errors.
