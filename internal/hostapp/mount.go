@@ -96,7 +96,7 @@ func serveMounts(ctx context.Context, h *here.Host, name string, errOut io.Write
 
 func options(h *here.Host, stack string, want *here.Mounted) mounter.Options {
 	return mounter.Options{
-		Stack: stack, Cache: h.Paths.Cache(stack), Keep: h.Paths.CacheCopies(stack),
+		Stack: stack, Cache: h.Paths.Cache(stack), Keep: filepath.Join(h.Paths.Cache(stack), "copies"),
 		Aside: filepath.Join(h.Paths.Quarantine(stack), time.Now().UTC().Format(here.QuarantineTime)),
 		Size:  want.Mount.Cache, KeepFree: want.Mount.KeepFree,
 		UID: uint32(want.Mount.UID), GID: uint32(want.Mount.GID), Umask: uint32(want.Mount.Umask),

@@ -103,13 +103,9 @@ func (l Layout) SharedVolume(stack, volume string) string {
 	return filepath.Join(l.Shared, stack, volume)
 }
 
-// Cache is what a stack's shared volumes have on the host's disk, uploaded or not.
+// Cache is what a stack's shared volumes have on the host's disk, uploaded or not. Its folder
+// copies has what waited for its upload when the mounter was killed.
 func (l Layout) Cache(stack string) string { return filepath.Join(l.State, "cache", stack) }
-
-// CacheCopies are of what waited for its upload in a cache when its mounter was killed.
-func (l Layout) CacheCopies(stack string) string {
-	return filepath.Join(l.State, "cache-copies", stack)
-}
 
 // Quarantine has what was written to a stack's shared volumes and must not be uploaded.
 func (l Layout) Quarantine(stack string) string { return filepath.Join(l.State, "quarantine", stack) }

@@ -190,7 +190,7 @@ func (a SharedMounts) Abandon(ctx context.Context) error {
 		return err
 	}
 	_, err := mount.Quarantine(a.host.Paths.Cache(a.stack), path.Join(a.host.Paths.Quarantine(a.stack), time.Now().UTC().Format(QuarantineTime)))
-	return errors.Join(err, os.RemoveAll(a.host.Paths.CacheCopies(a.stack)))
+	return err
 }
 
 // QuarantineTime is how the folders in a quarantine are named: for when files were put there.

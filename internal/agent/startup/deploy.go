@@ -94,7 +94,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		return err
 	}
 	s = s.Run.On(opened)
-	if err := s.Mount(ctx); err != nil {
+	if err := s.mountShared(ctx); err != nil {
 		return err
 	}
 	wish := s.Wish()
@@ -133,6 +133,17 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		snapshotAfterRestore(ctx, s)
 	}
 	return err
+}
+
+// mountShared mounts the stack's shared volumes, once the host has what mounts them.
+func (s *Start) mountShared(ctx context.Context) error {
+	if s.Shared == nil {
+		return nil
+	}
+	if err := s.Run.Need(ctx, needEngine); err != nil {
+		return err
+	}
+	return s.Mount(ctx)
 }
 
 // PrepareVolumes has every volume ready for the start: as it is, empty or restored. What is
