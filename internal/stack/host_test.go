@@ -117,6 +117,7 @@ func TestOnHost(t *testing.T) {
 		{"deploy", testDeploy},
 		{"adopt", testAdopt},
 		{"adopt with a newer Compose", testAdoptWithNewerCompose},
+		{"adopt a draft", testDraft},
 		{"deploy after create only", testDeployAfterCreateOnly},
 		{"first deploy that fails", testFirstDeployThatFails},
 		{"networks", testEnsureNetworks},
