@@ -85,17 +85,12 @@ func (w *work) differences(c Candidate) ([]Difference, error) {
 			rel = c.Compose // which another name may have been given for
 		}
 		compose := f.Kind == agentapi.FileCompose
-		have, err := w.checkout.File(path.Join(c.Again, rel))
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && !compose:
+		have, err := w.ofGit(path.Join(c.Again, rel), compose)
+		if errors.Is(err, fs.ErrNotExist) && !compose {
 			continue // it stayed on the host, as data
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
-		case err == nil && compose:
-			if have, err = yamldoc.Remove(have, yamldoc.Path{"x-salvor"}); err != nil {
-				return nil, err
-			}
-			have = bytes.TrimLeft(have, "\n")
 		}
 		if bytes.Equal(have, f.Content) || compose && slices.Equal(said(have), said(f.Content)) {
 			continue
@@ -107,6 +102,16 @@ func (w *work) differences(c Candidate) ([]Difference, error) {
 		all = append(all, one)
 	}
 	return all, nil
+}
+
+// ofGit is a file of the repository, a Compose file without x-salvor.
+func (w *work) ofGit(name string, compose bool) ([]byte, error) {
+	content, err := w.checkout.File(name)
+	if err != nil || !compose {
+		return content, err
+	}
+	content, err = yamldoc.Remove(content, yamldoc.Path{"x-salvor"})
+	return bytes.TrimLeft(content, "\n"), err
 }
 
 // said are the lines of a Compose file that say something to Compose.

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/terminal"
 )
 
 // A setting is one thing that the commit says and the host keeps in its
@@ -151,7 +152,18 @@ func generalSettings(st agentapi.Stack) []setting {
 		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
 			setting{group, "append_only", fmt.Sprint(t.AppendOnly)}, setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
 	}
-	return all
+	return append(all, sharedSettings(st.Shared)...)
+}
+
+func sharedSettings(s *agentapi.Shared) []setting {
+	if s == nil {
+		return nil
+	}
+	m := s.Mount
+	return []setting{
+		{"shared volumes", "where", here.LocationText(s.Where)}, {"shared volumes", "uid", fmt.Sprint(m.UID)}, {"shared volumes", "gid", fmt.Sprint(m.GID)},
+		{"shared volumes", "umask", fmt.Sprintf("%03o", m.Umask)}, {"shared volumes", "cache", terminal.Bytes(m.Cache)}, {"shared volumes", "keep_free", terminal.Bytes(m.KeepFree)},
+	}
 }
 
 func targets(st agentapi.Stack) []string {
@@ -172,7 +184,7 @@ func stoppedSettings(st agentapi.Stack) []setting {
 
 func volumeSettings(v project.Volume, whole bool) []setting {
 	group := "volume " + v.Name
-	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}}
+	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}, {group, "from", v.From}, {group, "writers", string(v.Writers)}}
 	if whole {
 		all = append(all, setting{group, "written as", v.Source}, setting{group, "Docker volume", v.Docker}, setting{group, "path", v.Path},
 			setting{group, "services", strings.Join(v.Services, ", ")}, setting{group, "database", v.Service}, setting{group, "mounted at", v.MountAt}, setting{group, "formerly", v.Formerly})

@@ -94,11 +94,11 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 	}}
 }
 
-// keptOutside are the mounts of a stack that are kept outside of its host.
+// keptOutside are the mounts of a stack that something else than Salvor keeps.
 func keptOutside(volumes []project.Volume) []string {
 	var all []string
 	for _, v := range volumes {
-		if v.Protect == fleet.External || v.Protect == fleet.Shared {
+		if v.Protect == fleet.External {
 			all = append(all, cmp.Or(v.Source, v.Name))
 		}
 	}

@@ -93,26 +93,7 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		page.Table("", terminal.Row{terminal.Paint(terminal.Bad, string(f.Code)), f.Text})
 	}
 	for _, c := range o.Candidates {
-		page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, c.Project.Name), strings.Join(lostWith(c), ", "))
-		for _, left := range c.Left {
-			page.Table("  ", terminal.Row{"stays on the host:", left})
-		}
-		if c.Again != "" {
-			page.Table("  ", terminal.Row{"in Git already:", c.Again + "; salvor adopt places it here again"})
-		}
-		for _, note := range c.Notes {
-			page.Table("  ", terminal.Row{"note:", note})
-		}
-		if c.Project.Draft {
-			page.Table("  ", terminal.Row{"why a draft:", c.Project.Incomplete})
-		}
-		for _, text := range c.Project.Unknown {
-			page.Table("  ", terminal.Row{"not known:", text})
-		}
-		if c.Why != "" {
-			page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
-			page.Table("  ", terminal.Row{"hint:", c.Hint})
-		}
+		printCandidate(page, c)
 	}
 	var others []string
 	for _, c := range o.Containers {
@@ -136,6 +117,30 @@ func printObserved(page *terminal.Page, o adopt.Observed) {
 		}
 	}
 	page.Printf("\n")
+}
+
+// printCandidate shows one project, and what only its host has.
+func printCandidate(page *terminal.Page, c adopt.Candidate) {
+	page.Printf("%s  %s\n", terminal.Paint(terminal.Strong, c.Project.Name), strings.Join(lostWith(c), ", "))
+	for _, left := range c.Left {
+		page.Table("  ", terminal.Row{"stays on the host:", left})
+	}
+	if c.Again != "" {
+		page.Table("  ", terminal.Row{"in Git already:", c.Again + "; salvor adopt places it here again"})
+	}
+	for _, note := range c.Notes {
+		page.Table("  ", terminal.Row{"note:", note})
+	}
+	if c.Project.Draft {
+		page.Table("  ", terminal.Row{"why a draft:", c.Project.Incomplete})
+	}
+	for _, text := range c.Project.Unknown {
+		page.Table("  ", terminal.Row{"not known:", text})
+	}
+	if c.Why != "" {
+		page.Table("  ", terminal.Row{terminal.Paint(terminal.Notice, "can't be a stack"), c.Why})
+		page.Table("  ", terminal.Row{"hint:", c.Hint})
+	}
 }
 
 // lostWith says what of a project is on its host alone.

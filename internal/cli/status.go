@@ -263,7 +263,7 @@ func newest(s agentapi.StackState, now time.Time) string {
 	switch {
 	case s.Snapshot != nil:
 		return age(now.Sub(s.Snapshot.Began)) + " old"
-	case len(s.Volumes) == 0 && len(s.Outside) > 0:
+	case len(s.Volumes) == 0 && (len(s.Outside) > 0 || s.Shared != nil):
 		return "data is outside"
 	case len(s.Volumes) == 0:
 		return "no data to keep"

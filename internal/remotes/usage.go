@@ -102,24 +102,7 @@ func (r *Remotes) Uses(needs func(fleet.Stack) []fleet.Remote) []Use {
 	uses := make([]Use, len(f.Remotes))
 	for i, declared := range f.Remotes {
 		u := &uses[i]
-		u.Remote = declared
-		if f.Record.Remote == declared.Name {
-			u.For = append(u.For, "record")
-		}
-		if f.Shared.Remote == declared.Name {
-			u.For = append(u.For, "shared")
-		}
-		for _, t := range f.Snapshots {
-			if t.Where.Remote == declared.Name {
-				u.Targets, u.For = append(u.Targets, t.Name), append(u.For, "target "+t.Name)
-			}
-		}
-		for _, other := range f.Remotes {
-			if inner, _, _ := strings.Cut(other.Options["remote"].String(), ":"); other.Type == "crypt" && inner == declared.Name {
-				u.For = append(u.For, "crypt "+other.Name)
-			}
-		}
-		slices.Sort(u.For)
+		*u = used(f, declared)
 		for _, st := range f.Stacks {
 			if slices.ContainsFunc(needs(st), func(n fleet.Remote) bool { return n.Name == declared.Name }) {
 				u.Stacks = append(u.Stacks, st.Name)
@@ -127,6 +110,29 @@ func (r *Remotes) Uses(needs func(fleet.Stack) []fleet.Remote) []Use {
 		}
 	}
 	return uses
+}
+
+// used says what a fleet uses a remote for.
+func used(f *fleet.Fleet, declared fleet.Remote) Use {
+	u := Use{Remote: declared}
+	if f.Record.Remote == declared.Name {
+		u.For = append(u.For, "record")
+	}
+	if f.Shared.Remote == declared.Name {
+		u.For = append(u.For, "shared")
+	}
+	for _, t := range f.Snapshots {
+		if t.Where.Remote == declared.Name {
+			u.Targets, u.For = append(u.Targets, t.Name), append(u.For, "target "+t.Name)
+		}
+	}
+	for _, other := range f.Remotes {
+		if inner, _, _ := strings.Cut(other.Options["remote"].String(), ":"); other.Type == "crypt" && inner == declared.Name {
+			u.For = append(u.For, "crypt "+other.Name)
+		}
+	}
+	slices.Sort(u.For)
+	return u
 }
 
 // Total is what all of the fleet takes.

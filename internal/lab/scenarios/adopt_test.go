@@ -169,7 +169,8 @@ func (a *adoption) refused(t *testing.T) {
 	must(t, a.w.Push(ctx))
 }
 
-// adopts makes stacks of the projects, after a look.
+// adopts makes stacks of the projects, after a look, but for one that has no file and would
+// become a draft.
 func (a *adoption) adopts(t *testing.T) {
 	ctx := t.Context()
 	out, err := a.w.Salvor(ctx, nil, "adopt", "alpha", "--observe")
@@ -182,7 +183,7 @@ func (a *adoption) adopts(t *testing.T) {
 			t.Errorf("%s is not listed, or without %q", p.name, p.only)
 		}
 	}
-	_, err = a.w.Salvor(ctx, nil, "adopt", "alpha")
+	_, err = a.w.Salvor(ctx, nil, append([]string{"adopt", "alpha"}, a.names()...)...)
 	must(t, err)
 	made, err := filepath.Glob(filepath.Join(a.w.Dir, "stacks", "*"))
 	must(t, err)
