@@ -149,6 +149,9 @@ func (l *labHost) inspected(t *testing.T, name string) map[string]docker.Made {
 		for network, end := range made.NetworkSettings.Networks {
 			end.Aliases = slices.DeleteFunc(end.Aliases, func(alias string) bool { return strings.HasPrefix(c.ID, alias) })
 			slices.Sort(end.Aliases)
+			if c := end.IPAMConfig; c != nil && c.IPv4Address == "" && c.IPv6Address == "" {
+				end.IPAMConfig = nil // it asks for no address either way
+			}
 			made.NetworkSettings.Networks[network] = end
 		}
 		all[c.Service] = made
