@@ -89,7 +89,7 @@ func adoptable(ctx context.Context, s *here.Stack) error {
 		return fault.WithHint(fmt.Errorf("stack %s is not taken over, %w: %s", s.Name, stack.ErrDiffers, strings.Join(compared.Differs, "; ")), adoptFix(s, compared))
 	}
 	if len(compared.Unknown) > 0 {
-		return fault.WithHint(fmt.Errorf("stack %s is not taken over: %s can't be compared without its secrets", s.Name, strings.Join(compared.Unknown, ", ")), "salvor plan --adopt "+s.Name)
+		return fault.WithHint(fmt.Errorf("stack %s is not taken over: %s can't be compared without its secrets", s.Name, strings.Join(compared.Unknown, ", ")), "salvor apply --adopt "+s.Name)
 	}
 	return nil
 }
