@@ -232,7 +232,7 @@ func askOptions(g *globals, d *remotes.Draft) error {
 	return d.Complete()
 }
 
-// notAsked is how to say what is missing where there is no one to ask.
+// notAsked says which flags give what is missing, without a terminal to ask at.
 func notAsked(d *remotes.Draft, plain, secrets []string) string {
 	if d.NeedsLogin() {
 		return "--client FILE with the OAuth client of your own, which docs/remotes.md shows how to make"
