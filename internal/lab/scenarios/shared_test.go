@@ -16,7 +16,7 @@ import (
 func TestSharedVolume(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
-	drive, err := s.Lab.Drive(ctx, drivetest.Options{})
+	drive, err := s.Drive(ctx, drivetest.Options{})
 	must(t, err)
 	drive.Account("olga@example.com", 0)
 	drive.AddClient(drivetest.Client{ID: driveClient, Secret: driveSecret})
