@@ -25,7 +25,7 @@ func notes(h *here.Host, epoch int) *here.Stack {
 	st := agentapi.Stack{
 		Name: "notes", Epoch: epoch, Targets: []agentapi.Target{{Name: "offsite", Repository: "bbbb0002", Former: []string{"aaaa0001"}}},
 		Volumes: []project.Volume{
-			{Name: "db", Docker: "notes_db", Protect: fleet.Snapshot, Method: fleet.Pause, Service: "db", MountAt: "/var/lib/db", Omit: caches},
+			{Name: "db", Docker: "notes_db", Protect: fleet.Snapshot, Method: fleet.Pause, Service: "db", MountAt: "/var/lib/db"},
 			{Name: "media", Path: filepath.Join(h.Paths.Volumes, "media"), Protect: fleet.Snapshot, Method: fleet.Live},
 			{Name: "cache", Docker: "notes_cache", Protect: fleet.None},
 		},
@@ -48,7 +48,7 @@ func TestProtectedVolumes(t *testing.T) {
 	h := bare(t)
 	caches := fleet.Omission{Caches: true}
 	want := []snapshot.Volume{
-		{Name: "db", Path: filepath.Join(h.Paths.Volumes, "notes_db", "_data"), Method: fleet.Pause, Service: "db", MountAt: "/var/lib/db"},
+		{Name: "db", Path: filepath.Join(h.Paths.Volumes, "notes_db", "_data"), Method: fleet.Pause, Service: "db", MountAt: "/var/lib/db", Omit: caches},
 		{Name: "media", Path: filepath.Join(h.Paths.Volumes, "media"), Method: fleet.Live, Omit: caches},
 	}
 	if diff := cmp.Diff(want, notes(h, 1).Protected()); diff != "" {

@@ -31,7 +31,7 @@ func TestLabelsOfBackupsMeanTheSame(t *testing.T) {
 	const volumes = "volumes: {data: {}}\n"
 	dump := fleet.Hook{Service: "app", User: "tool", Command: []string{"sh", "-c", `tool dump > /data/dump "$NAME"`}, Limit: time.Minute, Position: "stacks/app/compose.yaml:4:5"}
 	tidy := fleet.Hook{Service: "app", Command: []string{"tool", "tidy"}, Limit: time.Minute, Position: "stacks/app/compose.yaml:4:5"}
-	weekly := fleet.Hook{Service: "worker", Command: []string{"tool"}, Limit: time.Minute, Position: "stacks/app/compose.yaml:11:36"}
+	weekly := fleet.Hook{Service: "worker", Command: []string{"tool"}, Limit: time.Minute, Position: "stacks/app/compose.yaml:11:35"}
 	said := fleet.Hook{Service: "app", Command: []string{"first"}, Limit: time.Second}
 	for name, c := range map[string]struct {
 		files string
