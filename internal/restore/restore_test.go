@@ -167,7 +167,7 @@ func TestARestoreOfSomeVolumes(t *testing.T) {
 	}
 }
 
-// TestARestoreOfATime takes the newest snapshot of then, by the second as lists show it.
+// TestARestoreOfATime takes the newest snapshot until that time, by the second as lists show it.
 func TestARestoreOfATime(t *testing.T) {
 	t.Parallel()
 	_, s := world()
