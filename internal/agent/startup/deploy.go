@@ -83,7 +83,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	}
 	if s.Stopped {
 		receipt.Outcome = "stopped"
-		return s.stop(ctx)
+		return keepStopped(ctx, s)
 	}
 	hold.At(ctx, "claimed")
 	if len(s.Spec.Mounts) > 0 {
@@ -195,8 +195,9 @@ func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot
 	return volumes
 }
 
-// stop keeps a stack that is declared stopped from running, and unmounts its shared volumes.
-func (s *Start) stop(ctx context.Context) error {
+// keepStopped keeps a stack that is declared stopped from running, and unmounts its shared
+// volumes.
+func keepStopped(ctx context.Context, s *Start) error {
 	err := s.stopContainers(ctx)
 	if err == nil {
 		err = here.SharedMountsOf(s.Host, s.Name).Flush(ctx, s.Run.sink)
