@@ -21,6 +21,7 @@ type dataFleet struct {
 	w         *world.World
 	drive     *lab.Drive
 	root      string // of Drive
+	reader    *lab.Reader
 	collector *oracle.Collector
 	on, other *lab.Host // where the stack runs, and where it does not
 	taken     []takenSnapshot
@@ -29,9 +30,15 @@ type dataFleet struct {
 // dataTargets are the names of the targets, each on the remote of its name.
 var dataTargets = []string{"box", "drive"}
 
+// dataEvery is how often snapshots are taken; lossLimit is what may be lost of a volume.
+const (
+	dataEvery = 15 * time.Minute
+	lossLimit = dataEvery + time.Minute
+)
+
 // TestData keeps the data of a stack with Postgres, SQLite, Valkey and a shared folder
 // on two targets, while pgbench and others write: every snapshot restores to a state that
-// there was.
+// there was, and what a lost host takes along is measured in the data.
 func TestData(t *testing.T) {
 	d := underLoad(t, scenario.Begin(t, usualFor))
 	for _, step := range []struct {
@@ -42,6 +49,9 @@ func TestData(t *testing.T) {
 		{"snapshots killed", d.killed},
 		{"moved, every file there", d.moves},
 		{"restored on the other host", d.restored},
+		{"a part brought back", d.bringsBack},
+		{"hosts lost", d.losesHosts},
+		{"idle", d.idle},
 	} {
 		began := time.Now()
 		step.run(t)
@@ -50,7 +60,7 @@ func TestData(t *testing.T) {
 		}
 		t.Logf("%s: %s", step.name, time.Since(began).Round(time.Second/10))
 	}
-	t.Log("proved: every snapshot that was taken under load restores to a state that there was, and nothing stays paused or behind")
+	t.Log("proved: every snapshot that was taken under load restores to a state that there was, nothing stays paused, and what is lost with a host is at most what the schedule allows")
 }
 
 // underLoad starts the fleet on alpha, with six stacks.
@@ -64,6 +74,8 @@ func underLoad(t *testing.T, s *scenario.Scenario) *dataFleet {
 	d.root = d.drive.Account("olga@example.com", 0)
 	d.drive.AddClient(drivetest.Client{ID: driveClient, Secret: driveSecret})
 	d.w, err = world.New(ctx, s.Lab, world.Options{Log: testLog{t}, Drive: d.drive})
+	must(t, err)
+	d.reader, err = s.Reader(ctx)
 	must(t, err)
 	hosts := spares(t, d.w, "alpha", "beta")
 	d.on, d.other = hosts[0], hosts[1]
