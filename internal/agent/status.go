@@ -69,6 +69,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 			return err
 		})
 	}
+	state.Findings = append(state.Findings, ownFindings(k, spec)...)
 	err = all.Wait()
 	for _, f := range slices.Concat(missed...) {
 		if !slices.ContainsFunc(state.Findings, func(o finding.Finding) bool { return o.Code == f.Code && o.Subject == f.Subject }) {
@@ -209,4 +210,12 @@ func ruled(host string, st agentapi.Stack, local here.Local, v record.Verdict) [
 		return nil
 	}
 	return []finding.Finding{f}
+}
+
+// ownFindings say how what the host has of its own is kept.
+func ownFindings(k *keeper.Keeper, spec agentapi.Host) []finding.Finding {
+	if spec.Own == nil || len(spec.Own.Volumes) == 0 {
+		return nil
+	}
+	return append(k.Condition(spec.Own.Name).Report(spec.Name, *spec.Own, time.Now()), k.LastingFindings(spec.Name, spec.Own.Name, time.Now())...)
 }

@@ -15,6 +15,7 @@ const (
 	VerbApply     = "apply"
 	VerbSnapshot  = "snapshot"
 	VerbSnapshots = "snapshots"
+	VerbBringBack = "bring-back"
 	VerbRelease   = "release"
 	VerbStatus    = "status"
 	VerbEnrol     = "enrol"
@@ -249,6 +250,19 @@ type TakeSnapshot struct {
 	AcceptShrunk bool   `json:"accept_shrunk,omitempty"`
 	Diverged     bool   `json:"diverged,omitempty"`    // of what was moved aside, not of what the stack has
 	AcceptLoss   bool   `json:"accept_loss,omitempty"` // earlier snapshots that are gone from the remote are given up
+}
+
+// BringBack asks a host to restore a snapshot of its own data into a folder of its own:
+// nothing that is there is replaced.
+type BringBack struct {
+	Snapshot string `json:"snapshot,omitempty"` // id or the beginning of one, "" for the newest
+}
+
+// BroughtBack is where a snapshot of a host's own data is now.
+type BroughtBack struct {
+	Schema   int    `json:"schema"`
+	Snapshot string `json:"snapshot"`
+	Folder   string `json:"folder"` // with the data of each protected folder, under its own path
 }
 
 // Snapshots asks for a placed stack's snapshots on every target.

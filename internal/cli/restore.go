@@ -2,12 +2,18 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/proposal"
 	"salvor/internal/restore"
+	"salvor/internal/terminal"
 )
 
 type restoreOptions struct {
@@ -24,7 +30,8 @@ func newRestore(g *globals) *cobra.Command {
 			"the two.\n" +
 			"The replaced data is kept until the next good snapshot. A restore that failed is not retried " +
 			"automatically:\n" +
-			"run the same command again, or cancel it with --withdraw.",
+			"run the same command again, or cancel it with --withdraw.\n" +
+			"What a host has of its own (host.NAME) is restored into a folder on that host; nothing is replaced.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := contradicting(cmd, "snapshot", "withdraw"); err != nil {
@@ -40,9 +47,14 @@ func newRestore(g *globals) *cobra.Command {
 
 func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack, err := a.Stack(stack)
+		stack, err := a.Kept(stack)
 		if err != nil {
 			return err
+		}
+		if host, own := fleet.OwnerOf(stack); own && !o.withdraw {
+			return bringBack(ctx, g, deploy.BringBack(s, host, o.snapshot))
+		} else if own {
+			return fault.WithCode(errors.New("what a host has of its own is brought back at once: there is nothing to withdraw"), fault.Usage)
 		}
 		if o.withdraw {
 			return g.withdrawRestore(ctx, a, s, stack)
@@ -53,6 +65,19 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		}
 		return g.carryOut(ctx, p)
 	})
+}
+
+// bringBack restores what a host has of its own into a folder there.
+func bringBack(ctx context.Context, g *globals, p proposal.Proposal[agentapi.BroughtBack]) error {
+	done, err := accepted(ctx, g, p)
+	if err != nil {
+		return err
+	}
+	if g.json {
+		return g.printJSON(done)
+	}
+	_, err = terminal.Printf(g.Out, "snapshot %.8s is in %s on the host; nothing that was there has changed\n", done.Snapshot, done.Folder)
+	return err
 }
 
 func (g *globals) withdrawRestore(ctx context.Context, a *app.App, s *deploy.Session, stack string) error {

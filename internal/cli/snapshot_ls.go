@@ -27,7 +27,7 @@ func newSnapshotLs(g *globals) *cobra.Command {
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack, err := a.Stack(stack)
+		stack, err := a.Kept(stack)
 		if err != nil {
 			return err
 		}

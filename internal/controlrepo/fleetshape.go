@@ -4,6 +4,7 @@ import (
 	"fmt"
 	pathpkg "path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,6 +141,7 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 		yamldoc.Key(manageKey, "The areas of this host that Salvor takes care of. Default: all that there are. Without an area "+
 			"it puts only its own things there; `salvor host take` adds one.", areasShape(), func(h *fleet.Host, v fleet.Areas) { h.Manage = v }),
 		yamldoc.Key("mounts", "File systems from elsewhere, by name. A stack with a folder on one starts only while it is mounted.", yamldoc.Named(names(), mountShape()), setMounts),
+		yamldoc.Key("protect", "Folders of the host itself, outside of stacks, that snapshots keep.", yamldoc.List(yamldoc.Text(fleet.ValidProtected)), func(h *fleet.Host, v []string) { h.Protect = slices.Compact(slices.Sorted(slices.Values(v))) }),
 		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }

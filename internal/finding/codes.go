@@ -34,6 +34,8 @@ const (
 	SnapshotUnverified Code = "snapshot-unverified"
 	SnapshotLasts      Code = "snapshot-lasts"
 	SnapshotFailed     Code = "snapshot-failed"
+	FirstUpload        Code = "first-upload"
+	SnapshotWaits      Code = "snapshot-waits"
 	RestoreFailed      Code = "restore-failed"
 	NotAsCommitted     Code = "not-as-committed"
 	SnapshotDamaged    Code = "snapshot-damaged"
@@ -174,6 +176,8 @@ func Table() []Row {
 			"or look at what is in the volume; the snapshot is given up after three days, and the next one continues " +
 			"from there"},
 		{RemoteDenied, "A host's login to a remote has ended or was revoked. Snapshots and reports wait until it is renewed; nothing is lost meanwhile.", "salvor remote renew REMOTE, then salvor apply"},
+		{FirstUpload, "The first snapshot of a stack's data, or of a host's own, is yet to be uploaded; the plan says how much that is, how long it takes and what is free.", "nothing to do; salvor remote test measures how fast a remote is"},
+		{SnapshotWaits, "A remote accepts no more uploads today (Google Drive: 750 GB). The snapshot continues when it does; uploads are kept.", "wait"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "A restore of the stack failed; the stack keeps running as it was, and the restore is not retried automatically.", "salvor " +
 			"restore STACK --snapshot ID tries again; salvor restore STACK --withdraw cancels it"},

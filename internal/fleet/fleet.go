@@ -45,6 +45,8 @@ type Host struct {
 	Docker  Docker  // overrides the fleet's where set
 	Manage  Areas   // what Salvor takes care of there
 	Mounts  []Mount // sorted by name
+	// Protect are folders of the host's own that snapshots keep, sorted.
+	Protect []string
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }

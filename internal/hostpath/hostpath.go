@@ -172,4 +172,6 @@ const (
 	Spool   = "spool"   // snapshots while they are uploaded
 	Cache   = "cache"   // of repositories
 	Proof   = "proof"   // databases while a dump is loaded for a try
+
+	BroughtBack = "brought-back" // restored of the host's own data
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -117,4 +118,16 @@ func typed(h fleet.Host, isNew bool) string {
 		address = h.User + "@" + address
 	}
 	return h.Name + "=" + address
+}
+
+// own says which folders of the lost host itself are kept, and how they are brought back: a
+// recovery puts none of them onto another machine.
+func (r *recovery) own() string {
+	h, _ := r.fleet.Fleet().Host(r.Lost)
+	kept, has := r.fleet.Lock().Hosts[r.Lost]
+	if len(h.Protect) == 0 || !has {
+		return ""
+	}
+	return fmt.Sprintf("note: snapshots keep %s of %s itself, on %s; once a machine has that name again: salvor restore %s\n",
+		strings.Join(h.Protect, ", "), r.Lost, strings.Join(slices.Sorted(maps.Keys(kept.Repositories)), ", "), fleet.Own(r.Lost))
 }

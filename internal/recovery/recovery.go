@@ -99,6 +99,7 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 		return p, err
 	}
 	p.Plan, err = r.fits(ctx)
+	p.Plan += r.own()
 	return p, err
 }
 

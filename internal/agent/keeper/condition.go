@@ -23,6 +23,7 @@ type Condition struct {
 	Good     time.Time         `json:"good,omitzero"`      // when the data was last known to be on every target
 	Findings []finding.Finding `json:"findings,omitempty"` // of the last snapshot
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
+	Again    time.Time         `json:"again,omitzero"`     // no snapshot is tried before: the remote accepts no more uploads today
 }
 
 // ConditionPath is the file of a stack's condition.
@@ -37,6 +38,9 @@ func (k *Keeper) Condition(stack string) Condition {
 	}
 	now := k.Edges.Time()
 	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
+	if n.Again.Sub(now) > dayPause {
+		n.Again = time.Time{} // the clock was set back
+	}
 	return n
 }
 
@@ -51,13 +55,20 @@ func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
 // the last reading back had doubted.
 func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
 	return k.ChangeCondition(stack, func(c *Condition) {
-		c.Tried, c.Findings = k.Edges.Time().UTC(), found
+		c.Tried, c.Findings, c.Again = k.Edges.Time().UTC(), found, time.Time{}
 		switch {
 		case err == nil:
 			c.Good = began
 			if !r.Skipped {
 				c.Unread = ""
 			}
+		case errors.Is(err, storage.ErrDay):
+			c.Again = c.Tried.Add(dayPause)
+			c.Findings = append(found, finding.Finding{
+				Code: finding.SnapshotWaits, Severity: finding.Warning, Subject: host + "/" + stack,
+				Text: "the remote accepts no more uploads today; what was uploaded stays there, and the next try, at " + c.Again.Format(time.RFC3339) + ", continues from it",
+				Fix:  "wait; Google Drive accepts 750 GB a day of an account, whatever uploads them",
+			})
 		case !finding.AnyFatal(found):
 			fix := "salvor snapshot take " + stack
 			if denied := new(storage.Denied); errors.As(err, &denied) {
@@ -121,8 +132,16 @@ const takeLimit = 72 * time.Hour
 var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; its uploads are kept, and the " +
 	"next snapshot continues from there")
 
-// takeWithin takes a snapshot, within the limit.
+// dayPause is the pause between tries while the remote accepts no more uploads: Drive does not
+// say when it does again.
+const dayPause = time.Hour
+
+// takeWithin takes a snapshot, within the limit. The first one of a repository has none: it
+// may be large, and its line slow.
 func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+	if job.After.Zero() && !job.Diverged {
+		return engine.Take(ctx, job)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, takeLimit, errTakeLimit)
 	defer cancel()
 	result, err := engine.Take(ctx, job)

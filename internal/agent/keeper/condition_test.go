@@ -3,6 +3,8 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,10 +12,13 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
+	"salvor/internal/blob"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/project"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/restserver"
 	"salvor/internal/storage"
 )
 
@@ -136,5 +141,62 @@ func TestConditionIsNoted(t *testing.T) {
 	heretest.Write(t, k.ConditionPath("notes"), "{")
 	if c := k.Condition("notes"); !c.Good.IsZero() {
 		t.Errorf("of a damaged note: %+v", c)
+	}
+}
+
+// TestADayWithoutUploadsIsWaitedOut: what the remote refuses for its daily limit is a finding
+// with the time of the next try, and not a failure that is tried again at once.
+func TestADayWithoutUploadsIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	h := &here.Host{Paths: hostpath.Layout{State: t.TempDir(), Run: t.TempDir()}, Edges: here.Edges{Now: func() time.Time { return at }}}
+	k := New(h)
+	st := agentapi.Stack{
+		Name: fleet.Own("alpha"), Targets: []agentapi.Target{{Every: time.Minute}},
+		Volumes: []project.Volume{{Name: "@etc", Path: "/etc/x", Protect: fleet.Snapshot, Method: fleet.Live}},
+	}
+	spec := agentapi.Host{Name: "alpha", Own: &st}
+	if err := k.NoteTaken("alpha", st.Name, at, agentapi.SnapshotReceipt{}, nil, fmt.Errorf("write data/12: %w", storage.ErrDay)); err != nil {
+		t.Fatal(err)
+	}
+	if found := k.Condition(st.Name).Findings; len(found) != 1 || found[0].Code != finding.SnapshotWaits {
+		t.Errorf("found %v", found)
+	}
+	if at = at.Add(dayPause - time.Minute); len(k.Due(spec, at)) != 0 {
+		t.Error("it is tried at once")
+	}
+	if at = at.Add(2 * time.Minute); len(k.Due(spec, at)) != 1 {
+		t.Error("it is not tried again")
+	}
+	if err := k.NoteTaken("alpha", st.Name, at, agentapi.SnapshotReceipt{}, nil, nil); err != nil || len(k.Condition(st.Name).Findings) != 0 || !k.Condition(st.Name).Again.IsZero() {
+		t.Errorf("after a good one: %+v, %v", k.Condition(st.Name), err)
+	}
+}
+
+// TestWhatIsUploadedFirst: of data that is there, what no snapshot has on a target.
+func TestWhatIsUploadedFirst(t *testing.T) {
+	t.Parallel()
+	k, folder := New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}}), t.TempDir()
+	heretest.Write(t, filepath.Join(folder, "one"), "12345")
+	on := func(name string, epoch int, path string, proven ...string) agentapi.Stack {
+		st := agentapi.Stack{Name: name, Epoch: epoch, Volumes: []project.Volume{{Name: "data", Path: path, Protect: fleet.Snapshot}}, Proven: map[string]fleet.Proven{}}
+		for _, id := range []string{"aa", "bb"} {
+			st.Targets = append(st.Targets, agentapi.Target{Name: "on-" + id, Where: fleet.Location{Remote: "disk"}, Repository: id})
+		}
+		for _, id := range proven {
+			st.Proven[id] = fleet.Proven{Epoch: 1}
+		}
+		return st
+	}
+	own := on(fleet.Own("alpha"), 2, folder, "aa")
+	spec := agentapi.Host{Name: "alpha", Own: &own, Stacks: []agentapi.Stack{on("notes", 1, folder, "bb"), on("moved", 2, folder), on("new", 1, t.TempDir()), on("taken", 1, folder, "aa", "bb")}}
+	if err := ArchiveOf(k.At(spec, spec.Stacks[3])).noteResult("aa", snapshot.Result{Duration: 2 * time.Second, Written: []restserver.Written{{Proof: blob.Proof{Size: 2 * largeUpload}}}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []agentapi.FirstUpload{
+		{Stack: "notes", Target: "on-aa", Bytes: 5, Speed: largeUpload}, {Stack: "host.alpha", Target: "on-bb", Bytes: 5, Speed: largeUpload},
+	}
+	if got := FirstUploads(t.Context(), k, spec); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }

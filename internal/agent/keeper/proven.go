@@ -34,6 +34,9 @@ func (a *Archive) LearnProven(ctx context.Context) {
 		return
 	}
 	a.Access.Proven = map[string]record.Proven{}
+	if a.IsOwn() {
+		return // the record is about what hosts take over
+	}
 	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err != nil {
 		a.Access.Silent = err
@@ -229,7 +232,7 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 func (a *Archive) prove(ctx context.Context, id string) error {
 	note, said := a.Notes()[id], a.Access.Proven[id]
 	m := note.Mark
-	if a.Spec.Record.Remote == "" || note.told(a.Epoch) && a.Access.Proven == nil {
+	if a.Spec.Record.Remote == "" || a.IsOwn() || note.told(a.Epoch) && a.Access.Proven == nil {
 		return nil
 	}
 	told := func() error { return a.changeRepositoryNote(id, func(n *repositoryNote) { n.Told = m.ID }) }

@@ -31,13 +31,13 @@ func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	}
 	today := int(now.Unix() / int64(24*time.Hour/time.Second))
 	var errs []error
-	for _, st := range spec.Stacks {
+	for _, st := range spec.Kept() {
 		var last rereadNote
 		if here.ReadJSON(k.RereadPath(st.Name), &last) != nil {
 			last = rereadNote{} // a note that can't be read is as good as none
 		}
 		local := k.Local(st.Name)
-		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 {
+		if last.Day == today || local.Lost || local.Epoch != st.Epoch && !st.IsOwn() || len(k.At(spec, st).Protected()) == 0 {
 			continue
 		}
 		errs = append(errs, k.RereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.RereadPath(st.Name), rereadNote{Day: today}))

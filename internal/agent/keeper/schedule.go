@@ -64,7 +64,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 // what has nothing to protect, is never due.
 func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
-	for _, st := range spec.Stacks {
+	for _, st := range spec.Kept() {
 		if s := ScheduleOf(k, spec, st); s != nil && !now.Before(s.Next) {
 			due = append(due, st)
 		}
@@ -91,12 +91,18 @@ func ScheduleOf(k *Keeper, spec agentapi.Host, st agentapi.Stack) *agentapi.Sche
 	if s.Next = k.Condition(st.Name).Tried; !s.Next.IsZero() {
 		s.Next = s.Next.Add(s.Every)
 	}
+	if again := k.Condition(st.Name).Again; again.After(s.Next) {
+		s.Next = again
+	}
 	return s
 }
 
 // RunsHere reports whether a stack runs here at its epoch, by what is noted, and is not between
 // two versions.
 func (k *Keeper) RunsHere(s *here.Stack) bool {
+	if s.IsOwn() {
+		return true
+	}
 	local := k.Local(s.Name)
 	return !s.Stopped && !local.Lost && !local.ReleasedAt(s.Epoch) && local.Epoch == s.Epoch && !s.Attempt().InProgress()
 }
