@@ -17,7 +17,8 @@ import (
 )
 
 type restoreOptions struct {
-	snapshot string
+	restore.Options
+	at       pointInTime
 	withdraw bool
 }
 
@@ -34,13 +35,18 @@ func newRestore(g *globals) *cobra.Command {
 			"What a host has of its own (host.NAME) is restored into a folder on that host; nothing is replaced.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := contradicting(cmd, "snapshot", "withdraw"); err != nil {
-				return err
+			for _, pair := range [][]string{{"snapshot", "at", "withdraw"}, {"volume", "withdraw"}} {
+				if err := contradicting(cmd, pair...); err != nil {
+					return err
+				}
 			}
+			o.At = o.at.Time
 			return runRestore(cmd.Context(), g, args[0], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().StringVar(&o.Snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().Var(&o.at, "at", atUsage)
+	cmd.Flags().StringArrayVar(&o.Volumes, "volume", nil, "restore only this `VOLUME`; the others and the images stay as they are; may be repeated")
 	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")
 	return cmd
 }
@@ -51,15 +57,16 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		if err != nil {
 			return err
 		}
-		if host, own := fleet.OwnerOf(stack); own && !o.withdraw {
-			return bringBack(ctx, g, deploy.BringBack(s, host, o.snapshot))
-		} else if own {
-			return fault.WithCode(errors.New("what a host has of its own is brought back at once: there is nothing to withdraw"), fault.Usage)
+		if host, own := fleet.OwnerOf(stack); own {
+			if o.withdraw || !o.At.IsZero() || len(o.Volumes) > 0 {
+				return fault.WithCode(errors.New("what a host has of its own is brought back whole and at once: only --snapshot chooses"), fault.Usage)
+			}
+			return bringBack(ctx, g, deploy.BringBack(s, host, o.Snapshot))
 		}
 		if o.withdraw {
 			return g.withdrawRestore(ctx, a, s, stack)
 		}
-		p, err := restore.Prepare(ctx, s, stack, o.snapshot)
+		p, err := restore.Prepare(ctx, s, stack, o.Options)
 		if err != nil {
 			return err
 		}
