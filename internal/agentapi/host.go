@@ -93,6 +93,7 @@ type Target struct {
 	Repository string         `json:"repository"`
 	Former     []string       `json:"former,omitempty"` // repositories before it, newest last: restored from, never written to
 	Every      time.Duration  `json:"every"`
+	RPO        time.Duration  `json:"rpo,omitempty"` // goal for its data, instead of the stack's; 0 for none
 	Keep       fleet.Keep     `json:"keep"`
 	AppendOnly bool           `json:"append_only,omitempty"` // the host deletes nothing there
 }

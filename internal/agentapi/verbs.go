@@ -99,6 +99,7 @@ type StackState struct {
 	Volumes  []VolumeRow   `json:"volumes,omitempty"`
 	Outside  []string      `json:"outside,omitempty"`  // its mounts that are kept elsewhere, as written: no snapshot has them
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
+	Targets  []TargetState `json:"targets,omitempty"`  // in the order of the file; none of a salvord that does not report them
 
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
 
@@ -116,6 +117,37 @@ type SharedState struct {
 	Files   int       `json:"files"` // that are not on the remote yet
 	Bytes   int64     `json:"bytes"`
 	Oldest  time.Time `json:"oldest,omitzero"` // when the one was written that waits longest
+}
+
+// TargetState is what could be restored from one target now.
+type TargetState struct {
+	Name    string        `json:"name"`
+	Goal    time.Duration `json:"goal"`             // how old the data may be
+	Silent  bool          `json:"silent,omitempty"` // it did not answer: Volumes is what this host knows
+	Since   time.Time     `json:"since,omitzero"`   // the first try to take a snapshot there
+	Volumes []VolumeData  `json:"volumes"`
+}
+
+// VolumeData is the newest data of a volume on a target.
+type VolumeData struct {
+	Name string    `json:"name"`
+	At   time.Time `json:"at,omitzero"` // the data is that of this time; zero for none
+}
+
+// Oldest returns the time of the volume whose data is the oldest, the zero one where it
+// has none, and " of NAME" unless all have data of that time.
+func (t TargetState) Oldest() (at time.Time, of string) {
+	for i, v := range t.Volumes {
+		switch {
+		case i == 0:
+			at = v.At
+		case v.At.Before(at):
+			at, of = v.At, " of "+v.Name
+		case v.At.After(at) && of == "":
+			of = " of " + t.Volumes[0].Name
+		}
+	}
+	return at, of
 }
 
 // Schedule is when snapshots of a stack are taken.

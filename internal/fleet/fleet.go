@@ -104,6 +104,7 @@ type Target struct {
 	Name  string
 	Where Location
 	Every time.Duration
+	RPO   time.Duration // goal for the data there, instead of each stack's; 0 for none
 	Keep  Keep
 
 	AppendOnly bool // hosts delete nothing there; operators prune

@@ -92,7 +92,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 		st.Shared = &agentapi.Shared{Where: c.Fleet.Shared, Mount: cmp.Or(declared.Shared, fleet.DefaultSharedMount())}
 	}
 	for _, t := range c.Fleet.Snapshots {
-		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
+		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, RPO: t.RPO, Keep: t.Keep, AppendOnly: t.AppendOnly})
 	}
 	return st, nil
 }

@@ -37,7 +37,8 @@ type Job struct {
 	AcceptLoss         bool          // proven snapshots that the remote has lost are given up
 	Diverged           bool          // this host has lost its claim; restore never picks the snapshot
 	Suspects           []string      // packs that may be damaged: they are read before anything rests on them
-	After              Mark          // the newest snapshot that is known of the stack: the next one is newer
+	After              Mark          // the newest snapshot that is known of the repository: the next one is newer
+	Above              Mark          // the newest that is known of the stack, in whatever repository: the next one is newer
 
 	// Holds is asked before something is deleted from the remote whether this host
 	// still holds the claim; nil for always.
@@ -298,8 +299,10 @@ func (m Meta) held() map[string]Stats {
 // describe writes down what the snapshot will be.
 func (t *taking) describe() {
 	seq := 1
-	if t.job.After.Epoch == t.job.Epoch {
-		seq = t.job.After.Seq + 1
+	for _, m := range []Mark{t.job.After, t.job.Above} {
+		if m.Epoch == t.job.Epoch {
+			seq = max(seq, m.Seq+1)
+		}
 	}
 	listed := slices.Clone(t.listed.Infos)
 	for _, d := range t.listed.Damaged {

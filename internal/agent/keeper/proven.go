@@ -55,6 +55,18 @@ func (a *Archive) NewestProven(id string) snapshot.Mark {
 	return a.trust(id).Proven
 }
 
+// newestKnown is the newest proven snapshot that is known on any target: what is taken next
+// is newer, wherever it goes.
+func (a *Archive) newestKnown() snapshot.Mark {
+	var newest snapshot.Mark
+	for _, t := range a.Targets {
+		if m := a.NewestProven(t.Repository); m.Newer(newest) {
+			newest = m
+		}
+	}
+	return newest
+}
+
 // trust says which of a repository's snapshots this host believes: by its own note,
 // the record remote or the lock, whichever knows the newest. Anyone who can delete on
 // the remotes can't make all three forget.
@@ -184,7 +196,7 @@ func (k *Keeper) HistoryNoted(s *here.Stack) []finding.Finding {
 	if s.Consent == project.ConsentFresh || k.Local(s.Name).Lost {
 		return nil
 	}
-	noted := slices.DeleteFunc(k.Condition(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
+	noted := slices.DeleteFunc(k.Condition(s.Name).Findings(s.Stack), func(f finding.Finding) bool { return !aboutHistory(f) })
 	return onHost(s.Spec.Name, s.Name, noted)
 }
 
