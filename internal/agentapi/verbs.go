@@ -295,7 +295,16 @@ type SnapshotList struct {
 	Stack     string        `json:"stack"`
 	Snapshots []SnapshotRow `json:"snapshots"`
 
+	Silent []SilentTarget `json:"silent,omitempty"` // targets that did not answer
+
 	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
+}
+
+// SilentTarget is a target that did not answer.
+type SilentTarget struct {
+	Name   string       `json:"name"`
+	Why    string       `json:"why"`
+	Newest SnapshotInfo `json:"newest"` // that it is known to have; without an ID for unknown
 }
 
 // SnapshotRow is one snapshot on one target.

@@ -90,6 +90,7 @@ salvor remote test nas --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIP
 salvor restart notes web`,
 	"restore": `salvor restore notes
 salvor restore notes --snapshot 3f2a91c0
+salvor restore notes --from offsite              # the newest that this target has
 salvor restore notes --withdraw`,
 	"rollback": `salvor rollback notes
 salvor rollback notes --list

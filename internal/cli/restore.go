@@ -12,6 +12,7 @@ import (
 
 type restoreOptions struct {
 	snapshot string
+	from     string
 	withdraw bool
 }
 
@@ -27,13 +28,16 @@ func newRestore(g *globals) *cobra.Command {
 			"run the same command again, or cancel it with --withdraw.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := contradicting(cmd, "snapshot", "withdraw"); err != nil {
-				return err
+			for _, flag := range []string{"snapshot", "from"} {
+				if err := contradicting(cmd, flag, "withdraw"); err != nil {
+					return err
+				}
 			}
 			return runRestore(cmd.Context(), g, args[0], o)
 		},
 	}
 	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().StringVar(&o.from, "from", "", "`TARGET` to take it from (default: the first that has the newest)")
 	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")
 	return cmd
 }
@@ -47,7 +51,7 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		if o.withdraw {
 			return g.withdrawRestore(ctx, a, s, stack)
 		}
-		p, err := restore.Prepare(ctx, s, stack, o.snapshot)
+		p, err := restore.Prepare(ctx, s, stack, o.snapshot, o.from)
 		if err != nil {
 			return err
 		}

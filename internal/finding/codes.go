@@ -31,6 +31,7 @@ const (
 	HostOtherKey       Code = "host-recipient-differs"
 	DiskFull           Code = "disk-full"
 	SnapshotLate       Code = "snapshot-late"
+	TargetSilent       Code = "target-silent"
 	SnapshotUnverified Code = "snapshot-unverified"
 	SnapshotLasts      Code = "snapshot-lasts"
 	SnapshotFailed     Code = "snapshot-failed"
@@ -165,7 +166,9 @@ func Table() []Row {
 			"hosts/HOST.pub was changed, or another machine answers. Nothing is sealed.", "salvor " +
 			"host add HOST USER@ADDRESS pins the host's own key again; git log -- hosts/HOST.pub shows who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. Running stacks keep running, and stacks can start.", "make room on the disk that holds /var/lib/salvor"},
-		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
+		{SnapshotLate, "The data that could be restored from a target is older than the goal.", "salvor snapshot take STACK"},
+		{TargetSilent, "A stack was restored while one of its snapshot targets did not answer, or was not asked.", "nothing to do, unless " +
+			"newer data is needed: salvor snapshot ls STACK lists it once the target answers"},
 		{SnapshotUnverified, "Uploaded data does not read back as it was written.", "salvor snapshot take STACK " +
 			"takes a new one of the data on the host"},
 		{SnapshotLasts, "A snapshot has been running for more than ten minutes. The first one of much data takes long; " +

@@ -2,20 +2,27 @@ package restore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/terminal"
 )
 
 // choose picks a snapshot by the beginning of its id, or the newest that a restore may
-// take. One that is on several targets is one. While the newest that was proven is
-// missing on all of them, none is picked without its id.
-func choose(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
+// take: of those that are equally new the one on the first target. With from, only that
+// target's count. While the newest that was proven is missing on all of them, or may be on a
+// target that does not answer, none is picked without its id.
+func choose(list agentapi.SnapshotList, id, from string) (agentapi.SnapshotRow, error) {
+	if from != "" {
+		list.Snapshots = slices.DeleteFunc(slices.Clone(list.Snapshots), func(s agentapi.SnapshotRow) bool { return s.Target != from })
+		list.Silent = slices.DeleteFunc(slices.Clone(list.Silent), func(t agentapi.SilentTarget) bool { return t.Name != from })
+	}
 	var found []agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
-		fits := !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || !s.Before(found[0]))
+		fits := !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || found[0].Before(s))
 		switch {
 		case id == "" && fits:
 			found = []agentapi.SnapshotRow{s}
@@ -25,6 +32,8 @@ func choose(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error)
 	}
 	hint := "salvor snapshot ls " + list.Stack
 	switch {
+	case len(found) == 0 && len(list.Silent) > 0:
+		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("target %s does not answer: %s", list.Silent[0].Name, list.Silent[0].Why), "salvor remote test shows which step fails")
 	case len(found) == 0 && id == "":
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot", list.Stack), "salvor snapshot take "+list.Stack)
 	case len(found) == 0:
@@ -42,6 +51,12 @@ func choose(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error)
 
 // noneMissing refuses the newest snapshot that is left where a newer one was proven.
 func noneMissing(list agentapi.SnapshotList, left agentapi.SnapshotRow) error {
+	for _, t := range list.Silent {
+		if t.Newest.ID != "" && left.Before(agentapi.SnapshotRow{SnapshotInfo: t.Newest}) {
+			return fault.WithHint(fmt.Errorf("target %s does not answer and has a newer snapshot of %s, %.8s, %s: %s", t.Name, list.Stack, t.Newest.ID, age(t.Newest), t.Why),
+				fmt.Sprintf("bring it back; salvor restore %s --from %s restores the newest that is there, of %s", list.Stack, left.Target, left.Began.UTC().Format(time.DateTime)))
+		}
+	}
 	for _, s := range list.Snapshots {
 		if s.Missing && left.Before(s) {
 			return fault.WithHint(fmt.Errorf("snapshot %.8s of %s was proven and is missing: %s", s.ID, list.Stack, s.Damaged),
@@ -50,6 +65,28 @@ func noneMissing(list agentapi.SnapshotList, left agentapi.SnapshotRow) error {
 		}
 	}
 	return nil
+}
+
+// unheard names the targets that did not answer, for the question.
+func unheard(list agentapi.SnapshotList) string {
+	text := ""
+	for _, t := range list.Silent {
+		text += fmt.Sprintf("\nTarget %s does not answer; ", t.Name)
+		if t.Newest.ID == "" {
+			text += "it is not known what it has."
+		} else {
+			text += fmt.Sprintf("the newest snapshot that it is known to have is %.8s, %s.", t.Newest.ID, age(t.Newest))
+		}
+	}
+	return text
+}
+
+// age is how old a snapshot is, as far as that is known.
+func age(s agentapi.SnapshotInfo) string {
+	if s.Began.IsZero() {
+		return "of unknown age"
+	}
+	return terminal.Duration(time.Since(s.Began)) + " old"
 }
 
 // wholeOf refuses a snapshot that is damaged on every target.

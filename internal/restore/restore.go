@@ -6,6 +6,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -18,14 +19,18 @@ import (
 )
 
 // Prepare proposes to restore the snapshot of a stack whose id begins with id, or the
-// newest that may be restored for "".
-func Prepare(ctx context.Context, s *deploy.Session, stack, id string) (proposal.Proposal[deploy.Receipt], error) {
+// newest that may be restored for "". from is the target that it is taken from, "" for the
+// first that has it.
+func Prepare(ctx context.Context, s *deploy.Session, stack, id, from string) (proposal.Proposal[deploy.Receipt], error) {
 	var none proposal.Proposal[deploy.Receipt]
 	list, err := s.Snapshots(ctx, stack)
 	if err != nil {
 		return none, err
 	}
-	chosen, err := choose(list, id)
+	if from != "" && !slices.ContainsFunc(s.Fleet.Snapshots, func(t fleet.Target) bool { return t.Name == from }) {
+		return none, fault.WithHint(fmt.Errorf("the fleet has no snapshot target %s", from), "fleet.yaml lists them under data.snapshots")
+	}
+	chosen, err := choose(list, id, from)
 	if err != nil {
 		return none, err
 	}
@@ -38,7 +43,7 @@ func Prepare(ctx context.Context, s *deploy.Session, stack, id string) (proposal
 		}
 		return placement.Restore(lock, stack, chosen.ID)
 	})
-	p.Question, p.Name = Question(stack, chosen), stack
+	p.Question, p.Name = Question(stack, chosen)+unheard(list), stack
 	p.Loses = []string{fmt.Sprintf("what %s has written since %s", stack, chosen.Began.UTC().Format(time.DateTime))}
 	return p, err
 }

@@ -53,7 +53,7 @@ func TestTheSameRestoreAgain(t *testing.T) {
 func TestRestoreIsPartOfTheCommit(t *testing.T) {
 	t.Parallel()
 	w, s := world()
-	p, err := Prepare(t.Context(), s, "notes", "")
+	p, err := Prepare(t.Context(), s, "notes", "", "")
 	if err != nil || p.Name != "notes" || len(p.Loses) != 1 || !strings.Contains(p.Question, "Restore notes to snapshot bbbbbbbb: ") || !strings.Contains(p.Question, "2.0 KiB in 3 files") {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -71,14 +71,14 @@ func TestRestoreIsPartOfTheCommit(t *testing.T) {
 	if sent := w.Applied("beta").Host.Stacks[0].Restore; sent == nil || *sent != *at.Restore {
 		t.Errorf("beta is to restore %+v", sent)
 	}
-	again, err := Prepare(t.Context(), s, "notes", "bb")
+	again, err := Prepare(t.Context(), s, "notes", "bb", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := again.Run(t.Context(), nil); err != nil || s.Lock.Stacks["notes"].Restore.ID != at.Restore.ID {
 		t.Errorf("said again: %v, %+v", err, s.Lock.Stacks["notes"].Restore)
 	}
-	other, err := Prepare(t.Context(), s, "notes", "aa")
+	other, err := Prepare(t.Context(), s, "notes", "aa", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,10 +112,10 @@ func TestAStackWithoutSnapshots(t *testing.T) {
 	t.Parallel()
 	w, s := world()
 	w.Snapshots = nil
-	if _, err := Prepare(t.Context(), s, "notes", ""); err == nil || fault.Hint(err) != "salvor snapshot take notes" {
+	if _, err := Prepare(t.Context(), s, "notes", "", ""); err == nil || fault.Hint(err) != "salvor snapshot take notes" {
 		t.Errorf("%v", err)
 	}
-	if _, err := Prepare(t.Context(), s, "blog", ""); err == nil || err.Error() != "stack blog is not placed anywhere" {
+	if _, err := Prepare(t.Context(), s, "blog", "", ""); err == nil || err.Error() != "stack blog is not placed anywhere" {
 		t.Errorf("%v", err)
 	}
 }

@@ -60,7 +60,10 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if err := t.complete(sum); err != nil {
 		return err
 	}
-	return t.commit(ctx, s, sum)
+	if err := t.commit(ctx, s, s.server.Snapshot(), sum); err != nil || t.job.Diverged {
+		return err
+	}
+	return t.saveState()
 }
 
 // arrange lays out what restic will see below nsexec.Root.
@@ -171,11 +174,10 @@ func (t *taking) complete(sum restic.Summary) error {
 
 // commit uploads what waits, the snapshot last, and reads snapshot, index and
 // metadata again from the remote, past every cache.
-func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) error {
+func (t *taking) commit(ctx context.Context, s *session, id string, sum restic.Summary) error {
 	end := t.engine.scope(t.job.Stack).Step("upload", "")
-	id := s.server.Snapshot()
 	err := t.reportUpload(id)
-	if err == nil {
+	if err == nil && s.server.Snapshot() == id { // else the remote has it already
 		err = s.server.Commit(ctx, id)
 	}
 	if err == nil {
@@ -190,10 +192,7 @@ func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) err
 	}
 	t.result.Snapshot.ID, t.result.Files, t.result.Bytes = id, sum.Files, sum.Bytes
 	t.result.Known = t.trustedIDs(id)
-	if t.job.Diverged {
-		return nil
-	}
-	return t.saveState()
+	return nil
 }
 
 func (t *taking) reportUpload(id string) error {

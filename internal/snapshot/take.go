@@ -24,6 +24,7 @@ type Job struct {
 	Epoch              int
 	Commit             string
 	Repository         Repository
+	From               *Source           // it is copied from there, instead of being read from the volumes; nil for reading
 	Volumes            []Volume          // those protected by snapshot
 	Compose            []byte            // the resolved Compose file
 	Images             map[string]string // service to reference with digest
@@ -78,22 +79,18 @@ type Result struct {
 
 // Take takes one snapshot of all the stack's volumes and returns when the remote
 // has it. A volume that is missing, empty or has lost nearly everything is a
-// finding and no snapshot is taken, so that the newest stays good.
+// finding and no snapshot is taken, so that the newest stays good. With Job.From it copies
+// a snapshot instead of reading the volumes.
 func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
+	if j.From != nil {
+		return e.copy(ctx, j)
+	}
 	t, err := e.prepare(ctx, j)
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
-	t.result.Findings = t.listed.Distrusted(j.Stack)
-	if lost, missing := j.After.Lost(t.listed, j.Stack, ""); missing && !j.Diverged {
-		if j.AcceptLoss {
-			lost.Severity = finding.Warning
-			lost.Text += "; this one contains the data on the host"
-			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " lists what is left"
-		}
-		if t.result.Findings = append(t.result.Findings, lost); !j.AcceptLoss {
-			return t.finish(), nil
-		}
+	if !t.keepsHistory() {
+		return t.finish(), nil
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
 	if idle && t.state.checkedLately(t.engine.now()) && len(j.Suspects) == 0 {

@@ -85,6 +85,13 @@ type try struct {
 	err     error
 }
 
+// refused reports whether the data was refused, whatever the target.
+func (t try) refused() bool {
+	return t.err != nil && slices.ContainsFunc(t.receipt.Findings, func(f finding.Finding) bool {
+		return f.Severity == finding.Fatal && !aboutHistory(f)
+	})
+}
+
 // noteTry remembers what a target's turn came to. One that read something examined what
 // the last reading back had doubted.
 func (k *Keeper) noteTry(s *here.Stack, target string, t try) error {

@@ -75,13 +75,13 @@ func TestTargetLateWhileAnotherIsFine(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_000_000, 0)
 	ago := func(minutes int) time.Time { return now.Add(-time.Duration(minutes) * time.Minute) }
-	listing := func(target string, infos ...snapshot.Info) listing {
+	lists := func(target string, infos ...snapshot.Info) listing {
 		return listing{agentapi.Target{Name: target}, snapshot.Listing{Infos: infos}}
 	}
 	taken := func(id string, minutes int, volumes ...string) snapshot.Info {
 		return snapshot.Info{ID: id, Epoch: 1, Seq: 1000 - minutes, Time: ago(minutes), Volumes: volumes}
 	}
-	nas := listing("nas", taken("aa", 10, "data", "db"))
+	nas := lists("nas", taken("aa", 10, "data", "db"))
 	for name, c := range map[string]struct {
 		offsite agentapi.Target
 		on      OnTarget
@@ -89,19 +89,19 @@ func TestTargetLateWhileAnotherIsFine(t *testing.T) {
 		listed  []listing
 		want    string // of the finding about offsite
 	}{
-		"both in time":           {listed: []listing{nas, listing("offsite", taken("bb", 20, "data", "db"))}},
-		"late":                   {listed: []listing{nas, listing("offsite", taken("bb", 40, "data", "db"))}, want: "the newest data that could be restored from offsite is 40m0s old, the goal is 30m0s"},
-		"its own interval":       {offsite: agentapi.Target{Every: 24 * time.Hour}, listed: []listing{nas, listing("offsite", taken("bb", 40, "data", "db"))}},
-		"its own goal":           {offsite: agentapi.Target{RPO: time.Hour}, rpo: 15 * time.Minute, listed: []listing{nas, listing("offsite", taken("bb", 40, "data", "db"))}},
-		"the stack's goal":       {rpo: 15 * time.Minute, listed: []listing{nas, listing("offsite", taken("bb", 21, "data", "db"))}, want: "from offsite is 21m0s old, the goal is 15m0s"},
-		"within its patience":    {rpo: 15 * time.Minute, listed: []listing{nas, listing("offsite", taken("bb", 19, "data", "db"))}},
-		"one volume":             {listed: []listing{nas, listing("offsite", taken("bb", 50, "data", "db"), taken("cc", 5, "data"))}, want: "the newest data of db that could be restored from offsite is 50m0s old"},
-		"a volume without any":   {on: OnTarget{Since: ago(90)}, listed: []listing{nas, listing("offsite", taken("cc", 5, "data"))}, want: "no data of db can be restored from offsite yet, the first try was 1h30m0s ago"},
-		"nothing has changed":    {on: OnTarget{Snapshot: "bb", Good: ago(3)}, listed: []listing{nas, listing("offsite", taken("bb", 4000, "data", "db"))}},
-		"what is noted is gone":  {on: OnTarget{Snapshot: "cc", Good: ago(3)}, listed: []listing{nas, listing("offsite", taken("bb", 40, "data", "db"))}, want: "is 40m0s old"},
-		"nothing yet, and new":   {on: OnTarget{Since: ago(5)}, listed: []listing{nas, listing("offsite")}},
-		"never anything":         {on: OnTarget{Since: ago(60)}, listed: []listing{nas, listing("offsite")}, want: "no data can be restored from offsite yet, the first try was 1h0m0s ago"},
-		"it is lost":             {on: OnTarget{Since: ago(99), Good: ago(3), Snapshot: "bb"}, listed: []listing{nas, listing("offsite")}, want: "no data can be restored from offsite"},
+		"both in time":           {listed: []listing{nas, lists("offsite", taken("bb", 20, "data", "db"))}},
+		"late":                   {listed: []listing{nas, lists("offsite", taken("bb", 40, "data", "db"))}, want: "the newest data that could be restored from offsite is 40m0s old, the goal is 30m0s"},
+		"its own interval":       {offsite: agentapi.Target{Every: 24 * time.Hour}, listed: []listing{nas, lists("offsite", taken("bb", 40, "data", "db"))}},
+		"its own goal":           {offsite: agentapi.Target{RPO: time.Hour}, rpo: 15 * time.Minute, listed: []listing{nas, lists("offsite", taken("bb", 40, "data", "db"))}},
+		"the stack's goal":       {rpo: 15 * time.Minute, listed: []listing{nas, lists("offsite", taken("bb", 21, "data", "db"))}, want: "from offsite is 21m0s old, the goal is 15m0s"},
+		"within its patience":    {rpo: 15 * time.Minute, listed: []listing{nas, lists("offsite", taken("bb", 19, "data", "db"))}},
+		"one volume":             {listed: []listing{nas, lists("offsite", taken("bb", 50, "data", "db"), taken("cc", 5, "data"))}, want: "the newest data of db that could be restored from offsite is 50m0s old"},
+		"a volume without any":   {on: OnTarget{Since: ago(90)}, listed: []listing{nas, lists("offsite", taken("cc", 5, "data"))}, want: "no data of db can be restored from offsite yet, the first try was 1h30m0s ago"},
+		"nothing has changed":    {on: OnTarget{Snapshot: "bb", Good: ago(3)}, listed: []listing{nas, lists("offsite", taken("bb", 4000, "data", "db"))}},
+		"what is noted is gone":  {on: OnTarget{Snapshot: "cc", Good: ago(3)}, listed: []listing{nas, lists("offsite", taken("bb", 40, "data", "db"))}, want: "is 40m0s old"},
+		"nothing yet, and new":   {on: OnTarget{Since: ago(5)}, listed: []listing{nas, lists("offsite")}},
+		"never anything":         {on: OnTarget{Since: ago(60)}, listed: []listing{nas, lists("offsite")}, want: "no data can be restored from offsite yet, the first try was 1h0m0s ago"},
+		"it is lost":             {on: OnTarget{Since: ago(99), Good: ago(3), Snapshot: "bb"}, listed: []listing{nas, lists("offsite")}, want: "no data can be restored from offsite"},
 		"silent, and known good": {on: OnTarget{Good: ago(20)}, listed: []listing{nas}},
 		"silent, and late":       {on: OnTarget{Good: ago(50)}, listed: []listing{nas}, want: "is 50m0s old, the goal is 30m0s; it does not answer now"},
 		"silent, and unknown":    {listed: []listing{nas}},

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"

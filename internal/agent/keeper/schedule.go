@@ -55,7 +55,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	defer k.Free() // what the packs took
 	own := New(k.Host)
 	defer own.Close(ctx)
-	_, err = own.Take(ctx, s, Taking{Targets: left, Sink: sink})
+	_, err = own.Take(ctx, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
 	return err
 }
 
@@ -140,6 +140,17 @@ func every(st agentapi.Stack, t agentapi.Target) time.Duration {
 		return max(t.Every, st.PauseEvery)
 	}
 	return t.Every
+}
+
+// shortest is how often a stack is read: as often as the target that gets most snapshots.
+func shortest(st agentapi.Stack) time.Duration {
+	var least time.Duration
+	for i, t := range st.Targets {
+		if e := every(st, t); i == 0 || e < least {
+			least = e
+		}
+	}
+	return least
 }
 
 // pausing are the volumes that a stack is paused for.

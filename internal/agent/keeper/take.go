@@ -31,14 +31,16 @@ type Taking struct {
 	Keep    bool // what a restore moved aside stays there
 
 	Targets []agentapi.Target // those that get one; nil for all
+	Within  time.Duration     // data that another target has is new enough where it is not older; 0 for what this taking reads
 
 	Diverged bool              // it is not on the stack's line: a recovery never picks it
 	Images   map[string]string // of the version that wrote it; nil for what was deployed last
 	Sink     progress.Sink
 }
 
-// Take takes one snapshot for each target, under the stack's lock, and returns the receipt
-// of the first that has it. A target that fails keeps no other from its snapshot; the errors
+// Take has each target get a snapshot, under the stack's lock, and returns the receipt
+// of the first that has it. The stack is read once, for the first target that answers; the
+// others get a copy from there. A target that fails keeps no other from its snapshot; the errors
 // are joined. How it went is noted as the target's condition. The caller has checked the
 // claim: a host that was taken over since adds a snapshot of its own epoch, and deletes
 // nothing.
@@ -78,16 +80,22 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		return first, errors.Join(err, k.noteTries(s, t, try{err: err}))
 	}
 	var errs []error
-	taken := false
-	for _, target := range t.Targets {
-		did := try{read: k.Edges.Time().UTC()}
-		did.receipt, did.err = k.takeOn(ctx, s, target, t)
+	taken, since := false, k.Edges.Time().UTC().Add(-t.Within)
+	for i, target := range t.Targets {
+		did := k.turn(ctx, s, target, t, since)
 		if first.Stack == "" || did.err == nil && !taken {
 			first, taken = did.receipt, did.err == nil
 		}
 		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + did.receipt.Verified, Error: here.ErrorText(did.err)})
-		t.Targets = []agentapi.Target{target}
-		errs = append(errs, did.err, k.noteTries(s, t, did))
+		of := t.Targets[i : i+1]
+		refused := did.refused()
+		if refused { // so would be every other
+			of = t.Targets[i:]
+		}
+		errs = append(errs, did.err, k.noteTries(s, Taking{Targets: of, Diverged: t.Diverged}, did))
+		if refused {
+			break
+		}
 	}
 	if !t.Diverged {
 		if taken {
@@ -123,7 +131,23 @@ func (k *Keeper) noteTries(s *here.Stack, t Taking, did try) error {
 	return errors.Join(errs...)
 }
 
-func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
+// turn has one target get its snapshot: from another target that has data which was read
+// since a time, else from the volumes.
+func (k *Keeper) turn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking, since time.Time) (did try) {
+	if from, found := k.sourceFor(s, target, since); found && !t.Diverged {
+		did.read = from.read
+		did.receipt, did.err = k.copyTo(ctx, s, target, t, from)
+		if !errors.Is(did.err, snapshot.ErrNotCopied) {
+			return did
+		}
+		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Text: target.Name + ": the stack is read again", Error: did.err.Error()})
+	}
+	did.read = k.Edges.Time().UTC()
+	did.receipt, did.err = k.takeOn(ctx, s, target, t, nil)
+	return did
+}
+
+func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking, from *snapshot.Source) (receipt agentapi.SnapshotReceipt, err error) {
 	if t.Counts || !ArchiveOf(s).Notes()[target.Repository].told(s.Epoch) {
 		ArchiveOf(s).LearnProven(ctx)
 	}
@@ -151,7 +175,7 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 			receipt.Findings = []finding.Finding{f}
 			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
 		}
-		if err := repository.Create(ctx, repo.Store, repo.Password); err != nil {
+		if err := repository.CreateLike(ctx, repo.Store, repo.Password, ArchiveOf(s).cutting(target)); err != nil {
 			return receipt, err
 		}
 	}
@@ -159,6 +183,7 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	if err != nil {
 		return receipt, err
 	}
+	job.From = from
 	job.Holds = func(ctx context.Context) error { return k.Guard.NotLost(ctx, s) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return ArchiveOf(s).before(ctx, target) }
 	job.After, job.Above = known, ArchiveOf(s).newestKnown()
