@@ -77,7 +77,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 	}
 	s, err = k.opened(s)
 	if err != nil {
-		return first, errors.Join(err, k.noteTries(s, t, try{err: err}))
+		return first, errors.Join(err, k.noteTries(s, t, t.Targets, try{err: err}))
 	}
 	var errs []error
 	taken, since := false, k.Edges.Time().UTC().Add(-t.Within)
@@ -92,7 +92,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		if refused { // so would be every other
 			of = t.Targets[i:]
 		}
-		errs = append(errs, did.err, k.noteTries(s, Taking{Targets: of, Diverged: t.Diverged}, did))
+		errs = append(errs, did.err, k.noteTries(s, t, of, did))
 		if refused {
 			break
 		}
@@ -109,7 +109,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 // opened is a stack of which all data is here, with what its seal opens. After an error it
 // is the stack as it was.
 func (k *Keeper) opened(s *here.Stack) (*here.Stack, error) {
-	if err := s.AllReady(); err != nil {
+	if err := errors.Join(s.CheckSources(), s.AllReady()); err != nil {
 		return s, err
 	}
 	open, err := s.Open()
@@ -119,14 +119,15 @@ func (k *Keeper) opened(s *here.Stack) (*here.Stack, error) {
 	return open, nil
 }
 
-// noteTries notes what the turns of the targets of a taking came to. What is diverged says
-// nothing of the stack's data.
-func (k *Keeper) noteTries(s *here.Stack, t Taking, did try) error {
+// noteTries notes what the turns of targets came to. What is diverged says nothing of the
+// stack's data.
+func (k *Keeper) noteTries(s *here.Stack, t Taking, targets []agentapi.Target, did try) error {
+	if t.Diverged {
+		return nil
+	}
 	var errs []error
-	for _, target := range t.Targets {
-		if !t.Diverged {
-			errs = append(errs, k.noteTry(s, target.Name, did))
-		}
+	for _, target := range targets {
+		errs = append(errs, k.noteTry(s, target.Name, did))
 	}
 	return errors.Join(errs...)
 }
