@@ -90,8 +90,8 @@ func (a *Archive) trust(id string) snapshot.Trust {
 // ListForRestore lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
 // then it is errMissing, or given up where the operator said so. A target that does not answer
-// is waited for by no one where another one has all that it is known to have. Where the
-// operator named a target, no other is asked.
+// is not waited for where another one has all that it is known to have. Where the operator
+// named a target, no other is asked.
 func (a *Archive) ListForRestore(ctx context.Context) ([]listing, error) {
 	a.LearnProven(ctx)
 	targets, err := a.asked()
