@@ -111,6 +111,15 @@ type Target struct {
 	AppendOnly bool // hosts delete nothing there; operators prune
 }
 
+// TargetNames are the names of the snapshot targets, in the order of the file.
+func (f *Fleet) TargetNames() []string {
+	var names []string
+	for _, t := range f.Snapshots {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // Keep is a retention policy: how many snapshots to keep by each measure. The
 // newest is always kept.
 type Keep struct {

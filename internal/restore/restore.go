@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
 	"salvor/internal/proposal"
+	"salvor/internal/suggest"
 	"salvor/internal/terminal"
 )
 
@@ -27,8 +28,8 @@ func Prepare(ctx context.Context, s *deploy.Session, stack, id, from string) (pr
 	if err != nil {
 		return none, err
 	}
-	if from != "" && !slices.ContainsFunc(s.Fleet.Snapshots, func(t fleet.Target) bool { return t.Name == from }) {
-		return none, fault.WithHint(fmt.Errorf("the fleet has no snapshot target %s", from), "fleet.yaml lists them under data.snapshots")
+	if targets := s.Fleet.TargetNames(); from != "" && !slices.Contains(targets, from) {
+		return none, fault.WithHint(fmt.Errorf("the fleet has no snapshot target %s%s", from, suggest.DidYouMean(from, targets)), "fleet.yaml lists them under data.snapshots")
 	}
 	chosen, err := choose(list, id, from)
 	if err != nil {

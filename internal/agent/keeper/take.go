@@ -84,6 +84,9 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 	taken, since := false, k.Edges.Time().UTC().Add(-t.Within)
 	for i, target := range t.Targets {
 		did := k.turn(ctx, s, target, t, since)
+		if did.err != nil && len(s.Targets) > 1 {
+			did.err = fmt.Errorf("target %s: %w", target.Name, did.err)
+		}
 		if first.Stack == "" || did.err == nil && !taken {
 			first, taken = did.receipt, did.err == nil
 		}
