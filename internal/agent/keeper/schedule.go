@@ -48,7 +48,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
-	left, err := (glance{k, takers.kept}).changed(ctx, s, k.dueTargets(s.Stack, k.Edges.Time()))
+	left, err := (glance{k, takers.kept}).changed(ctx, s, dueTargets(k, s.Stack, k.Edges.Time()))
 	if len(left) == 0 || err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 
 // dueTargets returns the targets of a stack that are due, in the order of the file; all for
 // a snapshot that is owed.
-func (k *Keeper) dueTargets(st agentapi.Stack, now time.Time) []agentapi.Target {
+func dueTargets(k *Keeper, st agentapi.Stack, now time.Time) []agentapi.Target {
 	c, owed := k.Condition(st.Name), k.Wishes(st.Name).Owed != ""
 	return slices.DeleteFunc(slices.Clone(st.Targets), func(t agentapi.Target) bool {
 		return !owed && now.Before(next(c, st, t))

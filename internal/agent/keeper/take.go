@@ -76,17 +76,15 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 	if t.Targets == nil {
 		t.Targets = s.Targets
 	}
-	s, err = k.opened(s)
+	s, err = opened(s)
+	turn := turns{k, s, t, k.Edges.Time().UTC().Add(-t.Within)}
 	if err != nil {
-		return first, errors.Join(err, k.noteTries(s, t, t.Targets, try{err: err}))
+		return first, errors.Join(err, turn.note(t.Targets, try{err: err}))
 	}
 	var errs []error
-	taken, since := false, k.Edges.Time().UTC().Add(-t.Within)
+	taken := false
 	for i, target := range t.Targets {
-		did := k.turn(ctx, s, target, t, since)
-		if did.err != nil && len(s.Targets) > 1 {
-			did.err = fmt.Errorf("target %s: %w", target.Name, did.err)
-		}
+		did := turn.of(ctx, target)
 		if first.Stack == "" || did.err == nil && !taken {
 			first, taken = did.receipt, did.err == nil
 		}
@@ -96,7 +94,11 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		if refused { // so would be every other
 			of = t.Targets[i:]
 		}
-		errs = append(errs, did.err, k.noteTries(s, t, of, did))
+		errs = append(errs, turn.note(of, did))
+		if did.err != nil && len(s.Targets) > 1 {
+			did.err = fmt.Errorf("target %s: %w", target.Name, did.err)
+		}
+		errs = append(errs, did.err)
 		if refused {
 			break
 		}
@@ -112,7 +114,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 
 // opened is a stack of which all data is here, with what its seal opens. After an error it
 // is the stack as it was.
-func (k *Keeper) opened(s *here.Stack) (*here.Stack, error) {
+func opened(s *here.Stack) (*here.Stack, error) {
 	if err := errors.Join(s.CheckSources(), s.AllReady()); err != nil {
 		return s, err
 	}
@@ -121,35 +123,6 @@ func (k *Keeper) opened(s *here.Stack) (*here.Stack, error) {
 		return s, err
 	}
 	return open, nil
-}
-
-// noteTries notes what the turns of targets came to. What is diverged says nothing of the
-// stack's data.
-func (k *Keeper) noteTries(s *here.Stack, t Taking, targets []agentapi.Target, did try) error {
-	if t.Diverged {
-		return nil
-	}
-	var errs []error
-	for _, target := range targets {
-		errs = append(errs, k.noteTry(s, target.Name, did))
-	}
-	return errors.Join(errs...)
-}
-
-// turn has one target get its snapshot: from another target that has data which was read
-// since a time, else from the volumes.
-func (k *Keeper) turn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking, since time.Time) (did try) {
-	if from, found := k.sourceFor(s, target, since); found && !t.Diverged {
-		did.read = from.read
-		did.receipt, did.err = k.copyTo(ctx, s, target, t, from)
-		if !errors.Is(did.err, snapshot.ErrNotCopied) {
-			return did
-		}
-		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Text: target.Name + ": the stack is read again", Error: did.err.Error()})
-	}
-	did.read = k.Edges.Time().UTC()
-	did.receipt, did.err = k.takeOn(ctx, s, target, t, nil)
-	return did
 }
 
 func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking, from *snapshot.Source) (receipt agentapi.SnapshotReceipt, err error) {
