@@ -12,17 +12,18 @@ import (
 )
 
 // choose picks a snapshot by the beginning of its id, or the newest that a restore may
-// take: of those that are equally new the one on the first target. With from, only that
-// target's count. While the newest that was proven is missing on all of them, or may be on a
-// target that does not answer, none is picked without its id.
-func choose(list agentapi.SnapshotList, id, from string) (agentapi.SnapshotRow, error) {
-	if from != "" {
-		list.Snapshots = slices.DeleteFunc(slices.Clone(list.Snapshots), func(s agentapi.SnapshotRow) bool { return s.Target != from })
-		list.Silent = slices.DeleteFunc(slices.Clone(list.Silent), func(t agentapi.SilentTarget) bool { return t.Name != from })
+// take, at or before a time that is not zero: of those that are equally new the one on the first target. With o.From, only
+// that target's count. While the newest that was proven is missing on all of them, or may be on a target that does not
+// answer, none is picked without its id.
+func choose(list agentapi.SnapshotList, o Options) (agentapi.SnapshotRow, error) {
+	if o.From != "" {
+		list.Snapshots = slices.DeleteFunc(slices.Clone(list.Snapshots), func(s agentapi.SnapshotRow) bool { return s.Target != o.From })
+		list.Silent = slices.DeleteFunc(slices.Clone(list.Silent), func(t agentapi.SilentTarget) bool { return t.Name != o.From })
 	}
 	var found []agentapi.SnapshotRow
+	id := o.Snapshot
 	for _, s := range list.Snapshots {
-		fits := !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || found[0].Before(s))
+		fits := (o.At.IsZero() || !s.Began.Truncate(time.Second).After(o.At)) && !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || found[0].Before(s))
 		switch {
 		case id == "" && fits:
 			found = []agentapi.SnapshotRow{s}
@@ -34,10 +35,14 @@ func choose(list agentapi.SnapshotList, id, from string) (agentapi.SnapshotRow, 
 	switch {
 	case len(found) == 0 && len(list.Silent) > 0:
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("target %s does not answer: %s", list.Silent[0].Name, list.Silent[0].Why), "salvor remote test shows which step fails")
+	case len(found) == 0 && id == "" && len(list.Snapshots) > 0 && !o.At.IsZero():
+		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot of %s or before", list.Stack, o.At.Local().Format(time.DateTime)), hint)
 	case len(found) == 0 && id == "":
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot", list.Stack), "salvor snapshot take "+list.Stack)
 	case len(found) == 0:
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot %s", list.Stack, id), hint)
+	case id == "" && !o.At.IsZero():
+		return found[0], nil
 	case id == "":
 		return found[0], noneMissing(list, found[0])
 	}
