@@ -75,7 +75,7 @@ func serviceNames() yamldoc.Naming {
 func volumeShape() yamldoc.Shape[fleet.VolumePolicy] {
 	return yamldoc.Object(
 		yamldoc.Key("protect", "snapshot by default.", yamldoc.Choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
-		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
+		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Postgres, fleet.MariaDB, fleet.SQLite, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
 		yamldoc.Key("formerly", "The former name of this volume.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
 		yamldoc.Key("from", "Of a shared volume: the folder of another stack's shared volume, STACK/VOLUME. It is mounted read-only, unless both have `writers: many`.", yamldoc.Matching(fromPattern, "another stack's shared volume: write it as STACK/VOLUME"), func(v *fleet.VolumePolicy, s string) { v.From = s }),
 		yamldoc.Key("writers", "Of a shared volume: whether other stacks may write to its folder as well. `one` by default.", yamldoc.Choice(fleet.OneWriter, fleet.ManyWriters), func(v *fleet.VolumePolicy, w fleet.Writers) { v.Writers = w }),

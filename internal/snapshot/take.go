@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restserver"
+	"salvor/internal/snapshot/sqlite"
 )
 
 // DefaultPauseLimit is how long a stack may be paused where nothing else is said.
@@ -178,7 +179,8 @@ type taking struct {
 	scans  map[string]scan // by volume; a missing volume has none
 	meta   Meta
 	dumped map[string]dumped // by volume
-	copied map[string]bool   // those that can't be dumped
+	copies map[string]copies // of SQLite databases, by volume
+	copied map[string]bool   // volumes whose files are copied in a pause, since they can't be asked
 	result Result
 }
 
@@ -239,7 +241,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := scanSince(v.Path, t.clean)
+		s, err := t.scanOf(v)
 		if ignoreVanished(err) != nil {
 			return err
 		}
@@ -248,6 +250,17 @@ func (t *taking) scan() error {
 		}
 	}
 	return nil
+}
+
+// scanOf looks at a volume. Our own look at a SQLite database is not a change.
+func (t *taking) scanOf(v Volume) (scan, error) {
+	s, err := scanSince(v.Path, t.clean)
+	if err == nil && t.copiesDatabases(v) {
+		var quiet scan
+		quiet, err = quietScan(v.Path, func(rel string) bool { return !sqlite.IsSharedMemory(rel) }, t.clean)
+		s.print, s.hot = quiet.print, quiet.hot
+	}
+	return s, err
 }
 
 // loadPrevious learns what the volumes held in the newest snapshot: from the note this

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"salvor/internal/machine"
@@ -118,6 +119,8 @@ type Backup struct {
 	Tags   []string
 	Parent string // snapshot id, "" to read every file
 	Binds  []nsexec.Bind
+
+	Exclude []string // patterns of paths that are left out
 }
 
 // Backup reads files and returns what restic says of the snapshot. Files that could
@@ -126,6 +129,9 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 	args := []string{"backup", "--host", b.Host}
 	for _, tag := range b.Tags {
 		args = append(args, "--tag", tag)
+	}
+	for _, pattern := range b.Exclude {
+		args = append(args, "--exclude", pattern)
 	}
 	if b.Parent != "" {
 		args = append(args, "--parent", b.Parent)
@@ -144,6 +150,11 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 		return Summary{}, err
 	}
 	return report.result()
+}
+
+// Literal is the pattern that matches one path.
+func Literal(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // Prune removes what no snapshot needs.
