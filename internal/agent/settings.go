@@ -106,6 +106,10 @@ func hostSettings(h agentapi.Host) []setting {
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
 		{name: "record", value: here.LocationText(h.Record)},
 	}
+	for _, m := range h.Mounts {
+		group := "mount " + m.Name
+		all = append(all, setting{group, "at", m.At}, setting{group, "kind", string(m.Kind)}, setting{group, "source", m.Source}, setting{group, "options", m.Options}, setting{group, "credentials", m.Credentials})
+	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
 		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})

@@ -33,6 +33,7 @@ type Host struct {
 	Docker   fleet.Docker    `json:"docker"`
 	Manage   fleet.Areas     `json:"manage"` // none of protocol 1, which had no areas: both that there are
 	Networks []fleet.Network `json:"networks,omitempty"`
+	Mounts   []fleet.Mount   `json:"mounts,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
 	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys

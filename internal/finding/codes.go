@@ -57,6 +57,7 @@ const (
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
+	MountKept          Code = "mount-kept"
 	SharedUnmounted    Code = "shared-unmounted"
 	SharedFull         Code = "shared-full"
 	SharedLate         Code = "shared-late"
@@ -223,9 +224,11 @@ func Table() []Row {
 		{StackUnplaced, "The stack does not name a host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file uses a variable that is not set; it becomes an empty text. In a mount, where " +
 			"that changes the path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
-		{MountAbsent, "An external mount of a stack (a disk or a share with protect: external) is not mounted on its " +
-			"host; the stack does not start on the empty mount point.", "mount " +
+		{MountAbsent, "An external mount of a stack (a disk or a share: declared under mounts of the host, or a folder with " +
+			"protect: external) is not mounted on its host; the stack does not start on the empty mount point, and no snapshot is taken of it.", "mount " +
 			"it: the stack then starts automatically"},
+		{MountKept, "A mount was removed from fleet.yaml while a stack or a container still uses it; it stays mounted.", "stop " +
+			"what uses it: the mount is then removed automatically; or declare it again"},
 		{SharedUnmounted, "The shared volumes of a stack are not mounted on its host; the stack does not start without them.", "salvor remote test REMOTE"},
 		{SharedFull, "The cache of a stack's shared volumes, or its disk, is full of what is not on the remote yet. Programs that write " +
 			"get \"no space left on device\"; reading continues.", "make room, raise x-salvor.shared.cache, or bring the remote back"},

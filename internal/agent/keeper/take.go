@@ -73,7 +73,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 	if len(s.Targets) == 0 {
 		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
 	}
-	if err := s.AllReady(); err != nil {
+	if err := errors.Join(s.CheckSources(), s.AllReady()); err != nil {
 		return first, nil, err
 	}
 	s, err = s.Open()
