@@ -36,20 +36,23 @@ const (
 	maxCopies     = 1000               // databases of a volume
 )
 
-// copiesDatabases reports whether a volume's SQLite databases are copied: those of a
-// stopped stack are consistent as they are.
-func (t *taking) copiesDatabases(v Volume) bool {
+// copying has SQLite databases copied.
+type copying struct{ *taking }
+
+// applies reports whether a volume's databases are copied: those of a stopped stack are
+// consistent as they are.
+func (t copying) applies(v Volume) bool {
 	return v.Method == fleet.SQLite && !t.job.Stopped && !t.copied[v.Name]
 }
 
-// copyDatabases copies the SQLite databases of the volumes that ask for it. Where one can't
+// all copies the databases of the volumes that ask for it. Where one can't
 // be copied, its volume is copied in a pause instead; so it is where the stack is paused
 // for another volume.
-func (t *taking) copyDatabases(ctx context.Context, s *session) error {
+func (t copying) all(ctx context.Context, s *session) error {
 	t.copies = map[string]copies{}
 	pauses := t.pauses()
 	for _, v := range t.job.Volumes {
-		if !t.copiesDatabases(v) {
+		if !t.applies(v) {
 			continue
 		}
 		if pauses {
@@ -57,7 +60,7 @@ func (t *taking) copyDatabases(ctx context.Context, s *session) error {
 			continue
 		}
 		end := t.engine.scope(t.job.Stack).Step("copy databases of "+v.Name, "")
-		c, err := t.copyDatabasesOf(ctx, v, filepath.Join(s.spool, "databases-"+DirName(v.Name)))
+		c, err := t.volume(ctx, v, filepath.Join(s.spool, "databases-"+DirName(v.Name)))
 		end(err, fmt.Sprintf("%d databases", len(c.of)))
 		switch {
 		case ctx.Err() != nil:
@@ -73,7 +76,8 @@ func (t *taking) copyDatabases(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (t *taking) copyDatabasesOf(ctx context.Context, v Volume, dir string) (copies, error) {
+// volume copies the databases of one volume.
+func (t copying) volume(ctx context.Context, v Volume, dir string) (copies, error) {
 	c := copies{of: map[string]string{}}
 	found, err := databasesIn(v.Path)
 	if err != nil {
@@ -95,7 +99,7 @@ func (t *taking) copyDatabasesOf(ctx context.Context, v Volume, dir string) (cop
 	}
 	c.rest = rest.print
 	for i, n := range found {
-		c.of[n.rel], err = t.copyDatabase(ctx, v, n, filepath.Join(dir, strconv.Itoa(i)))
+		c.of[n.rel], err = t.one(ctx, v, n, filepath.Join(dir, strconv.Itoa(i)))
 		if errors.Is(err, sqlite.ErrGone) {
 			delete(c.of, n.rel)
 			continue
@@ -135,9 +139,9 @@ func databasesIn(path string) ([]node, error) {
 	})
 }
 
-// copyDatabase copies one database into a new folder, and returns where the copy is. It has
+// one copies one database into a new folder, and returns where the copy is. It has
 // the owner, the mode and the time of the database.
-func (t *taking) copyDatabase(ctx context.Context, v Volume, n node, dir string) (string, error) {
+func (t copying) one(ctx context.Context, v Volume, n node, dir string) (string, error) {
 	const name = "database"
 	st := n.info.Sys().(*syscall.Stat_t)
 	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, int(st.Uid), int(st.Gid))); err != nil {
@@ -164,6 +168,17 @@ func (t *taking) copyDatabase(ctx context.Context, v Volume, n node, dir string)
 	mode := n.info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 	err = errors.Join(f.Chown(int(st.Uid), int(st.Gid)), f.Chmod(mode), f.Close(), root.Chtimes(name, n.info.ModTime(), n.info.ModTime()))
 	return filepath.Join(dir, name), err
+}
+
+// scan looks at a volume. Our own look at a SQLite database is not a change.
+func (t copying) scan(v Volume) (scan, error) {
+	s, err := scanSince(v.Path, t.clean)
+	if err == nil && t.applies(v) {
+		var quiet scan
+		quiet, err = quietScan(v.Path, func(rel string) bool { return !sqlite.IsSharedMemory(rel) }, t.clean)
+		s.print, s.hot = quiet.print, quiet.hot
+	}
+	return s, err
 }
 
 // isRest reports whether a file of a volume is not of its databases.
@@ -202,7 +217,7 @@ func quietScan(path string, counts func(rel string) bool, from time.Time) (scan,
 
 // overtaken gives up the copies of databases for volumes of which another file has
 // changed since: they are copied in a pause.
-func (t *taking) overtaken() (bool, error) {
+func (t copying) overtaken() (bool, error) {
 	changed := false
 	for name, c := range t.copies {
 		for _, v := range t.job.Volumes {
@@ -229,7 +244,7 @@ func (t *taking) overtaken() (bool, error) {
 
 // livePass reads everything while the stack runs. What has changed and must be of one
 // moment is read again in a pause.
-func (t *taking) livePass(ctx context.Context, s *session, b *restic.Backup) (restic.Summary, error) {
+func (t copying) livePass(ctx context.Context, s *session, b *restic.Backup) (restic.Summary, error) {
 	sum, err := t.readFiles(ctx, s, *b)
 	changed, lookErr := t.overtaken()
 	if ctx.Err() != nil || lookErr != nil || !changed {

@@ -44,7 +44,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if !t.healed && t.state.Snapshot == t.last.ID && !t.state.Clean.IsZero() {
 		backup.Parent = t.last.ID
 	}
-	sum, err := t.livePass(ctx, s, &backup)
+	sum, err := copying{t}.livePass(ctx, s, &backup)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	if err := t.judgeDumps(); err != nil {
 		return b, err
 	}
-	if err := t.copyDatabases(ctx, s); err != nil {
+	if err := (copying{t}).all(ctx, s); err != nil {
 		return b, err
 	}
 	if err := t.writeMeta(s.metaFolder()); err != nil { // says how many rows were dumped

@@ -12,7 +12,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restserver"
-	"salvor/internal/snapshot/sqlite"
 )
 
 // DefaultPauseLimit is how long a stack may be paused where nothing else is said.
@@ -241,7 +240,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := t.scanOf(v)
+		s, err := copying{t}.scan(v)
 		if ignoreVanished(err) != nil {
 			return err
 		}
@@ -250,17 +249,6 @@ func (t *taking) scan() error {
 		}
 	}
 	return nil
-}
-
-// scanOf looks at a volume. Our own look at a SQLite database is not a change.
-func (t *taking) scanOf(v Volume) (scan, error) {
-	s, err := scanSince(v.Path, t.clean)
-	if err == nil && t.copiesDatabases(v) {
-		var quiet scan
-		quiet, err = quietScan(v.Path, func(rel string) bool { return !sqlite.IsSharedMemory(rel) }, t.clean)
-		s.print, s.hot = quiet.print, quiet.hot
-	}
-	return s, err
 }
 
 // loadPrevious learns what the volumes held in the newest snapshot: from the note this

@@ -128,7 +128,7 @@ func TestRowsOfATransactionAreNeverTorn(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeCopied: each is told apart, and leaves the database as it was.
+// TestWhatCannotBeCopied: each is distinguished, and leaves the database as it was.
 func TestWhatCannotBeCopied(t *testing.T) {
 	t.Parallel()
 	t.Run("locked", func(t *testing.T) {
