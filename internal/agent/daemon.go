@@ -64,6 +64,9 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 		reread,
 		every("reports", func(ctx context.Context) error { return d.Host.keeper().ReportDue(ctx, watch) }),
 		every("mounts", func(ctx context.Context) error { return d.startMounted(ctx, sink) }),
+		every("shared", func(ctx context.Context) error {
+			return here.LookForDatabases(ctx, d.Host.base(), d.Host.base().Edges.Time())
+		}),
 		every("resume", d.Host.keeper().Resume),
 		every("free", func(context.Context) error { d.Host.base().Free(); return nil }),
 		finish,

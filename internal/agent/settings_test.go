@@ -20,7 +20,7 @@ func appliedHost() agentapi.Host {
 		Networks: []fleet.Network{{Name: "lan", Driver: "bridge", Subnet: "10.0.0.0/24"}}, Git: agentapi.Git{URL: "git@g:f", Branch: "main", KnownHosts: []string{"g ssh"}},
 		SSH: agentapi.SSH{User: "root", Keys: []string{"k1"}}, Record: fleet.Location{Remote: "nas", Path: "salvor/record"},
 		Stacks: []agentapi.Stack{{Name: "notes", Epoch: 2, Project: project.Project{Dir: "/d", Hash: "h"}, Sealed: []byte("s"), RPO: time.Hour, PauseLimit: 5 * time.Second, PauseEvery: time.Hour,
-			Needs: []string{"db"}, Volumes: []project.Volume{{Name: "data", Source: "data", Docker: "notes_data", Path: "/p", Protect: fleet.Snapshot, Method: fleet.Pause, Services: []string{"app"}, Service: "app", MountAt: "/data"}},
+			Needs: []string{"db"}, Stops: []string{"app"}, Volumes: []project.Volume{{Name: "data", Exclude: []string{"*.tmp"}, Source: "data", Docker: "notes_data", Path: "/p", Protect: fleet.Snapshot, Method: fleet.Pause, Services: []string{"app"}, Service: "app", MountAt: "/data"}},
 			Targets: []agentapi.Target{{Name: "offsite", Where: fleet.Location{Remote: "nas", Path: "salvor/snapshots"}, Repository: "aa", Former: []string{"00"}, Every: 15 * time.Minute, Keep: fleet.Keep{Last: 8, Hourly: 1, Daily: 1, Weekly: 1, Monthly: 1, Yearly: 1}}}}}}
 }
 

@@ -75,6 +75,8 @@ type Stack struct {
 	RPO        time.Duration           `json:"rpo,omitempty"`
 	PauseLimit time.Duration           `json:"pause_limit"`
 	PauseEvery time.Duration           `json:"pause_every"`
+	Hooks      fleet.Hooks             `json:"hooks,omitzero"`  // around its snapshots
+	Stops      []string                `json:"stops,omitempty"` // services that are stopped for a snapshot, not paused
 	Needs      []string                `json:"needs,omitempty"`
 	Shared     *Shared                 `json:"shared,omitempty"`      // of a stack that has shared volumes
 	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch

@@ -22,6 +22,9 @@ const (
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
 	VolumeSparse       Code = "volume-sparse"
+	VolumeExcluded     Code = "volume-excluded"
+	SnapshotHook       Code = "snapshot-hook-failed"
+	SharedDatabase     Code = "shared-database"
 	VolumeOccupied     Code = "volume-occupied"
 	VolumeTaken        Code = "volume-taken"
 	VolumeKept         Code = "volume-kept"
@@ -150,6 +153,12 @@ func Table() []Row {
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at the data; if it is " +
 			"intended: salvor snapshot take STACK --accept-shrunk"},
 		{VolumeSparse, "A protected volume has huge files that are almost empty (sparse). They are not read, so no snapshot is taken.", "make them smaller, or set protect: none if they may be lost"},
+		{VolumeExcluded, "All that a protected volume has is left out of snapshots: its exclude: matches everything, or the " +
+			"volume itself is marked as a cache (CACHEDIR.TAG). No snapshot is taken, and the newest stays.", "leave out less under x-salvor.volumes, or set protect: none if all of it may be lost"},
+		{SnapshotHook, "A hook of a stack's snapshots failed or took longer than its limit. If it is one before the snapshot, none was taken, and the newest stays; " +
+			"those after it have run.", "correct the command under x-salvor.hooks (or docker-volume-backup's label), or raise its limit; salvor snapshot take STACK"},
+		{SharedDatabase, "There are files of a database in a shared volume: on a remote's mount it would be corrupt after an interruption. The stack is not started.", "set " +
+			"protect: snapshot for the volume, and move the data there; or remove the files from the remote"},
 		{VolumeOccupied, "There is data in the place of a volume, or a running project with the stack's name, and Salvor " +
 			"does not know whether it belongs to the stack. It is left as it is.", "salvor " +
 			"apply --take STACK uses it as the stack's data; --restore STACK and --fresh STACK set it aside; or move it " +

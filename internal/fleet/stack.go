@@ -23,7 +23,8 @@ type Stack struct {
 	Formerly   string
 	PauseLimit time.Duration // how long a snapshot may pause the stack, 5 s by default
 	PauseEvery time.Duration // least time between pausing snapshots, 1 h by default
-	Shared     SharedMount   // of its shared volumes; zero for the defaults
+	Hooks      Hooks
+	Shared     SharedMount // of its shared volumes; zero for the defaults
 	OnChange   []ServiceChange
 	OnRotate   []ServiceCommand
 
@@ -77,6 +78,7 @@ type Method string
 // The methods built so far.
 const (
 	Pause    Method = "pause"    // two passes, the second with the stack paused
+	Stop     Method = "stop"     // as pause, with the services that have the volume stopped
 	Postgres Method = "postgres" // native dump
 	MariaDB  Method = "mariadb"  // native dump, of MySQL too
 	SQLite   Method = "sqlite"   // files, of which databases are copied by SQLite, while nothing else changes
@@ -92,7 +94,9 @@ func (m Method) Native() bool { return m == Postgres || m == MariaDB }
 type VolumePolicy struct {
 	Volume     string
 	Protect    Protection
-	Consistent Method // "" means detected
+	Consistent Method   // "" means detected
+	Exclude    []string // patterns of what snapshots leave out, see CheckPattern
+	Caches     Caches
 	Formerly   string
 	From       string  // of a shared volume: STACK/VOLUME, whose folder it is; "" for the stack's own
 	Writers    Writers // of a shared volume's folder

@@ -171,5 +171,6 @@ const (
 	Staging = "staging" // restores while they are fetched
 	Spool   = "spool"   // snapshots while they are uploaded
 	Cache   = "cache"   // of repositories
+	Hooks   = "hooks"   // what runs after snapshots that were killed
 	Proof   = "proof"   // databases while a dump is loaded for a try
 )

@@ -81,6 +81,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	}
 	st.Project, st.Inputs = rendered.Project, sealed.Inputs
 	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
+	st.Hooks, st.Stops = rendered.Hooks, rendered.Stops
 	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
 	if st.Consent == project.ConsentAdopt {
 		st.Adopt, st.Draft = rendered.Adoption, declared.Draft

@@ -79,7 +79,7 @@ func (t copying) all(ctx context.Context, s *session) error {
 // volume copies the databases of one volume.
 func (t copying) volume(ctx context.Context, v Volume, dir string) (copies, error) {
 	c := copies{of: map[string]string{}}
-	found, err := databasesIn(v.Path)
+	found, err := databasesIn(v)
 	if err != nil {
 		return c, err
 	}
@@ -93,7 +93,7 @@ func (t copying) volume(ctx context.Context, v Volume, dir string) (copies, erro
 	if err := hasRoom(dir, size); err != nil {
 		return c, err
 	}
-	rest, err := quietScan(v.Path, c.isRest, t.clean)
+	rest, err := quietScan(v, c.isRest, t.clean)
 	if err != nil {
 		return c, err
 	}
@@ -112,12 +112,12 @@ func (t copying) volume(ctx context.Context, v Volume, dir string) (copies, erro
 }
 
 // databasesIn finds the SQLite databases of a volume.
-func databasesIn(path string) ([]node, error) {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+func databasesIn(v Volume) ([]node, error) {
+	if info, err := os.Stat(v.Path); err != nil || !info.IsDir() {
 		return nil, errors.Join(err, errors.New("the volume is not a folder"))
 	}
 	var found []node
-	return found, walk(path, func(n node) error {
+	err := kept(v.Path, v.Omit, func(n node) error {
 		if !n.info.Mode().IsRegular() || sqlite.IsSidecar(n.rel) {
 			return nil
 		}
@@ -129,14 +129,15 @@ func databasesIn(path string) ([]node, error) {
 		if !sqlite.Is(f) {
 			return nil
 		}
-		if n.info.Sys().(*syscall.Stat_t).Nlink > 1 {
-			return fmt.Errorf("%s: the database has several names", n.rel)
+		if n.info.Sys().(*syscall.Stat_t).Nlink > 1 || strings.Contains(n.rel, "\n") {
+			return fmt.Errorf("%q: the database has several names, or one of several lines", n.rel)
 		}
 		if found = append(found, n); len(found) > maxCopies {
 			return fmt.Errorf("the volume has more than %d databases", maxCopies)
 		}
 		return nil
 	})
+	return found, err
 }
 
 // one copies one database into a new folder, and returns where the copy is. It has
@@ -172,10 +173,10 @@ func (t copying) one(ctx context.Context, v Volume, n node, dir string) (string,
 
 // scan looks at a volume. Our own look at a SQLite database is not a change.
 func (t copying) scan(v Volume) (scan, error) {
-	s, err := scanSince(v.Path, t.clean)
+	s, err := scanSince(v.Path, v.Omit, t.clean)
 	if err == nil && t.applies(v) {
 		var quiet scan
-		quiet, err = quietScan(v.Path, func(rel string) bool { return !sqlite.IsSharedMemory(rel) }, t.clean)
+		quiet, err = quietScan(v, func(rel string) bool { return !sqlite.IsSharedMemory(rel) }, t.clean)
 		s.print, s.hot = quiet.print, quiet.hot
 	}
 	return s, err
@@ -198,16 +199,16 @@ func (c copies) isRest(rel string) bool {
 
 // quietScan is a scan of the files that counts says, without what a look at a database
 // changes: the times of folders.
-func quietScan(path string, counts func(rel string) bool, from time.Time) (scan, error) {
+func quietScan(v Volume, counts func(rel string) bool, from time.Time) (scan, error) {
 	s := scan{}
 	sum, after := sha256.New(), from.Add(-hotFor)
-	err := walk(path, func(n node) error {
+	err := kept(v.Path, v.Omit, func(n node) error {
 		switch {
 		case n.info.IsDir():
 			st := n.info.Sys().(*syscall.Stat_t)
 			fmt.Fprintf(sum, "%q %o %d %d\n", n.rel, st.Mode, st.Uid, st.Gid)
 		case counts(n.rel):
-			s.visit(n.rel, n.info, sum, after)
+			s.visit(n, sum, after)
 		}
 		return nil
 	})
@@ -224,7 +225,7 @@ func (t copying) overtaken() (bool, error) {
 			if v.Name != name {
 				continue
 			}
-			rest, err := quietScan(v.Path, c.isRest, t.clean)
+			rest, err := quietScan(v, c.isRest, t.clean)
 			if err != nil {
 				return false, err
 			}
@@ -250,7 +251,9 @@ func (t copying) livePass(ctx context.Context, s *session, b *restic.Backup) (re
 	if ctx.Err() != nil || lookErr != nil || !changed {
 		return sum, errors.Join(err, lookErr)
 	}
-	t.layOut(s, b)
+	if err := t.layOut(s, b); err != nil {
+		return sum, err
+	}
 	if err != nil { // it may be that a database was gone
 		return t.readFiles(ctx, s, *b)
 	}
@@ -266,12 +269,12 @@ func (c copies) binds(at string) []nsexec.Bind {
 	return binds
 }
 
-// excluded are patterns for the files next to databases that are copied.
+// excluded are lines of the exclude file for what is next to databases that are copied.
 func (c copies) excluded(at string) []string {
 	var all []string
 	for rel := range c.of {
 		for _, path := range sqlite.Sidecars(filepath.Join(at, rel)) {
-			all = append(all, restic.Literal(path))
+			all = append(all, literal(path))
 		}
 	}
 	return all

@@ -54,7 +54,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := t.complete(sum); err != nil {
+	if err := errors.Join(t.complete(sum), t.hooks.end(ctx)); err != nil {
 		return err
 	}
 	return t.commit(ctx, s, sum)
@@ -84,18 +84,19 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	if err := t.writeMeta(s.metaFolder()); err != nil { // says how many rows were dumped
 		return b, err
 	}
-	t.layOut(s, &b)
-	return b, nil
+	err := t.layOut(s, &b)
+	return b, err
 }
 
 // layOut has restic see the volumes, or what stands for them, and the metadata.
-func (t *taking) layOut(s *session, b *restic.Backup) {
-	b.Binds, b.Exclude = nil, nil
+func (t *taking) layOut(s *session, b *restic.Backup) (err error) {
+	b.Binds = nil
 	for _, v := range t.job.Volumes {
 		b.Binds = append(b.Binds, t.binds(v)...)
-		b.Exclude = append(b.Exclude, t.copies[v.Name].excluded(inside(t.job.Stack, DirName(v.Name)))...)
 	}
 	b.Binds = append(b.Binds, nsexec.Bind{Source: s.metaFolder(), Target: inside(t.job.Stack, metaDir)})
+	b.ExcludeFile, err = t.excludeFile(s.spool)
+	return err
 }
 
 // metaFolder is where the metadata of a snapshot is written.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"salvor/internal/machine"
@@ -120,7 +119,7 @@ type Backup struct {
 	Parent string // snapshot id, "" to read every file
 	Binds  []nsexec.Bind
 
-	Exclude []string // patterns of paths that are left out
+	ExcludeFile string // with patterns of what is left out, "" for none
 }
 
 // Backup reads files and returns what restic says of the snapshot. Files that could
@@ -130,13 +129,13 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 	for _, tag := range b.Tags {
 		args = append(args, "--tag", tag)
 	}
-	for _, pattern := range b.Exclude {
-		args = append(args, "--exclude", pattern)
-	}
 	if b.Parent != "" {
 		args = append(args, "--parent", b.Parent)
 	} else {
 		args = append(args, "--force")
+	}
+	if b.ExcludeFile != "" {
+		args = append(args, "--exclude-file", b.ExcludeFile)
 	}
 	var report backupReport
 	var unread unreadReport // standard error is read in parallel to standard output
@@ -150,11 +149,6 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 		return Summary{}, err
 	}
 	return report.result()
-}
-
-// Literal is the pattern that matches one path.
-func Literal(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // Prune removes what no snapshot needs.
