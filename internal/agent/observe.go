@@ -203,7 +203,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		return nil, nil, err
 	}
 	for _, v := range s.Protected() {
-		if wish != nil && wish.State == agentapi.WishPending {
+		if wish != nil && wish.State == agentapi.WishPending && s.Restore.Takes(v.Name) {
 			changes = append(changes, restoreChange(s.Stack, v.Name))
 		} else if c, shown := volumeChange(s.Stack, v.Name, decided[v.Name], s.Access != nil); shown {
 			changes = append(changes, c)

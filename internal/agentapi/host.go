@@ -17,7 +17,8 @@ import (
 // raises it; see docs/adr/0031-two-builds.md.
 //
 // Protocol 2 has Host.Manage: a salvord that ignored it would take over what is not Salvor's.
-const Schema = 2
+// Protocol 3 has fleet.Restore.Volumes: one that ignored them would take every volume back.
+const Schema = 3
 
 // OldestSchema is the oldest protocol that this salvord answers.
 const OldestSchema = max(Schema-1, 1)
