@@ -77,11 +77,9 @@ type walker struct {
 
 func (w *walker) descend(n node) error {
 	var below []fs.DirEntry
+	var unread error
 	if n.info.IsDir() {
-		var err error
-		if below, err = n.entries(); ignoreVanished(err) != nil {
-			return err
-		}
+		below, unread = n.entries()
 		w.judge(&n, below)
 	}
 	if err := w.visit(n); err != nil {
@@ -89,6 +87,9 @@ func (w *walker) descend(n node) error {
 			return nil
 		}
 		return err
+	}
+	if ignoreVanished(unread) != nil {
+		return unread
 	}
 	for _, entry := range below {
 		info, err := entry.Info()
