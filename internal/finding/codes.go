@@ -226,7 +226,7 @@ func Table() []Row {
 			"compose -p STACK unpause on the host; salvord itself resumes services that a snapshot left paused, within a " +
 			"minute"},
 		{DumpFailed, "A database can't be dumped, or its dump can't be loaded; snapshots contain its files instead, copied during a pause.", "correct " +
-			"what Postgres reports, or set consistent: pause"},
+			"what the database reports, or set consistent: pause"},
 		{DumpUntried, "A dump was not loaded as a test, so it is not yet proven that it can be loaded.", "make room on the host"},
 		{DumpChanged, "A part of a database is restored in another place than before.", "keep tablespaces in folders of the volume"},
 		{MountNested, "A service can write to a folder that contains the source of another mount. It could replace that " +

@@ -44,10 +44,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if !t.healed && t.state.Snapshot == t.last.ID && !t.state.Clean.IsZero() {
 		backup.Parent = t.last.ID
 	}
-	end := t.engine.scope(t.job.Stack).Step("read files", "")
-	s.server.Begin(restserver.Pass{})
-	sum, err := s.program.Backup(ctx, s.repo, backup)
-	end(err, fmt.Sprintf("%d files", sum.Files))
+	sum, err := copying{t}.livePass(ctx, s, &backup)
 	if err != nil {
 		return err
 	}
@@ -66,6 +63,15 @@ func (t *taking) run(ctx context.Context) (err error) {
 	return t.saveState()
 }
 
+// readFiles is one pass while the stack runs.
+func (t *taking) readFiles(ctx context.Context, s *session, b restic.Backup) (restic.Summary, error) {
+	end := t.engine.scope(t.job.Stack).Step("read files", "")
+	s.server.Begin(restserver.Pass{})
+	sum, err := s.program.Backup(ctx, s.repo, b)
+	end(err, fmt.Sprintf("%d files", sum.Files))
+	return sum, err
+}
+
 // arrange lays out what restic will see below nsexec.Root.
 func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error) {
 	b := restic.Backup{Host: t.job.Fleet + "/" + t.job.Stack, Path: inside(t.job.Stack), Tags: t.result.Snapshot.tags()}
@@ -75,31 +81,42 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	if err := t.judgeDumps(); err != nil {
 		return b, err
 	}
-	for _, v := range t.job.Volumes {
-		b.Binds = append(b.Binds, t.binds(v)...)
-	}
-	var err error
-	if b.ExcludeFile, err = t.excludeFile(s.spool); err != nil {
+	if err := (copying{t}).all(ctx, s); err != nil {
 		return b, err
 	}
-	meta, err := t.writeMeta(s.spool) // says how many rows were dumped
-	b.Binds = append(b.Binds, nsexec.Bind{Source: meta, Target: inside(t.job.Stack, metaDir)})
+	if err := t.writeMeta(s.metaFolder()); err != nil { // says how many rows were dumped
+		return b, err
+	}
+	err := t.layOut(s, &b)
 	return b, err
 }
 
-func (t *taking) writeMeta(spool string) (string, error) {
-	dir := filepath.Join(spool, "meta")
+// layOut has restic see the volumes, or what stands for them, and the metadata.
+func (t *taking) layOut(s *session, b *restic.Backup) (err error) {
+	b.Binds = nil
+	for _, v := range t.job.Volumes {
+		b.Binds = append(b.Binds, t.binds(v)...)
+	}
+	b.Binds = append(b.Binds, nsexec.Bind{Source: s.metaFolder(), Target: inside(t.job.Stack, metaDir)})
+	b.ExcludeFile, err = t.excludeFile(s.spool)
+	return err
+}
+
+// metaFolder is where the metadata of a snapshot is written.
+func (s *session) metaFolder() string { return filepath.Join(s.spool, "meta") }
+
+func (t *taking) writeMeta(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
+		return err
 	}
 	content, err := json.MarshalIndent(t.meta, "", "  ")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := atomicfile.Write(filepath.Join(dir, "snapshot.json"), bytes.NewReader(content), 0o600); err != nil {
-		return "", err
+		return err
 	}
-	return dir, atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
+	return atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
 }
 
 // pauseTries is how often the pass over the files that must not change is made.

@@ -203,7 +203,8 @@ type taking struct {
 	scans  map[string]scan // by volume; a missing volume has none
 	meta   Meta
 	dumped map[string]dumped // by volume
-	copied map[string]bool   // those that can't be dumped
+	copies map[string]copies // of SQLite databases, by volume
+	copied map[string]bool   // volumes whose files are copied in a pause, since they can't be asked
 	hooks  *hooked
 	result Result
 }
@@ -268,7 +269,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := scanSince(v.Path, v.Omit, t.clean)
+		s, err := copying{t}.scan(v)
 		if ignoreVanished(err) != nil {
 			return err
 		}
