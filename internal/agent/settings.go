@@ -163,7 +163,7 @@ func generalSettings(st agentapi.Stack) []setting {
 	}
 	for _, t := range st.Targets {
 		group := "target " + t.Name
-		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
+		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "rpo", duration(t.RPO)}, setting{group, "keep", keep(t.Keep)},
 			setting{group, "append_only", fmt.Sprint(t.AppendOnly)}, setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
 	}
 	return append(all, sharedSettings(st.Shared)...)

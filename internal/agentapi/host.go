@@ -90,6 +90,7 @@ type Stack struct {
 	Needs      []string                `json:"needs,omitempty"`
 	Shared     *Shared                 `json:"shared,omitempty"`      // of a stack that has shared volumes
 	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
+	From       string                  `json:"from,omitempty"`        // the only target that restores take from, for one apply; "" for all
 	Kept       bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
 }
 
@@ -112,6 +113,7 @@ type Target struct {
 	Repository string         `json:"repository"`
 	Former     []string       `json:"former,omitempty"` // repositories before it, newest last: restored from, never written to
 	Every      time.Duration  `json:"every"`
+	RPO        time.Duration  `json:"rpo,omitempty"` // goal for its data, instead of the stack's; 0 for none
 	Keep       fleet.Keep     `json:"keep"`
 	AppendOnly bool           `json:"append_only,omitempty"` // the host deletes nothing there
 }

@@ -100,6 +100,7 @@ type StackState struct {
 	Volumes  []VolumeRow   `json:"volumes,omitempty"`
 	Outside  []string      `json:"outside,omitempty"`  // its mounts that are kept elsewhere, as written: no snapshot has them
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
+	Targets  []TargetState `json:"targets,omitempty"`  // in the order of the file; none of a salvord that does not report them
 
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
 
@@ -276,6 +277,8 @@ type SnapshotList struct {
 	Schema    int           `json:"schema"`
 	Stack     string        `json:"stack"`
 	Snapshots []SnapshotRow `json:"snapshots"`
+
+	Silent []SilentTarget `json:"silent,omitempty"` // targets that did not answer
 
 	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }

@@ -35,7 +35,7 @@ func newRestore(g *globals) *cobra.Command {
 			"What a host has of its own (host.NAME) is restored into a folder on that host; nothing is replaced.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, pair := range [][]string{{"snapshot", "at", "withdraw"}, {"volume", "withdraw"}} {
+			for _, pair := range [][]string{{"snapshot", "at", "withdraw"}, {"from", "withdraw"}, {"volume", "withdraw"}} {
 				if err := contradicting(cmd, pair...); err != nil {
 					return err
 				}
@@ -45,6 +45,7 @@ func newRestore(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.Snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().StringVar(&o.From, "from", "", "`TARGET` to take it from (default: the first that has the newest)")
 	cmd.Flags().Var(&o.at, "at", atUsage)
 	cmd.Flags().StringArrayVar(&o.Volumes, "volume", nil, "restore only this `VOLUME`; the others and the images stay as they are; may be repeated")
 	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")

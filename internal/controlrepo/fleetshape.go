@@ -182,7 +182,8 @@ func dataShape() yamldoc.Shape[data] {
 func targetShape() yamldoc.Shape[fleet.Target] {
 	fields := append([]yamldoc.Field[fleet.Target]{
 		yamldoc.Key("name", "The target's name; it identifies the repositories.", name(), func(t *fleet.Target, v string) { t.Name = v }).Must(),
-		yamldoc.Key("every", "How often, 1h by default.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		yamldoc.Key("every", "How often it gets a snapshot, 1h by default.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		yamldoc.Key("rpo", "How old the data there may be at most, instead of each stack's `rpo`; `status` compares.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.RPO = v }),
 		yamldoc.Key("append_only", "Hosts delete nothing there; `salvor snapshot prune` applies keep from the operator's computer.", yamldoc.Truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
 		yamldoc.Key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
 	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)

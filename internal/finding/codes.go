@@ -34,6 +34,7 @@ const (
 	HostOtherKey       Code = "host-recipient-differs"
 	DiskFull           Code = "disk-full"
 	SnapshotLate       Code = "snapshot-late"
+	TargetSilent       Code = "target-silent"
 	SnapshotUnverified Code = "snapshot-unverified"
 	SnapshotLasts      Code = "snapshot-lasts"
 	SnapshotFailed     Code = "snapshot-failed"
@@ -177,7 +178,9 @@ func Table() []Row {
 			"hosts/HOST.pub was changed, or another machine answers. Nothing is sealed.", "salvor " +
 			"host add HOST USER@ADDRESS pins the host's own key again; git log -- hosts/HOST.pub shows who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. Running stacks keep running, and stacks can start.", "make room on the disk that holds /var/lib/salvor"},
-		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
+		{SnapshotLate, "The data that could be restored from a target is older than the goal.", "salvor snapshot take STACK"},
+		{TargetSilent, "A stack was restored while one of its snapshot targets did not answer, or was not asked.", "nothing to do, unless " +
+			"newer data is needed: salvor snapshot ls STACK lists it once the target answers"},
 		{SnapshotUnverified, "Uploaded data does not read back as it was written.", "salvor snapshot take STACK " +
 			"takes a new one of the data on the host"},
 		{SnapshotLasts, "A snapshot has been running for more than ten minutes. The first one of much data takes long; " +
@@ -227,7 +230,7 @@ func Table() []Row {
 			"compose -p STACK unpause on the host; salvord itself resumes services that a snapshot left paused, within a " +
 			"minute"},
 		{DumpFailed, "A database can't be dumped, or its dump can't be loaded; snapshots contain its files instead, copied during a pause.", "correct " +
-			"what Postgres reports, or set consistent: pause"},
+			"what the database reports, or set consistent: pause"},
 		{DumpUntried, "A dump was not loaded as a test, so it is not yet proven that it can be loaded.", "make room on the host"},
 		{DumpChanged, "A part of a database is restored in another place than before.", "keep tablespaces in folders of the volume"},
 		{MountNested, "A service can write to a folder that contains the source of another mount. It could replace that " +

@@ -36,6 +36,7 @@ type Seal struct {
 // Said is what the operator said for one run; the zero value says nothing.
 type Said struct {
 	Consent    map[string]project.Consent // by stack, about its data
+	From       string                     // the only target that restores take from, "" for all
 	AcceptLoss bool                       // newest snapshots that the remote has lost are given up for those that are there
 }
 
@@ -93,7 +94,7 @@ func (c Commit) own(host fleet.Host, p fleet.Placement) (agentapi.Stack, error) 
 func (c Commit) targets(p fleet.Placement) []agentapi.Target {
 	var all []agentapi.Target
 	for _, t := range c.Fleet.Snapshots {
-		all = append(all, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
+		all = append(all, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, RPO: t.RPO, Keep: t.Keep, AppendOnly: t.AppendOnly})
 	}
 	return all
 }
@@ -116,7 +117,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	st.Project, st.Inputs = rendered.Project, sealed.Inputs
 	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
 	st.Hooks, st.Stops = rendered.Hooks, rendered.Stops
-	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
+	st.Volumes, st.Consent, st.AcceptLoss, st.From = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss, said.From
 	if st.Consent == project.ConsentAdopt {
 		st.Adopt, st.Draft = rendered.Adoption, declared.Draft
 	}

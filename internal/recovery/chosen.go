@@ -30,6 +30,9 @@ func (r *recovery) chooses() error {
 			return fault.WithCode(fault.WithHint(fmt.Errorf("stack %s is not placed on %s%s", name, r.Lost, suggest.DidYouMean(name, there)), "salvor host ls"), fault.Usage)
 		}
 	}
+	if targets := r.fleet.Fleet().TargetNames(); r.From != "" && !slices.Contains(targets, r.From) {
+		return fault.WithCode(fault.WithHint(fmt.Errorf("the fleet has no snapshot target %s%s", r.From, suggest.DidYouMean(r.From, targets)), "fleet.yaml lists them under data.snapshots"), fault.Usage)
+	}
 	if len(r.Without)+len(r.Only) > 0 && r.replaces() {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("a machine that replaces %s under its name gets all its stacks", r.Lost), "--to NAME=ADDRESS with another name takes some of them"), fault.Usage)
 	}

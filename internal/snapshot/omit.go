@@ -33,6 +33,7 @@ func (t *taking) excludeFile(spool string) (string, error) {
 			folder := literal(path.Join(root, rel))
 			lines = append(lines, folder+"/*", "!"+folder+"/"+cacheTag)
 		}
+		lines = append(lines, t.copies[v.Name].excluded(root)...)
 		lines = append(lines, patternLines(literal(root), v.Omit)...) // last: a pattern may leave out a cache's tag
 	}
 	if len(lines) == 0 {

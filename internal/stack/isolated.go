@@ -28,6 +28,7 @@ type Isolated struct {
 	User       string            // "uid:gid"
 	Entrypoint []string          // in place of the image's, and of its command
 	Healthy    []string          // ends with 0 once it is up
+	StopSignal string            // ends it in an orderly way
 	Slow       bool              // it makes way for everything else, and may use a gigabyte of memory
 	Run        string            // distinguishes projects that run at the same time; "" for none
 }
@@ -97,7 +98,7 @@ func (i Isolated) service(doc, from *yamldoc.Node) *yamldoc.Node {
 	set("entrypoint", words(i.Entrypoint...))
 	set("command", words())
 	set("network_mode", yamldoc.NewText("none"))
-	set("stop_signal", yamldoc.NewText("SIGINT")) // of Postgres: at once, in order
+	set("stop_signal", yamldoc.NewText(i.StopSignal))
 	set("stop_grace_period", yamldoc.NewText("2m"))
 	set("healthcheck", i.healthcheck())
 	if i.Slow {
