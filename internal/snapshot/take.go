@@ -269,7 +269,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := copying{t}.scan(v)
+		s, err := copier{t}.scan(v)
 		if ignoreVanished(err) != nil {
 			return err
 		}
