@@ -2,6 +2,7 @@ package mounter
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type files struct {
 	notes string // folder of the notes that rclone has of cached files
 	names *names
 	room  *room
+	apart *uploads
 	locks [64]sync.RWMutex // by number: writing, against synchronising
 }
 
@@ -157,8 +159,20 @@ func (f *files) entered(status fuse.Status, parent uint64, name string, out *fus
 	return status
 }
 
+// hold has no upload of what is at the places until release is called.
+func (f *files) hold(at ...place) (release func()) {
+	var paths []string
+	for _, p := range at {
+		if dir, known := f.names.path(p.parent); known {
+			paths = append(paths, path.Join(dir, p.name))
+		}
+	}
+	return f.apart.hold(heldMost, paths...)
+}
+
 // Rename implements fuse.RawFileSystem.
 func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+	defer f.hold(place{in.NodeId, from}, place{in.Newdir, to})()
 	status := f.RawFileSystem.Rename(cancel, in, from, to)
 	if status.Ok() {
 		f.names.renamed(place{in.NodeId, from}, place{in.Newdir, to})
@@ -168,6 +182,7 @@ func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to strin
 
 // Unlink implements fuse.RawFileSystem.
 func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	defer f.hold(place{in.NodeId, name})()
 	return f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)
 }
 

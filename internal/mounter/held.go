@@ -23,13 +23,14 @@ type held struct {
 	fs.Fs
 	name     string
 	may      func() bool
+	uploads  *uploads
 	features *fs.Features
 }
 
 // hold returns a remote that is changed only while may says so. Its name is that of the
 // volume, under which it is cached: wherever the remote is, that stays the same.
-func hold(name string, remote fs.Fs, may func() bool) fs.Fs {
-	h := &held{Fs: remote, name: name, may: may}
+func hold(name string, remote fs.Fs, may func() bool) *held {
+	h := &held{Fs: remote, name: name, may: may, uploads: newUploads()}
 	inner := remote.Features()
 	f := *inner
 	// what is not passed on through h would change the remote at any time
@@ -79,7 +80,7 @@ func (h *held) wait(ctx context.Context, limit time.Duration) error {
 
 // List implements fs.Fs.
 func (h *held) List(ctx context.Context, dir string) (fs.DirEntries, error) {
-	entries, err := h.Fs.List(ctx, dir)
+	entries, err := h.listed(ctx, dir)
 	for i, e := range entries {
 		if o, ok := e.(fs.Object); ok {
 			entries[i] = h.object(o)
@@ -95,10 +96,20 @@ func (h *held) NewObject(ctx context.Context, remote string) (fs.Object, error) 
 
 // Put implements fs.Fs.
 func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) (fs.Object, error) {
+	end, err := h.upload(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return h.found(h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...))
+}
+
+// upload waits until a file may be uploaded; end is called when it is.
+func (h *held) upload(ctx context.Context, src fs.ObjectInfo) (end func(), err error) {
 	if err := h.wait(ctx, 0); err != nil {
 		return nil, err
 	}
-	return h.found(h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...))
+	return h.uploads.begin(ctx, src.Remote())
 }
 
 // Mkdir implements fs.Fs.
@@ -155,10 +166,20 @@ type heldObject struct {
 // Fs implements fs.Object.
 func (o *heldObject) Fs() fs.Info { return o.h }
 
-// Update implements fs.Object.
+// Update implements fs.Object. A file that was renamed while an upload of it was broken off
+// gets its new name first: rclone would leave it under the old one.
 func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) error {
-	if err := o.h.wait(ctx, 0); err != nil {
+	end, err := o.h.upload(ctx, src)
+	if err != nil {
 		return err
+	}
+	defer end()
+	if move := o.h.Fs.Features().Move; move != nil && src.Remote() != o.Remote() {
+		moved, err := move(ctx, o.Object, src.Remote())
+		if err != nil {
+			return err
+		}
+		o.Object = moved
 	}
 	return o.Object.Update(ctx, &heldReader{in, o.h.may}, src, options...)
 }
@@ -168,7 +189,7 @@ func (o *heldObject) Remove(ctx context.Context) error {
 	if err := o.h.wait(ctx, heldMost); err != nil {
 		return err
 	}
-	return o.Object.Remove(ctx)
+	return errors.Join(o.h.removeTwins(ctx, o.Object), o.Object.Remove(ctx))
 }
 
 // SetModTime implements fs.Object.

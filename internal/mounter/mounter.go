@@ -74,6 +74,7 @@ type Mounter struct {
 // served is a volume that is mounted.
 type served struct {
 	Volume
+	apart  *uploads
 	vfs    *vfs.VFS
 	server *fuse.Server
 }
@@ -137,7 +138,12 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 			return nil, err
 		}
 	}
-	s := &served{Volume: v, vfs: vfs.New(settings(ctx), hold(v.Name, remote, m.opt.May), m.vfsOptions(v))}
+	may := m.opt.May
+	if v.ReadOnly {
+		may = func() bool { return false }
+	}
+	held := hold(v.Name, remote, may)
+	s := &served{Volume: v, apart: held.uploads, vfs: vfs.New(settings(ctx), held, m.vfsOptions(v))}
 	if s.vfs.Opt.CacheMode != vfscommon.CacheModeFull {
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
@@ -204,7 +210,7 @@ func (m *Mounter) fuse(s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(),
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), apart: s.apart,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}
