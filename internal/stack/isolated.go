@@ -187,7 +187,7 @@ func (h *Host) StopIsolated(ctx context.Context, i Isolated, dir string) error {
 
 // EndIsolated removes the containers of all isolated projects, which runs that were killed
 // have left. It may be called twice.
-func (h *Host) EndIsolated(ctx context.Context) error {
+func EndIsolated(ctx context.Context, h *Host) error {
 	all, err := h.engine.All(ctx)
 	for _, c := range all {
 		if project.IsIsolated(c.Project) {

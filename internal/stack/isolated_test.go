@@ -27,7 +27,7 @@ func TestIsolatedProjectsEnd(t *testing.T) {
 		body := "[" + fmt.Sprintf(listed, "a", project.Isolated("shop")+"-db") + "," + fmt.Sprintf(listed, "b", "shop") + "]"
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
 	})
-	if err := stack.New(m).EndIsolated(t.Context()); err != nil {
+	if err := stack.EndIsolated(t.Context(), stack.New(m)); err != nil {
 		t.Fatal(err)
 	}
 	var ran []string

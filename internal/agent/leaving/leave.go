@@ -20,6 +20,7 @@ import (
 	"salvor/internal/hostprep"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/stack"
 )
 
 // ErrHasStacks means that a host still runs stacks for the fleet.
@@ -84,7 +85,7 @@ func notThere(stderr string) bool {
 
 // leaveTrials removes the databases that a killed snapshot or restore was loading.
 func (h Host) leaveTrials(ctx context.Context) ([]string, error) {
-	if err := h.Stacks.EndIsolated(ctx); !here.NoEngine(err) {
+	if err := stack.EndIsolated(ctx, h.Stacks); !here.NoEngine(err) {
 		return nil, err
 	}
 	return nil, nil
