@@ -12,6 +12,10 @@ import (
 // errHeld is why a remote is not changed at present: this host may have lost the stack.
 var errHeld = errors.New("the claim of the stack was not confirmed in the last minute")
 
+// errChanged is why a file can't be read: what is known of its size is of another content.
+// A new listing ends that.
+var errChanged = errors.New("another host has just changed the file")
+
 const (
 	heldEvery = 500 * time.Millisecond // how often a change that is held back is looked at again
 	heldMost  = 20 * time.Second       // how long a program waits that makes, renames or deletes something
@@ -23,14 +27,16 @@ type held struct {
 	fs.Fs
 	name     string
 	may      func() bool
+	others   bool // change it, too, at any time
 	uploads  *uploads
+	doubts   doubts
 	features *fs.Features
 }
 
 // hold returns a remote that is changed only while may says so. Its name is that of the
 // volume, under which it is cached: wherever the remote is, that stays the same.
-func hold(name string, remote fs.Fs, may func() bool) *held {
-	h := &held{Fs: remote, name: name, may: may, uploads: newUploads()}
+func hold(name string, remote fs.Fs, may func() bool, others bool) *held {
+	h := &held{Fs: remote, name: name, may: may, others: others, uploads: newUploads()}
 	inner := remote.Features()
 	f := *inner
 	// what is not passed on through h would change the remote at any time
@@ -101,7 +107,11 @@ func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options
 		return nil, err
 	}
 	defer end()
-	return h.found(h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...))
+	o, err := h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...)
+	if err != nil {
+		h.doubts.add(src.Remote())
+	}
+	return h.found(o, err)
 }
 
 // upload waits until a file may be uploaded; end is called when it is.
@@ -165,6 +175,23 @@ type heldObject struct {
 
 // Fs implements fs.Object.
 func (o *heldObject) Fs() fs.Info { return o.h }
+
+// Open implements fs.Object. Where others write, it looks whether the file is still the one
+// that was listed, after the remote has begun to answer with one content of it.
+func (o *heldObject) Open(ctx context.Context, options ...fs.OpenOption) (io.ReadCloser, error) {
+	in, err := o.Object.Open(ctx, options...)
+	if err != nil || !o.h.others {
+		return in, err
+	}
+	now, err := o.h.Fs.NewObject(ctx, o.Remote())
+	if err == nil && (now.Size() != o.Size() || !now.ModTime(ctx).Equal(o.ModTime(ctx))) {
+		err = errChanged
+	}
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
+}
 
 // Update implements fs.Object. A file that was renamed while an upload of it was broken off
 // gets its new name first: rclone would leave it under the old one.

@@ -2,6 +2,7 @@ package mounter
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,13 +42,13 @@ func onDrive(t *testing.T) (*held, *drivetest.Server, string) {
 	config.HTTPProxy, config.CaCert = proxy, []string{ca}
 	remote, err := drive.NewFs(ctx, "drive", "", configmap.Simple{
 		"client_id": "salvor", "client_secret": "canary", "scope": "drive", "token": server.Grant(owner, "salvor", drivetest.ScopeDrive),
-		"root_folder_id": root, "pacer_min_sleep": "1ms", "chunk_size": "8M", "upload_cutoff": "8M", "list_chunk": "1000",
+		"root_folder_id": root, "pacer_min_sleep": "1ms", "pacer_burst": "100", "v2_download_min_size": "off", "chunk_size": "8M", "upload_cutoff": "8M", "list_chunk": "1000",
 		"export_formats": "docx", "encoding": "InvalidUtf8",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hold("library", remote, func() bool { return true }), server, root
+	return hold("library", remote, func() bool { return true }, true), server, root
 }
 
 func there(server *drivetest.Server, root string) []string {
@@ -110,6 +111,26 @@ func TestARenamedFileGetsItsName(t *testing.T) {
 	}
 	if all := there(server, root); !slices.Equal(all, []string{"new"}) || o.Remote() != "new" {
 		t.Errorf("there is %q, and the object is %s", all, o.Remote())
+	}
+}
+
+// TestAChangedFileIsNotMixed: what another host has changed since it was listed is not read
+// with the size that it had.
+func TestAChangedFileIsNotMixed(t *testing.T) {
+	h, _, _ := onDrive(t)
+	put(t, h, "a", "short", time.Now())
+	listed, err := h.NewObject(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in, err := listed.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	} else if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, h, "a", "much longer", time.Now().Add(time.Minute))
+	if _, err := listed.Open(t.Context()); !errors.Is(err, errChanged) {
+		t.Errorf("the file that was changed opens: %v", err)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // uploads keeps the uploads of a volume apart from renames and removals of the same files.
 // rclone breaks off an upload for those, and the remote may have the file all the same, under
-// a name that nobody looks for.
+// its old name.
 type uploads struct {
 	mu      sync.Mutex
 	under   map[string]int // paths of which an upload is under way
@@ -53,8 +53,8 @@ func (u *uploads) hold(limit time.Duration, paths ...string) (release func()) {
 	}
 }
 
-// when waits until is holds, and counts the paths in one of the maps until it is told to
-// stop.
+// when waits until is holds, and counts the paths in one of the maps until
+// stop is called.
 func (u *uploads) when(ctx context.Context, in map[string]int, paths []string, is func() bool) (stop func(), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"salvor/internal/mount"
 	"salvor/internal/storage/drivetest"
@@ -32,6 +33,12 @@ type paper struct {
 	busy     bool
 	over     bool // its last change ended with an error
 	deleted  bool // or may be, if it is over
+	history  []string
+}
+
+// note adds to what is printed if something is wrong with the paper in the end.
+func (p *paper) note(format string, args ...any) {
+	p.history = append(p.history, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
 // A version is what a program wrote, or began to.
@@ -76,6 +83,7 @@ func (b *book) begin(p *paper, v version, name string) {
 	}
 	p.busy = true
 	p.changes++
+	p.note("change %d, %d bytes, %s", p.changes, v.size, name)
 	if v.sum != "" {
 		p.versions = append(p.versions, v)
 	}
@@ -88,6 +96,7 @@ func (b *book) ended(p *paper, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p.busy, p.over = false, err != nil
+	p.note("ended %v", err)
 }
 
 func (p *paper) name() string { return p.names[len(p.names)-1] }
@@ -115,13 +124,16 @@ func (b *book) acknowledge(look func() (mount.Unsent, error)) error {
 	defer b.mu.Unlock()
 	for p, changes := range before {
 		if !p.busy && p.changes == changes && !waits[p.name()] {
+			if p.acked < len(p.versions) || len(p.names) > 1 {
+				p.note("shown as uploaded")
+			}
 			p.acked, p.names = len(p.versions), p.names[len(p.names)-1:]
 		}
 	}
 	return nil
 }
 
-// any returns a paper that was shown as uploaded and that nobody changes, nil for none.
+// any returns a paper that was shown as uploaded and that no program changes, nil for none.
 func (b *book) any(r *rand.Rand) *paper {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -218,11 +230,14 @@ func (b *book) judge(drive *drivetest.Server, root string, aside [][]byte) (verd
 		for _, name := range p.names {
 			known[name] = true
 		}
-		v.judge(p, onDrive, aside)
+		before := len(v.wrong)
+		if v.judge(p, onDrive, aside); len(v.wrong) > before {
+			v.wrong[len(v.wrong)-1] += "\n\t" + strings.Join(p.history, "\n\t")
+		}
 	}
 	for path := range onDrive {
 		if !known[path] {
-			v.wrong = append(v.wrong, "nobody wrote "+path)
+			v.wrong = append(v.wrong, "no program wrote "+path)
 		}
 	}
 	slices.Sort(v.wrong)
@@ -236,7 +251,7 @@ func (v *verdict) judge(p *paper, onDrive map[string][][]byte, aside [][]byte) {
 			copies++
 			number := p.has(content, 0)
 			if number == 0 {
-				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that nobody wrote, %s", name, len(content), p.origins(content)))
+				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that no program wrote, %s", name, len(content), p.origins(content)))
 			}
 			found = max(found, number)
 		}

@@ -54,6 +54,7 @@ func (d *troubledDrive) strike(ctx context.Context) {
 	all := strokes()
 	s := all[d.Rand.IntN(len(all))]
 	d.Count("times "+s.name, 1)
+	d.t.Logf("%s %s", time.Now().Format("15:04:05.000"), s.name)
 	s.do(d, ctx)
 	d.lasts(ctx, 2*time.Second)
 }

@@ -212,7 +212,7 @@ func (d *troubledDrive) reads(ctx context.Context, r *rand.Rand) {
 			d.Count("reads that failed", 1)
 		case d.book.mixed(p, content):
 			d.book.mu.Lock()
-			d.t.Errorf("the second host reads %d bytes of %s that nobody wrote, %s", len(content), name, p.origins(content))
+			d.t.Errorf("the second host reads %d bytes of %s that no program wrote, %s", len(content), name, p.origins(content))
 			d.book.mu.Unlock()
 		default:
 			d.Count("reads", 1)

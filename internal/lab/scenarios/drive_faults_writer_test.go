@@ -131,7 +131,7 @@ func (w *scribe) put(name string, v version, flags int) error {
 // patch overwrites some blocks of an image.
 func (w *scribe) patch() {
 	if len(w.images) < imagesEach {
-		p, name := &paper{}, path.Join(w.top, fmt.Sprintf("image-%d", w.made))
+		p, name := &paper{}, path.Join(w.top, fmt.Sprintf("image-%d-%d", w.made, w.rand.Uint32()))
 		w.images = append(w.images, p)
 		v := small(w.content(imageSize))
 		w.change(p, v, name, func() error { return w.put(name, v, 0) })
