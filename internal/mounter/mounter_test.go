@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -446,10 +447,11 @@ func TestWhatWasLeftIsAFileAgain(t *testing.T) {
 	for _, name := range []string{"patched", "renamed", "removed"} {
 		must(t, os.WriteFile(filepath.Join(s.Point, name), content, 0o600))
 	}
+	eventually(t, "all of them wait, whole", func() bool {
+		left := s.unsent()
+		return len(left) == 3 && !slices.ContainsFunc(left, func(f mount.File) bool { return !f.Sure || !f.Whole })
+	})
 	s.kill()
-	if left := s.unsent(); len(left) != 3 {
-		t.Fatalf("unsent are %v", left)
-	}
 	s.confirm()
 	s.start()
 	s.uploaded()
