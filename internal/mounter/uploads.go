@@ -8,7 +8,7 @@ import (
 )
 
 // uploads keeps the uploads of a volume apart from renames and removals of the same files.
-// rclone breaks off an upload for those, and the remote may have the file all the same, under
+// rclone breaks off an upload for those, and the remote may have the file anyway, under
 // its old name.
 type uploads struct {
 	mu      sync.Mutex
