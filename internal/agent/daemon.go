@@ -64,6 +64,9 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 		reread,
 		every("reports", func(ctx context.Context) error { return d.Host.keeper().ReportDue(ctx, watch) }),
 		every("mounts", func(ctx context.Context) error { return d.startMounted(ctx, sink) }),
+		every("shared", func(ctx context.Context) error {
+			return here.LookForDatabases(ctx, d.Host.base(), d.Host.base().Edges.Time())
+		}),
 		every("resume", d.Host.keeper().Resume),
 		every("free", func(context.Context) error { d.Host.base().Free(); return nil }),
 		finish,
@@ -89,6 +92,7 @@ func (d *daemon) boot(ctx context.Context, sink progress.Sink) error {
 	if _, err := d.Host.base().Mount(string(d.Host.Paths.Secrets())); err != nil {
 		return err
 	}
+	here.MountsOf(d.Host.base(), spec).Make(ctx)
 	r := startup.New(d.Host.keeper(), spec, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)

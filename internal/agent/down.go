@@ -9,6 +9,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/docker"
 	"salvor/internal/finding"
+	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 	"salvor/internal/terminal"
 )
@@ -48,7 +49,7 @@ func (h *Host) serviceFindings(ctx context.Context, s *here.Stack, rows []agenta
 			f.Fix = logs + "; once it is repaired: salvor restart " + s.Name + " " + row.Name
 		case row.Health == docker.Unhealthy:
 			f.Code, f.Text, f.Fix = finding.ServiceDown, "service "+row.Name+" is unhealthy", logs
-		case row.State == "running" || row.State == "paused":
+		case row.State == "running" || row.State == "paused" || snapshot.HeldBy(h.Snapshots.Dirs, s.Name):
 			continue
 		default:
 			f.Code, f.Text = finding.ServiceDown, "service "+row.Name+" does not run: "+whyDown(row)

@@ -2,19 +2,27 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/startup"
+	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
 )
 
-// startMounted starts the stacks that waited for a mount which is there now.
+// startMounted mounts what is declared and was out of reach, starts the stacks that waited
+// for a mount which is there now, and unmounts what is no longer declared.
 func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	spec, err := d.Host.base().ReadSpec()
 	if err != nil {
+		return err
+	}
+	here.MountsOf(d.Host.base(), spec).Make(ctx)
+	if err := d.release(ctx); err != nil {
 		return err
 	}
 	ask := spec
@@ -37,4 +45,46 @@ func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	defer lock.Release()
 	r.StartAll(ctx, verdicts)
 	return nil
+}
+
+// observeMounts says which of a host's mounts are not there, and what an apply does about
+// those that are no longer declared.
+func observeMounts(ctx context.Context, h *here.Host, spec agentapi.Host, state *agentapi.HostState) error {
+	former, err := here.MountsOf(h, spec).Former(ctx)
+	if err != nil {
+		return err
+	}
+	state.Findings = append(append(state.Findings, here.MountsOf(h, spec).Findings()...), here.FormerFindings(spec.Name, former)...)
+	for _, f := range former {
+		if f.UsedBy == "" {
+			state.Changes = append(state.Changes, agentapi.Change{ID: "mount " + f.At, Action: "-", Cause: "no longer declared: unmounted"})
+		}
+	}
+	return nil
+}
+
+// release unmounts what is no longer declared and no longer used. While another run works
+// on the host, that waits for the next round.
+func (d *daemon) release(ctx context.Context) error {
+	h := d.Host.base()
+	spec, err := h.ReadSpec()
+	if err != nil {
+		return err
+	}
+	former, err := here.MountsOf(h, spec).Former(ctx)
+	if err != nil || !slices.ContainsFunc(former, func(f here.FormerMount) bool { return f.UsedBy == "" }) {
+		return err
+	}
+	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: here.Daemon, Message: "unmounting what is no longer declared", Since: time.Now().UTC()})
+	if errors.As(err, new(*runlock.HeldError)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if spec, err = h.ReadSpec(); err != nil {
+		return err
+	}
+	return here.MountsOf(h, spec).Release(ctx)
 }

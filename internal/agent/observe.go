@@ -107,6 +107,9 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		return err
 	}
 	state.Findings = append(state.Findings, missing...)
+	if err := observeMounts(ctx, h.base(), spec, state); err != nil {
+		return err
+	}
 	for i, st := range spec.Stacks {
 		if err := h.observeStack(ctx, h.base().At(spec, st), seen[i], engine && able, state); err != nil {
 			return err
@@ -144,7 +147,7 @@ func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State
 	state.Findings = append(append(state.Findings, found...), startup.WishFindings(s)...)
 	state.Findings = append(state.Findings, startup.AttemptFindings(s, seen)...)
 	if !s.Stopped {
-		state.Findings = append(state.Findings, s.AbsentFindings()...)
+		state.Findings = append(state.Findings, s.AbsentFindings(seen.Running())...)
 	}
 	if !able || s.Kept || s.Stopped {
 		return nil
@@ -200,7 +203,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		return nil, nil, err
 	}
 	for _, v := range s.Protected() {
-		if wish != nil && wish.State == agentapi.WishPending {
+		if wish != nil && wish.State == agentapi.WishPending && s.Restore.Takes(v.Name) {
 			changes = append(changes, restoreChange(s.Stack, v.Name))
 		} else if c, shown := volumeChange(s.Stack, v.Name, decided[v.Name], s.Access != nil); shown {
 			changes = append(changes, c)

@@ -106,6 +106,10 @@ func hostSettings(h agentapi.Host) []setting {
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
 		{name: "record", value: here.LocationText(h.Record)},
 	}
+	for _, m := range h.Mounts {
+		group := "mount " + m.Name
+		all = append(all, setting{group, "at", m.At}, setting{group, "kind", string(m.Kind)}, setting{group, "source", m.Source}, setting{group, "options", m.Options}, setting{group, "credentials", m.Credentials})
+	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
 		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})
@@ -145,7 +149,8 @@ func stackSettings(applied, want agentapi.Stack) (was, now []setting) {
 func generalSettings(st agentapi.Stack) []setting {
 	all := []setting{
 		{name: "rpo", value: duration(st.RPO)}, {name: "pause limit", value: duration(st.PauseLimit)}, {name: "pause every", value: duration(st.PauseEvery)},
-		{name: "needs", value: strings.Join(st.Needs, ", ")},
+		{name: "needs", value: strings.Join(st.Needs, ", ")}, {name: "stopped for snapshots", value: strings.Join(st.Stops, ", ")},
+		{name: "hooks before snapshots", value: hooks(st.Hooks.Before)}, {name: "hooks after snapshots", value: hooks(st.Hooks.After)},
 	}
 	for _, t := range st.Targets {
 		group := "target " + t.Name
@@ -153,6 +158,18 @@ func generalSettings(st agentapi.Stack) []setting {
 			setting{group, "append_only", fmt.Sprint(t.AppendOnly)}, setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
 	}
 	return append(all, sharedSettings(st.Shared)...)
+}
+
+func hooks(all []fleet.Hook) string {
+	var words []string
+	for _, h := range all {
+		who := h.Service
+		if h.User != "" {
+			who += " as " + h.User
+		}
+		words = append(words, fmt.Sprintf("%s: %s (%s)", who, strings.Join(h.Command, " "), duration(h.Limit)))
+	}
+	return strings.Join(words, ", ")
 }
 
 func sharedSettings(s *agentapi.Shared) []setting {
@@ -184,7 +201,8 @@ func stoppedSettings(st agentapi.Stack) []setting {
 
 func volumeSettings(v project.Volume, whole bool) []setting {
 	group := "volume " + v.Name
-	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}, {group, "from", v.From}, {group, "writers", string(v.Writers)}}
+	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}, {group, "from", v.From}, {group, "writers", string(v.Writers)},
+		{group, "exclude", strings.Join(v.Exclude, ", ")}, {group, "caches", string(v.Caches)}}
 	if whole {
 		all = append(all, setting{group, "written as", v.Source}, setting{group, "Docker volume", v.Docker}, setting{group, "path", v.Path},
 			setting{group, "services", strings.Join(v.Services, ", ")}, setting{group, "database", v.Service}, setting{group, "mounted at", v.MountAt}, setting{group, "formerly", v.Formerly})

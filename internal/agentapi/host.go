@@ -17,7 +17,8 @@ import (
 // raises it; see docs/adr/0031-two-builds.md.
 //
 // Protocol 2 has Host.Manage: a salvord that ignored it would take over what is not Salvor's.
-const Schema = 2
+// Protocol 3 has fleet.Restore.Volumes: one that ignored them would take every volume back.
+const Schema = 3
 
 // OldestSchema is the oldest protocol that this salvord answers.
 const OldestSchema = max(Schema-1, 1)
@@ -33,6 +34,7 @@ type Host struct {
 	Docker   fleet.Docker    `json:"docker"`
 	Manage   fleet.Areas     `json:"manage"` // none of protocol 1, which had no areas: both that there are
 	Networks []fleet.Network `json:"networks,omitempty"`
+	Mounts   []fleet.Mount   `json:"mounts,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
 	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
@@ -74,6 +76,8 @@ type Stack struct {
 	RPO        time.Duration           `json:"rpo,omitempty"`
 	PauseLimit time.Duration           `json:"pause_limit"`
 	PauseEvery time.Duration           `json:"pause_every"`
+	Hooks      fleet.Hooks             `json:"hooks,omitzero"`  // around its snapshots
+	Stops      []string                `json:"stops,omitempty"` // services that are stopped for a snapshot, not paused
 	Needs      []string                `json:"needs,omitempty"`
 	Shared     *Shared                 `json:"shared,omitempty"`      // of a stack that has shared volumes
 	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch

@@ -213,8 +213,7 @@ func (a *App) ForClaims() claims.Record {
 // ForPrune is the opened fleet as the pruning of snapshots needs it.
 func (a *App) ForPrune() *prune.Fleet {
 	return &prune.Fleet{
-		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
-		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
+		Archives: *a.Archives(),
 		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
 			s, err := a.Session(ctx, sink)
 			if err != nil {
@@ -222,6 +221,14 @@ func (a *App) ForPrune() *prune.Fleet {
 			}
 			return s.StandBy, nil
 		},
+	}
+}
+
+// Archives are the fleet's snapshot repositories.
+func (a *App) Archives() *recording.Archives {
+	return &recording.Archives{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
+		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
 	}
 }
 

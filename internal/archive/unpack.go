@@ -21,8 +21,8 @@ var ErrEmpty = errors.New("the stream is empty")
 // Unpack writes what a stream has to a path of this computer, as docker cp does. The
 // stream has one file or folder, called as the last part of from, or, where from ends in
 // "/.", what is in a folder. What goes into a folder that is there keeps its name; else it
-// is called as the path. Owners are not kept, and neither are set-uid bits. It returns how
-// many devices, sockets and pipes it left out.
+// is called as the path. The times of files are kept; owners are not, and neither are set-uid
+// bits. It returns how many devices, sockets and pipes it left out.
 func Unpack(stream io.Reader, from, to string) (left int, err error) {
 	in := tar.NewReader(stream)
 	h, err := in.Next()
@@ -124,7 +124,10 @@ func (u *unpacking) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeDir:
 		return u.folder(at, mode)
 	case tar.TypeReg:
-		return u.file(at, mode, content)
+		if err := u.file(at, mode, content); err != nil {
+			return err
+		}
+		return u.root.Chtimes(at, h.ModTime, h.ModTime)
 	case tar.TypeSymlink:
 		return errors.Join(u.clear(at), u.root.Symlink(h.Linkname, at))
 	case tar.TypeLink:

@@ -125,6 +125,7 @@ var layers = []struct {
 		"keys",
 		"leaks",
 		"move",
+		"parts",
 		"prove",
 		"prune",
 		"recordmove",

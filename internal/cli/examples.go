@@ -90,6 +90,7 @@ salvor remote test nas --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIP
 salvor restart notes web`,
 	"restore": `salvor restore notes
 salvor restore notes --snapshot 3f2a91c0
+salvor restore notes --volume uploads --at "2026-11-23 08:00"
 salvor restore notes --withdraw`,
 	"rollback": `salvor rollback notes
 salvor rollback notes --list
@@ -114,10 +115,19 @@ salvor secret rotate shop/SMTP_PASSWORD <new.txt`,
 	"secret set": `salvor secret set nas_key <~/.ssh/backup_ed25519
 salvor secret set shop/SMTP_PASSWORD             # asks for it
 salvor secret set shop/DB_PASSWORD --generate`,
+	"snapshot check": `salvor snapshot check
+salvor snapshot check notes --read-data`,
+	"snapshot diff": `salvor snapshot diff 3f2a91c0 8b04e1d7
+salvor snapshot diff notes 3f2a91c0 latest`,
+	"snapshot get": `salvor snapshot get 3f2a91c0:/data/photos/cat.jpg
+salvor snapshot get notes latest:/data/photos -o ~/back
+salvor snapshot get notes --at "2026-11-23 08:00" /data -o -  >data.tar    # with owners`,
 	"snapshot ls": `salvor snapshot ls notes
-salvor snapshot ls notes --json`,
+salvor snapshot ls notes 3f2a91c0:/data/photos
+salvor snapshot ls notes --at 2026-11-23 /data`,
 	"snapshot prune": `salvor snapshot prune
-salvor snapshot prune notes shop`,
+salvor snapshot prune notes shop
+salvor snapshot prune --dry-run                  # how many bytes it would free`,
 	"snapshot take": `salvor snapshot take notes
 salvor snapshot take notes --accept-shrunk       # it is meant to be smaller`,
 	"ssh": `salvor ssh alpha

@@ -51,7 +51,7 @@ func TestNoRefusalOfCobras(t *testing.T) {
 // can say what is missing, and that every kind of value is refused in salvor's words.
 func TestFlagsNameTheirValues(t *testing.T) {
 	t.Parallel()
-	ours := map[string]bool{"bool": true, "int": true, "string": true, "stringSlice": true, "stringArray": true, "duration": true, "moment": true}
+	ours := map[string]bool{"bool": true, "int": true, "string": true, "stringSlice": true, "stringArray": true, "duration": true, "moment": true, "time": true}
 	each(newRoot(&globals{}), func(cmd *cobra.Command) {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			if kind := f.Value.Type(); !ours[kind] {

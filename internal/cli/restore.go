@@ -11,7 +11,8 @@ import (
 )
 
 type restoreOptions struct {
-	snapshot string
+	restore.Options
+	at       pointInTime
 	withdraw bool
 }
 
@@ -27,13 +28,18 @@ func newRestore(g *globals) *cobra.Command {
 			"run the same command again, or cancel it with --withdraw.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := contradicting(cmd, "snapshot", "withdraw"); err != nil {
-				return err
+			for _, pair := range [][]string{{"snapshot", "at", "withdraw"}, {"volume", "withdraw"}} {
+				if err := contradicting(cmd, pair...); err != nil {
+					return err
+				}
 			}
+			o.At = o.at.Time
 			return runRestore(cmd.Context(), g, args[0], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().StringVar(&o.Snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().Var(&o.at, "at", atUsage)
+	cmd.Flags().StringArrayVar(&o.Volumes, "volume", nil, "restore only this `VOLUME`; the others and the images stay as they are; may be repeated")
 	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")
 	return cmd
 }
@@ -47,7 +53,7 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		if o.withdraw {
 			return g.withdrawRestore(ctx, a, s, stack)
 		}
-		p, err := restore.Prepare(ctx, s, stack, o.snapshot)
+		p, err := restore.Prepare(ctx, s, stack, o.Options)
 		if err != nil {
 			return err
 		}

@@ -16,13 +16,38 @@ import (
 	"salvor/internal/terminal"
 )
 
+type lsOptions struct {
+	at        pointInTime
+	recursive bool
+}
+
 func newSnapshotLs(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:   "ls STACK",
-		Short: "List a stack's snapshots on the remote",
-		Args:  exactArgs("STACK"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return runSnapshotLs(cmd.Context(), g, args[0]) },
+	var o lsOptions
+	cmd := &cobra.Command{
+		Use:   "ls STACK [ID:/VOLUME/PATH]",
+		Short: "List a stack's snapshots on the remote, or the files in one",
+		Long: "Ls lists the snapshots as the stack's host sees them. What is in one is read with your own credentials, also while the\n" +
+			"host is lost: ID: has its volumes, ID:/VOLUME/PATH a folder. ID is the beginning of an id, or latest; with --at it is left\n" +
+			"out. Owners are numbers, as they are on the host.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 || len(args) == 2 {
+				return nil
+			}
+			return usage(cmd, "%s needs STACK, and may have ID:/VOLUME/PATH", cmd.CommandPath())
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && o.at.IsZero() {
+				return runSnapshotLs(cmd.Context(), g, args[0])
+			}
+			if len(args) == 1 {
+				args = append(args, "/")
+			}
+			return runSnapshotInside(cmd.Context(), g, args, o)
+		},
 	}
+	cmd.Flags().Var(&o.at, "at", atUsage)
+	cmd.Flags().BoolVarP(&o.recursive, "recursive", "R", false, "with everything below")
+	return cmd
 }
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
@@ -68,7 +93,7 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 			printDamaged(tab, s, target)
 			continue
 		}
-		terminal.Printf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), terminal.Duration(time.Since(s.Began)),
+		terminal.Printf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Local().Format(time.DateTime), terminal.Duration(time.Since(s.Began)),
 			terminal.Bytes(s.Bytes), s.Files, loaded(s.Loaded), s.Commit, target)
 	}
 	return tab.Flush()
@@ -86,7 +111,7 @@ func loaded(at time.Time) string {
 func printDamaged(tab io.Writer, s agentapi.SnapshotRow, target string) {
 	taken, age := "-", "-"
 	if !s.Began.IsZero() {
-		taken, age = s.Began.Format(time.DateTime), terminal.Duration(time.Since(s.Began))
+		taken, age = s.Began.Local().Format(time.DateTime), terminal.Duration(time.Since(s.Began))
 	}
 	terminal.Printf(tab, "%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, %s: %s\n", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, restore.Flaw(s), s.Damaged)
 }

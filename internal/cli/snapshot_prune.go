@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,8 @@ import (
 )
 
 func newSnapshotPrune(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var dry bool
+	cmd := &cobra.Command{
 		Use:   "prune [STACK…]",
 		Short: "Remove the snapshots that the retention does not keep, from this computer",
 		Long: "Prune applies keep: from fleet.yaml with your own credentials: for targets that are append_only, where " +
@@ -21,17 +23,22 @@ func newSnapshotPrune(g *globals) *cobra.Command {
 			"proven and its time is plausible. Meanwhile the host of a stack takes no snapshot of it; if the host does " +
 			"not answer,\n" +
 			"no snapshot of the stack is removed.",
-		RunE: func(cmd *cobra.Command, args []string) error { return runPrune(cmd.Context(), g, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runPrune(cmd.Context(), g, args, dry) },
 	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "show which snapshots and how many bytes would be removed, and remove nothing")
+	return cmd
 }
 
-func runPrune(ctx context.Context, g *globals, stacks []string) error {
+func runPrune(ctx context.Context, g *globals, stacks []string, dry bool) error {
 	return g.with(ctx, func(a *app.App) error {
 		for i := range stacks {
 			var err error
 			if stacks[i], err = a.Stack(stacks[i]); err != nil {
 				return err
 			}
+		}
+		if dry {
+			return printMeasured(ctx, g, a, stacks)
 		}
 		p, err := prune.Prepare(ctx, a.ForPrune(), stacks...)
 		if err != nil {
@@ -43,6 +50,24 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		}
 		return g.pruned(pruned, err)
 	})
+}
+
+func printMeasured(ctx context.Context, g *globals, a *app.App, stacks []string) error {
+	planned, text, err := prune.Measure(ctx, a.ForPrune(), stacks...)
+	g.progress().Close()
+	if err != nil {
+		return err
+	}
+	if g.json {
+		return g.printJSON(planned)
+	}
+	_, err = io.WriteString(g.Out, text)
+	for _, p := range planned {
+		if p.Why == "" {
+			terminal.Printf(g.Out, "%s on %s: %s of data would be removed\n", p.Stack, p.Target, terminal.Bytes(p.Bytes))
+		}
+	}
+	return err
 }
 
 // pruned prints what became of it.

@@ -29,7 +29,8 @@ const (
 	Secret   Kind = "SECRET"
 	Remote   Kind = "REMOTE"
 	Operator Kind = "OPERATOR"
-	Snapshot Kind = "ID" // of the stack that was typed before: the newest that is proven
+	Snapshot Kind = "ID"     // of the stack that was typed before: the newest that is proven
+	Volume   Kind = "VOLUME" // of the stack that was typed before
 	Code     Kind = "CODE"
 )
 
@@ -75,7 +76,9 @@ func (t Tree) Names(kind Kind, typed []string) []string {
 	case Stack:
 		return t.stacks()
 	case Service:
-		return t.services(stack)
+		return t.parts(stack, "services")
+	case Volume:
+		return t.parts(stack, "volumes")
 	case Secret:
 		return t.secrets()
 	case Snapshot:
@@ -133,11 +136,12 @@ func (t Tree) composeFile(stack string) string {
 	return ""
 }
 
-func (t Tree) services(stack string) []string {
+// parts are the keys of one part of a stack's Compose file.
+func (t Tree) parts(stack, part string) []string {
 	if fleet.ValidName(stack) != nil {
 		return nil
 	}
-	return t.keys(t.composeFile(stack), "services")
+	return t.keys(t.composeFile(stack), part)
 }
 
 // secrets returns the names of all secrets but the fleet's own keys: files, the

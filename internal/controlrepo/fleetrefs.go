@@ -102,6 +102,7 @@ func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 	former := map[string]string{}
 	for _, h := range f.Hosts {
 		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
+		checkMounts(r, h)
 		if h.Formerly == "" {
 			continue
 		}

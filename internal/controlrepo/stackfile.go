@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	pathpkg "path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"salvor/internal/fault"
@@ -107,30 +108,46 @@ func (s *stackFile) finish(root *yamldoc.Node) {
 		if v.Consistent != "" && v.Protect != fleet.Snapshot {
 			s.r.Add(s.place("volumes", v.Volume, "consistent"), "consistent is for volumes with protect: snapshot, this one has %s", v.Protect)
 		}
+		if len(v.Exclude) > 0 && v.Protect != fleet.Snapshot {
+			s.r.Add(s.place("volumes", v.Volume, "exclude"), "exclude is for volumes with protect: snapshot, this one has %s", v.Protect)
+		}
 	}
 	for i := range s.OnChange {
 		s.OnChange[i].Position = s.place("on_change", s.OnChange[i].Service).String()
 	}
 	for i := range s.OnRotate {
-		s.finishCommand(&s.OnRotate[i])
+		c := &s.OnRotate[i]
+		place := s.place("on_rotate", c.Service)
+		c.Position, c.Argv = place.String(), s.finishCommand(place, "on_rotate of "+c.Service, c.Argv)
 	}
+	s.finishHooks("before", s.Hooks.Before)
+	s.finishHooks("after", s.Hooks.After)
 	checkTwice(s, root)
+}
+
+func (s *stackFile) finishHooks(when string, all []fleet.Hook) {
+	for i := range all {
+		h := &all[i]
+		place := s.place("hooks", when, strconv.Itoa(i), "command")
+		h.Position, h.Limit = place.String(), cmp.Or(h.Limit, fleet.DefaultHookLimit)
+		h.Command = s.finishCommand(place, "hook in "+h.Service, h.Command)
+	}
 }
 
 // finishCommand undoes Compose's escaping: Compose reads the whole file, this
 // key too, and takes a single $ for one of its variables.
-func (s *stackFile) finishCommand(c *fleet.ServiceCommand) {
-	place := s.place("on_rotate", c.Service)
-	c.Position = place.String()
-	if len(c.Argv) == 0 {
-		s.r.Add(place, "on_rotate of %s has no command: write it as a list, [psql, -c, …]", c.Service)
+func (s *stackFile) finishCommand(place yamldoc.Position, what string, argv []string) []string {
+	if len(argv) == 0 {
+		s.r.Add(place, "%s has no command: write it as a list, [psql, -c, …]", what)
 	}
-	for i, arg := range c.Argv {
+	var finished []string
+	for _, arg := range argv {
 		if strings.Contains(strings.ReplaceAll(arg, "$$", ""), "$") {
-			s.r.Add(place, "on_rotate of %s: write $$ for a $ in the command", c.Service)
+			s.r.Add(place, "%s: write $$ for a $ in the command", what)
 		}
-		c.Argv[i] = strings.ReplaceAll(arg, "$$", "$")
+		finished = append(finished, strings.ReplaceAll(arg, "$$", "$"))
 	}
+	return finished
 }
 
 // place returns where a key of x-salvor stands.

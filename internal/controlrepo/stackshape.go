@@ -44,6 +44,7 @@ func stackShape() yamldoc.Shape[fleet.Stack] {
 			"is notified.", yamldoc.Named(serviceNames(), yamldoc.List(yamldoc.Plain())), setOnRotate),
 		yamldoc.Key("formerly", "The former name of this stack: it keeps everything, and keeps that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
 		yamldoc.Key("shared", "How the stack's shared volumes are mounted on its host.", sharedShape(), func(s *fleet.Stack, v sharedMount) { s.Shared = v.whole() }),
+		yamldoc.Key("hooks", "Commands that run in services around each snapshot.", hooksShape(), func(s *fleet.Stack, h fleet.Hooks) { s.Hooks = h }),
 		yamldoc.Key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }
@@ -75,7 +76,9 @@ func serviceNames() yamldoc.Naming {
 func volumeShape() yamldoc.Shape[fleet.VolumePolicy] {
 	return yamldoc.Object(
 		yamldoc.Key("protect", "snapshot by default.", yamldoc.Choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
-		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
+		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Stop, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
+		yamldoc.Key("exclude", "What snapshots leave out: names (`*.tmp`) or paths from the volume's root (`thumbs/*`, `**/cache/big`), with what is below.", yamldoc.List(yamldoc.Text(fleet.CheckPattern)), func(v *fleet.VolumePolicy, p []string) { v.Exclude = p }),
+		yamldoc.Key("caches", "Folders with a CACHEDIR.TAG are left out of snapshots, unless this is `keep`.", yamldoc.Choice(fleet.KeepCaches, fleet.LeaveCaches), func(v *fleet.VolumePolicy, c fleet.Caches) { v.Caches = c }),
 		yamldoc.Key("formerly", "The former name of this volume.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
 		yamldoc.Key("from", "Of a shared volume: the folder of another stack's shared volume, STACK/VOLUME. It is mounted read-only, unless both have `writers: many`.", yamldoc.Matching(fromPattern, "another stack's shared volume: write it as STACK/VOLUME"), func(v *fleet.VolumePolicy, s string) { v.From = s }),
 		yamldoc.Key("writers", "Of a shared volume: whether other stacks may write to its folder as well. `one` by default.", yamldoc.Choice(fleet.OneWriter, fleet.ManyWriters), func(v *fleet.VolumePolicy, w fleet.Writers) { v.Writers = w }),
@@ -117,4 +120,20 @@ func checkProjectDir(v string) error {
 		return fmt.Errorf("%q is not a project directory: write its full path on the host, like /opt/stacks/notes", v)
 	}
 	return nil
+}
+
+func hooksShape() yamldoc.Shape[fleet.Hooks] {
+	return yamldoc.Object(
+		yamldoc.Key("before", "Run before anything is read. If one fails, no snapshot is taken.", yamldoc.List(hookShape()), func(h *fleet.Hooks, all []fleet.Hook) { h.Before = all }),
+		yamldoc.Key("after", "Run once everything is read, also if a hook before it or the snapshot failed or was killed.", yamldoc.List(hookShape()), func(h *fleet.Hooks, all []fleet.Hook) { h.After = all }),
+	)
+}
+
+func hookShape() yamldoc.Shape[fleet.Hook] {
+	return yamldoc.Object(
+		yamldoc.Key("service", "In whose container the command runs.", yamldoc.Matching(servicePattern, "a service's name"), func(h *fleet.Hook, v string) { h.Service = v }).Must(),
+		yamldoc.Key("command", "The program and its arguments; no shell reads them.", yamldoc.List(yamldoc.Plain()), func(h *fleet.Hook, v []string) { h.Command = v }).Must(),
+		yamldoc.Key("user", "As whom it runs; the image's user by default.", yamldoc.Text(nil), func(h *fleet.Hook, v string) { h.User = v }),
+		yamldoc.Key("limit", "After how long it counts as failed, 1m by default.", yamldoc.Duration(), func(h *fleet.Hook, v time.Duration) { h.Limit = v }),
+	)
 }

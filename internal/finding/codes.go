@@ -22,6 +22,9 @@ const (
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
 	VolumeSparse       Code = "volume-sparse"
+	VolumeExcluded     Code = "volume-excluded"
+	SnapshotHook       Code = "snapshot-hook-failed"
+	SharedDatabase     Code = "shared-database"
 	VolumeOccupied     Code = "volume-occupied"
 	VolumeTaken        Code = "volume-taken"
 	VolumeKept         Code = "volume-kept"
@@ -57,6 +60,7 @@ const (
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
+	MountKept          Code = "mount-kept"
 	SharedUnmounted    Code = "shared-unmounted"
 	SharedFull         Code = "shared-full"
 	SharedLate         Code = "shared-late"
@@ -149,6 +153,12 @@ func Table() []Row {
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at the data; if it is " +
 			"intended: salvor snapshot take STACK --accept-shrunk"},
 		{VolumeSparse, "A protected volume has huge files that are almost empty (sparse). They are not read, so no snapshot is taken.", "make them smaller, or set protect: none if they may be lost"},
+		{VolumeExcluded, "All that a protected volume has is left out of snapshots: its exclude: matches everything, or the " +
+			"volume itself is marked as a cache (CACHEDIR.TAG). No snapshot is taken, and the newest stays.", "leave out less under x-salvor.volumes, or set protect: none if all of it may be lost"},
+		{SnapshotHook, "A hook of a stack's snapshots failed or took longer than its limit. If it is one before the snapshot, none was taken, and the newest stays; " +
+			"those after it have run.", "correct the command under x-salvor.hooks (or docker-volume-backup's label), or raise its limit; salvor snapshot take STACK"},
+		{SharedDatabase, "There are files of a database in a shared volume: on a remote's mount it would be corrupt after an interruption. The stack is not started.", "set " +
+			"protect: snapshot for the volume, and move the data there; or remove the files from the remote"},
 		{VolumeOccupied, "There is data in the place of a volume, or a running project with the stack's name, and Salvor " +
 			"does not know whether it belongs to the stack. It is left as it is.", "salvor " +
 			"apply --take STACK uses it as the stack's data; --restore STACK and --fresh STACK set it aside; or move it " +
@@ -223,9 +233,11 @@ func Table() []Row {
 		{StackUnplaced, "The stack does not name a host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file uses a variable that is not set; it becomes an empty text. In a mount, where " +
 			"that changes the path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
-		{MountAbsent, "An external mount of a stack (a disk or a share with protect: external) is not mounted on its " +
-			"host; the stack does not start on the empty mount point.", "mount " +
+		{MountAbsent, "An external mount of a stack (a disk or a share: declared under mounts of the host, or a folder with " +
+			"protect: external) is not mounted on its host; the stack does not start on the empty mount point, and no snapshot is taken of it.", "mount " +
 			"it: the stack then starts automatically"},
+		{MountKept, "A mount was removed from fleet.yaml while a stack or a container still uses it; it stays mounted.", "stop " +
+			"what uses it: the mount is then removed automatically; or declare it again"},
 		{SharedUnmounted, "The shared volumes of a stack are not mounted on its host; the stack does not start without them.", "salvor remote test REMOTE"},
 		{SharedFull, "The cache of a stack's shared volumes, or its disk, is full of what is not on the remote yet. Programs that write " +
 			"get \"no space left on device\"; reading continues.", "make room, raise x-salvor.shared.cache, or bring the remote back"},

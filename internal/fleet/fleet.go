@@ -38,12 +38,13 @@ type Fleet struct {
 // A Host is a declared server. A host within reach is a machine.
 type Host struct {
 	Name    string
-	Address string // IP address or DNS name
-	Port    int    // SSH, 22 by default
-	User    string // root by default; another one needs sudo without a password
-	Jump    string // "user@host:port", "" for a direct connection; its key is pinned like any other
-	Docker  Docker // overrides the fleet's where set
-	Manage  Areas  // what Salvor takes care of there
+	Address string  // IP address or DNS name
+	Port    int     // SSH, 22 by default
+	User    string  // root by default; another one needs sudo without a password
+	Jump    string  // "user@host:port", "" for a direct connection; its key is pinned like any other
+	Docker  Docker  // overrides the fleet's where set
+	Manage  Areas   // what Salvor takes care of there
+	Mounts  []Mount // sorted by name
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }

@@ -98,7 +98,15 @@ type Restore struct {
 	ID       string `json:"id"`       // identifies this wish; a host remembers the last that it fulfilled
 	Epoch    int    `json:"epoch"`    // of the placement that it was said for; at any other it is void
 	Snapshot string `json:"snapshot"` // full id
+
+	Volumes []string `json:"volumes,omitempty"` // that go back, sorted; none for all. The others stay as they are
 }
+
+// Whole reports whether all volumes go back.
+func (r *Restore) Whole() bool { return len(r.Volumes) == 0 }
+
+// Takes reports whether a volume goes back.
+func (r *Restore) Takes(volume string) bool { return r.Whole() || slices.Contains(r.Volumes, volume) }
 
 // Wish returns what is to be restored at the present epoch, or nil.
 func (p *Placement) Wish() *Restore {

@@ -23,7 +23,8 @@ type Stack struct {
 	Formerly   string
 	PauseLimit time.Duration // how long a snapshot may pause the stack, 5 s by default
 	PauseEvery time.Duration // least time between pausing snapshots, 1 h by default
-	Shared     SharedMount   // of its shared volumes; zero for the defaults
+	Hooks      Hooks
+	Shared     SharedMount // of its shared volumes; zero for the defaults
 	OnChange   []ServiceChange
 	OnRotate   []ServiceCommand
 
@@ -77,6 +78,7 @@ type Method string
 // The methods built so far.
 const (
 	Pause    Method = "pause"    // two passes, the second with the stack paused
+	Stop     Method = "stop"     // as pause, with the services that have the volume stopped
 	Postgres Method = "postgres" // native dump
 	Live     Method = "live"     // copied while it runs: only for data that is never rewritten in place
 )
@@ -90,7 +92,9 @@ func (m Method) Native() bool { return m == Postgres }
 type VolumePolicy struct {
 	Volume     string
 	Protect    Protection
-	Consistent Method // "" means detected
+	Consistent Method   // "" means detected
+	Exclude    []string // patterns of what snapshots leave out, see CheckPattern
+	Caches     Caches
 	Formerly   string
 	From       string  // of a shared volume: STACK/VOLUME, whose folder it is; "" for the stack's own
 	Writers    Writers // of a shared volume's folder

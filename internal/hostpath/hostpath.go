@@ -13,11 +13,12 @@ type Layout struct {
 	Run     string // in memory: secrets, gates, locks; gone after a boot
 	Shared  string // mounts of shared volumes
 	Volumes string // Docker's volumes
+	Units   string // systemd's units, those that an administrator adds
 }
 
 // Default is a real host's.
 func Default() Layout {
-	return Layout{Config: "/etc/salvor", State: "/var/lib/salvor", Run: "/run/salvor", Shared: "/mnt/salvor", Volumes: "/var/lib/docker/volumes"}
+	return Layout{Config: "/etc/salvor", State: "/var/lib/salvor", Run: "/run/salvor", Shared: "/mnt/salvor", Volumes: "/var/lib/docker/volumes", Units: "/etc/systemd/system"}
 }
 
 // Salvord is the host's program.
@@ -170,5 +171,6 @@ const (
 	Staging = "staging" // restores while they are fetched
 	Spool   = "spool"   // snapshots while they are uploaded
 	Cache   = "cache"   // of repositories
+	Hooks   = "hooks"   // what runs after snapshots that were killed
 	Proof   = "proof"   // databases while a dump is loaded for a try
 )

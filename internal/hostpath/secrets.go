@@ -32,6 +32,11 @@ func (s Secrets) Single(stack, service, target string) string {
 	return filepath.Join(s.Singles(stack, service), url.QueryEscape(target))
 }
 
+// MountCredentials is the file with the credentials of a mount.
+func (s Secrets) MountCredentials(mount string) string {
+	return filepath.Join(string(s), ".mounts", mount)
+}
+
 // Env is the file with the values of a project's secret variables. The project's .env
 // is a link to it.
 func (s Secrets) Env(stack string) string { return filepath.Join(string(s), stack, ".env") }

@@ -41,6 +41,7 @@ type Spec struct {
 	InsecureRegistries []string // host:port, reached without TLS; for labs
 	SSH                SSH
 	Signers            []byte // the content of hostpath.Layout.Signers; nil leaves what is there
+	Mounts             []fleet.Mount
 }
 
 // SSH has the keys with which one may log in to the host as a user.
@@ -93,7 +94,7 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 		return nil, err
 	}
 	keepsTime := spec.Manage.Has(fleet.AreaTime) && ownClock(f)
-	list := dataPackages(s)
+	list := append(dataPackages(s), mountPackages(spec.Mounts)...)
 	if keepsTime {
 		list = append(list, packages(timesyncd)...)
 	}
@@ -108,7 +109,7 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 		all = append(all, resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install.ID()}})
 	}
 	keys, err := authorizedKeys(f, spec.SSH)
-	return slices.Concat(all, keys, salvord(e.unit), signers(spec.Signers)), err
+	return slices.Concat(all, keys, salvord(e.unit), signers(spec.Signers), mounts(spec.Mounts, install.ID())), err
 }
 
 func signers(content []byte) []converge.Resource {

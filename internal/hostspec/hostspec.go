@@ -42,7 +42,7 @@ type Said struct {
 func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host, error) {
 	spec := agentapi.Host{
 		Schema: agentapi.Schema, Fleet: c.Fleet.Name, Name: host.Name, Commit: c.ID,
-		Docker: c.docker(host), Manage: host.Manage.Listed(), Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record,
+		Docker: c.docker(host), Manage: host.Manage.Listed(), Mounts: host.Mounts, Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record,
 	}
 	if len(c.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: c.LetIn}
@@ -81,6 +81,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	}
 	st.Project, st.Inputs = rendered.Project, sealed.Inputs
 	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
+	st.Hooks, st.Stops = rendered.Hooks, rendered.Stops
 	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
 	if st.Consent == project.ConsentAdopt {
 		st.Adopt, st.Draft = rendered.Adoption, declared.Draft

@@ -132,6 +132,9 @@ func checkPlaced(p fleet.Placement) error {
 	if r := p.Restore; r != nil && (r.ID == "" || r.Epoch < 1 || r.Snapshot == "") {
 		return errors.New("restore lacks its id, epoch or snapshot")
 	}
+	if r := p.Restore; r != nil && (slices.Contains(r.Volumes, "") || !slices.IsSorted(r.Volumes)) {
+		return errors.New("restore has a volume without a name, or volumes that are not sorted")
+	}
 	for _, target := range slices.Sorted(maps.Keys(p.Repositories)) {
 		if p.Repositories[target] == "" {
 			return fmt.Errorf("repository of target %q has no id", target)

@@ -3,6 +3,7 @@ package placement
 import (
 	"crypto/rand"
 	"maps"
+	"slices"
 	"strings"
 
 	"salvor/internal/fleet"
@@ -19,10 +20,10 @@ func Start(lock fleet.Lock, stack string) fleet.Lock {
 }
 
 // Restore asks, under a new id, that a stack's volumes go back to a snapshot, given by
-// its full id.
-func Restore(lock fleet.Lock, stack, snapshot string) fleet.Lock {
+// its full id: all of them, or some by their names.
+func Restore(lock fleet.Lock, stack, snapshot string, volumes ...string) fleet.Lock {
 	return changed(lock, stack, func(p *fleet.Placement) {
-		p.Restore = &fleet.Restore{ID: strings.ToLower(rand.Text()[:10]), Epoch: p.Epoch, Snapshot: snapshot}
+		p.Restore = &fleet.Restore{ID: strings.ToLower(rand.Text()[:10]), Epoch: p.Epoch, Snapshot: snapshot, Volumes: slices.Compact(slices.Sorted(slices.Values(volumes)))}
 	})
 }
 

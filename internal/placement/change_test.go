@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,9 @@ func TestRestoreHasItsOwnID(t *testing.T) {
 	t.Parallel()
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 2}}}
 	first, second := Restore(lock, "notes", "s1").Stacks["notes"].Restore, Restore(lock, "notes", "s1").Stacks["notes"].Restore
+	if part := Restore(lock, "notes", "s1", "uploads", "data", "data").Stacks["notes"].Restore; part.Whole() || !part.Takes("data") || part.Takes("cache") || strings.Join(part.Volumes, " ") != "data uploads" || !first.Takes("cache") {
+		t.Errorf("%+v", part)
+	}
 	if first.Epoch != 2 || first.Snapshot != "s1" || len(first.ID) != 10 || first.ID == second.ID {
 		t.Errorf("%+v, %+v", first, second)
 	}

@@ -108,10 +108,20 @@ type Volume struct {
 	Services []string         `json:"services"`           // that mount it, sorted
 	Service  string           `json:"service,omitempty"`  // the database's service, for native methods
 	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
+	Exclude  []string         `json:"exclude,omitempty"`  // patterns of what snapshots leave out, see fleet.Omission
+	Caches   fleet.Caches     `json:"caches,omitempty"`
 	Born     time.Time        `json:"born,omitzero"`      // from the lock
 	Formerly string           `json:"formerly,omitempty"` // Name of the volume that it was before it was renamed
 	From     string           `json:"from,omitempty"`     // of a shared volume: the other stack's STACK/VOLUME that it shows
 	Writers  fleet.Writers    `json:"writers,omitempty"`  // of a shared volume
+}
+
+// Omit is what snapshots leave out of the volume: of a database's nothing.
+func (v Volume) Omit() fleet.Omission {
+	if v.Method.Native() {
+		return fleet.Omission{}
+	}
+	return fleet.Omission{Patterns: v.Exclude, Caches: v.Caches != fleet.KeepCaches}
 }
 
 // ReadOnly reports whether a shared volume is another stack's, which alone writes to it.
@@ -126,6 +136,8 @@ type Rendered struct {
 	Awaited    []string        // Docker's volumes that its services need and nothing of it makes, sorted
 	Containers []Container     // of services that start under a container_name, sorted by name
 	Published  []Published     // ports of services that start
+	Hooks      fleet.Hooks     // of x-salvor and of labels
+	Stops      []string        // services that are stopped for a snapshot, sorted
 	Asks       map[string]Asks // by service that starts
 	Adoption   *Adoption       // of a stack with x-salvor.dir, or a draft
 }

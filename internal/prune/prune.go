@@ -10,29 +10,17 @@ import (
 	"time"
 
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/record"
-	"salvor/internal/seal"
+	"salvor/internal/recording"
 	"salvor/internal/snapshot"
 	"salvor/internal/terminal"
 )
 
 // A Fleet is the newest commit of the fleet, opened, as far as pruning needs it.
 type Fleet struct {
-	Declared *fleet.Fleet
-	Lock     fleet.Lock
-	// Stacks returns those that ever had a repository, also ones that are declared no longer.
-	Stacks func() ([]string, error)
-	// Recovery opens the passwords of a stack's repositories: none for one that never had any.
-	Recovery func(stack string) (seal.Recovery, error)
-	// Open opens a folder on a remote.
-	Open record.Open
-	// With opens the record for one piece of work.
-	With func(ctx context.Context, work func(*record.Record) error) error
-	// Epoch returns a stack's newest by the record, 0 for none.
-	Epoch func(ctx context.Context, stack string) (int, error)
+	recording.Archives
 	// StandBy returns what asks hosts to leave stacks alone. Its progress goes to sink.
 	StandBy func(ctx context.Context, sink progress.Sink) (StandBy, error)
 }
@@ -55,9 +43,8 @@ type Pruning struct {
 
 	Done bool `json:"done"` // the snapshots of Forget are gone
 
-	where fleet.Location
-	repo  snapshot.Repository
-	plan  snapshot.Pruning
+	archive recording.Archive
+	plan    snapshot.Pruning
 }
 
 // A Snapshot is one that is removed.
@@ -96,6 +83,28 @@ func Prepare(ctx context.Context, f *Fleet, stacks ...string) (proposal.Proposal
 		p.Question = fmt.Sprintf("Remove %s permanently, and the data that no snapshot needs any more?", terminal.Count(going, "snapshot"))
 	}
 	return p, err
+}
+
+// Measure returns what Prepare's proposal would remove, with the bytes, and removes nothing.
+// No host is asked. Text says it in words.
+func Measure(ctx context.Context, f *Fleet, stacks ...string) (planned []Pruning, text string, err error) {
+	planned, err = f.plan(ctx, stacks)
+	text = describe(planned)
+	for i := range planned {
+		p := &planned[i]
+		if p.Why != "" || err != nil {
+			continue
+		}
+		err = f.On(ctx, p.archive, func(repo snapshot.Repository) error {
+			swept, err := snapshot.MeasurePrune(ctx, repo, p.plan)
+			p.Packs, p.Bytes, p.Lost = swept.Packs, swept.Bytes, swept.Lost
+			return err
+		})
+		if err != nil {
+			err = fmt.Errorf("%s on %s: %w", p.Stack, p.Target, err)
+		}
+	}
+	return planned, text, err
 }
 
 // describe says what goes, and of what stays why.
@@ -154,8 +163,8 @@ func (f *Fleet) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error
 		defer release()
 		ctx = held
 	}
-	return f.onRepository(ctx, p, func() error {
-		swept, err := snapshot.Prune(ctx, p.repo, p.plan)
+	return f.On(ctx, p.archive, func(repo snapshot.Repository) error {
+		swept, err := snapshot.Prune(ctx, repo, p.plan)
 		p.Packs, p.Bytes, p.Lost = swept.Packs, swept.Bytes, swept.Lost
 		if cause := context.Cause(ctx); err != nil && cause != nil {
 			return cause
@@ -164,7 +173,7 @@ func (f *Fleet) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error
 			return err
 		}
 		p.Done = true
-		return f.dropProven(ctx, p.Stack, p.repo.Trust.Epoch)
+		return f.dropProven(ctx, p.Stack, repo.Trust.Epoch)
 	})
 }
 

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -14,7 +11,6 @@ import (
 	"salvor/internal/proposal"
 	"salvor/internal/record"
 	"salvor/internal/seal"
-	"salvor/internal/snapshot"
 )
 
 func (p *pruned) prepare(stacks ...string) proposal.Proposal[[]Pruning] {
@@ -84,33 +80,6 @@ func TestPrepareFails(t *testing.T) {
 		_, err := Prepare(t.Context(), &p.fleet, test.stacks...)
 		if err == nil || err.Error() != test.want || len(test.stacks) > 0 && fault.Hint(err) != "salvor snapshot take wiki" {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestTrust takes the newest that the record or the lock knows; only the record knows
-// which snapshots were proven before.
-func TestTrust(t *testing.T) {
-	t.Parallel()
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	said := record.Proven{Epoch: 2, Seq: 4, Snapshot: "bb", At: at, Known: []string{"aa", "bb"}}
-	placed := func(seq, epoch int) fleet.Placement {
-		return fleet.Placement{Epoch: 2, Proven: map[string]fleet.Proven{"r": {Epoch: epoch, Seq: seq, ID: "cc", At: at}}}
-	}
-	byRecord := snapshot.Trust{Epoch: 2, Known: said.Known, Proven: snapshot.Mark{Epoch: 2, Seq: 4, Repository: "r", ID: "bb", At: at}}
-	for name, test := range map[string]struct {
-		placed fleet.Placement
-		said   record.Proven
-		want   snapshot.Trust
-	}{
-		"nothing":                      {fleet.Placement{Epoch: 2}, record.Proven{}, snapshot.Trust{Epoch: 2}},
-		"the record":                   {fleet.Placement{Epoch: 2}, said, byRecord},
-		"the lock knows an older one":  {placed(3, 2), said, byRecord},
-		"the lock knows a newer one":   {placed(5, 2), said, snapshot.Trust{Epoch: 2, Proven: snapshot.Mark{Epoch: 2, Seq: 5, Repository: "r", ID: "cc", At: at}}},
-		"the lock knows a later epoch": {placed(5, 3), said, byRecord},
-	} {
-		if diff := cmp.Diff(test.want, trustOf(test.placed, test.said, "r")); diff != "" {
-			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }

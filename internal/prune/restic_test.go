@@ -19,6 +19,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/record"
+	"salvor/internal/recording"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/sign"
@@ -52,7 +53,7 @@ func newPruned(t *testing.T) *pruned {
 		Key:  func(context.Context) (sign.Key, error) { return home, nil },
 		Own:  func(context.Context) (sign.Key, error) { return alpha, nil },
 	})
-	p.fleet = Fleet{
+	p.fleet = Fleet{Archives: recording.Archives{
 		Declared: &fleet.Fleet{
 			Hosts:     []fleet.Host{{Name: "alpha"}},
 			Snapshots: []fleet.Target{{Name: "offsite", Where: fleet.Location{Remote: "disk", Path: strings.TrimPrefix(p.disk, "/") + "/snap"}, AppendOnly: true, Keep: fleet.Keep{Last: 1}}},
@@ -63,10 +64,9 @@ func newPruned(t *testing.T) *pruned {
 		Open: func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 			return storage.Open(ctx, storage.Remotes{"disk": {Type: "local"}}, where)
 		},
-		With:    func(_ context.Context, work func(*record.Record) error) error { return work(p.rec) },
-		Epoch:   func(context.Context, string) (int, error) { return 1, nil },
-		StandBy: func(context.Context, progress.Sink) (StandBy, error) { return p.standBy, nil },
-	}
+		With:  func(_ context.Context, work func(*record.Record) error) error { return work(p.rec) },
+		Epoch: func(context.Context, string) (int, error) { return 1, nil },
+	}, StandBy: func(context.Context, progress.Sink) (StandBy, error) { return p.standBy, nil }}
 	_, err := p.rec.Claim(t.Context(), "notes", record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha", Sign: alpha.Public(), Commit: "c1"}, func(string) (bool, bool) { return true, true })
 	if err != nil {
 		t.Fatal(err)
@@ -195,13 +195,17 @@ func TestS03TheOperatorPrunesAnAppendOnlyTarget(t *testing.T) {
 	if !strings.HasPrefix(prepared.Plan, want) || strings.Count(prepared.Plan, "\n") != 3 {
 		t.Errorf("the plan is %q, want %q", prepared.Plan, want)
 	}
+	measured, text, err := Measure(t.Context(), &p.fleet)
+	if err != nil || text != prepared.Plan || measured[0].Bytes == 0 || !p.there(p.ids[0]) {
+		t.Errorf("%+v, %q, %v", measured, text, err)
+	}
 	p.away = errors.New("alpha is off")
 	if r, err := prepared.Run(t.Context(), nil); !errors.Is(err, p.away) || !p.there(p.ids[0]) || len(r) != 1 || r[0].Why == "" || r[0].Done {
 		t.Errorf("while alpha does not answer: %+v, %v", r, err)
 	}
 	p.away = nil
 	done, err := p.prepare("notes").Run(t.Context(), nil)
-	if err != nil || p.held != 0 || len(done) != 1 || !done[0].Done || done[0].Host != "alpha" || len(done[0].Forget) != 2 || done[0].Bytes == 0 {
+	if err != nil || p.held != 0 || len(done) != 1 || !done[0].Done || done[0].Host != "alpha" || len(done[0].Forget) != 2 || done[0].Bytes != measured[0].Bytes || done[0].Packs != measured[0].Packs {
 		t.Fatalf("%v, held %d, %+v", err, p.held, done)
 	}
 	for id, want := range map[string]bool{p.ids[0]: false, p.ids[1]: false, p.ids[2]: true, planted: true} {

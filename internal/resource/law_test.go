@@ -89,6 +89,9 @@ func TestConvergenceLaw(t *testing.T) {
 		"mount": {resources: []converge.Resource{
 			resource.Mount{What: "tmpfs", Where: "/mnt/my-data", Type: "tmpfs", Options: "size=1m"},
 		}},
+		"mount that may be out of reach": {resources: []converge.Resource{
+			resource.Mount{What: "nas.lan:/a", Where: "/mnt/nas", Type: "nfs", Options: "nofail", Later: true},
+		}},
 		"mount with other options": {
 			host: func(h *debiantest.Host) {
 				h.Put("/etc/systemd/system/mnt-x.mount", "[Mount]\nWhat=tmpfs\n", 0o644)

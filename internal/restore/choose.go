@@ -10,12 +10,13 @@ import (
 )
 
 // choose picks a snapshot by the beginning of its id, or the newest that a restore may
-// take. One that is on several targets is one. While the newest that was proven is
+// take, at or before a time that is not zero. One that is on several targets is one. While the newest that was proven is
 // missing on all of them, none is picked without its id.
-func choose(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
+func choose(list agentapi.SnapshotList, o Options) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow
+	id := o.Snapshot
 	for _, s := range list.Snapshots {
-		fits := !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || !s.Before(found[0]))
+		fits := (o.At.IsZero() || !s.Began.Truncate(time.Second).After(o.At)) && !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || !s.Before(found[0]))
 		switch {
 		case id == "" && fits:
 			found = []agentapi.SnapshotRow{s}
@@ -25,10 +26,14 @@ func choose(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error)
 	}
 	hint := "salvor snapshot ls " + list.Stack
 	switch {
+	case len(found) == 0 && id == "" && len(list.Snapshots) > 0 && !o.At.IsZero():
+		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot of %s or before", list.Stack, o.At.Local().Format(time.DateTime)), hint)
 	case len(found) == 0 && id == "":
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot", list.Stack), "salvor snapshot take "+list.Stack)
 	case len(found) == 0:
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot %s", list.Stack, id), hint)
+	case id == "" && !o.At.IsZero():
+		return found[0], nil
 	case id == "":
 		return found[0], noneMissing(list, found[0])
 	}

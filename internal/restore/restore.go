@@ -6,6 +6,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -13,33 +14,55 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
+	"salvor/internal/project"
 	"salvor/internal/proposal"
 	"salvor/internal/terminal"
 )
 
-// Prepare proposes to restore the snapshot of a stack whose id begins with id, or the
-// newest that may be restored for "".
-func Prepare(ctx context.Context, s *deploy.Session, stack, id string) (proposal.Proposal[deploy.Receipt], error) {
+// Options say what is restored.
+type Options struct {
+	Snapshot string    // the beginning of its id, "" for the newest that may be restored
+	At       time.Time // without Snapshot: the newest at or before then, zero for any
+	Volumes  []string  // by name, or as a Compose file has them; none for all
+}
+
+// Prepare proposes to restore a snapshot of a stack. Of some volumes only these go back;
+// the other ones, and the images, stay as they are.
+func Prepare(ctx context.Context, s *deploy.Session, stack string, o Options) (proposal.Proposal[deploy.Receipt], error) {
 	var none proposal.Proposal[deploy.Receipt]
+	volumes, err := protected(s, stack, o.Volumes)
+	if err != nil {
+		return none, err
+	}
 	list, err := s.Snapshots(ctx, stack)
 	if err != nil {
 		return none, err
 	}
-	chosen, err := choose(list, id)
+	chosen, err := choose(list, o)
+	if err == nil {
+		err = holds(stack, chosen, volumes)
+	}
 	if err != nil {
 		return none, err
 	}
 	at := s.Lock.Stacks[stack]
-	goOn := at.Wish() != nil && goesOn(at.Wish(), chosen.ID, standing(ctx, s, at.Host, stack))
+	goOn := at.Wish() != nil && goesOn(at.Wish(), chosen.ID, names(volumes), standing(ctx, s, at.Host, stack))
 	p, err := s.Amend(deploy.KindRestore, stack, func(lock fleet.Lock, stack string) fleet.Lock {
 		lock = placement.Start(lock, stack)
 		if goOn {
 			return lock
 		}
-		return placement.Restore(lock, stack, chosen.ID)
+		return placement.Restore(lock, stack, chosen.ID, names(volumes)...)
 	})
 	p.Question, p.Name = Question(stack, chosen), stack
 	p.Loses = []string{fmt.Sprintf("what %s has written since %s", stack, chosen.Began.UTC().Format(time.DateTime))}
+	if len(volumes) > 0 {
+		p.Question = partly(stack, chosen, volumes, at.Images)
+		p.Loses = nil
+		for _, v := range volumes {
+			p.Loses = append(p.Loses, fmt.Sprintf("what %s has written to %s since %s", stack, project.AsWritten(v.Name), chosen.Began.UTC().Format(time.DateTime)))
+		}
+	}
 	return p, err
 }
 
@@ -60,10 +83,10 @@ func Question(stack string, s agentapi.SnapshotRow) string {
 }
 
 // goesOn reports whether asking for a snapshot means a wish that stands already:
-// one for the same snapshot that its host has neither fulfilled nor failed at. A
+// one for the same snapshot and volumes that its host has neither fulfilled nor failed at. A
 // host that does not say counts as one that has done nothing yet.
-func goesOn(wish *fleet.Restore, snapshot string, said *agentapi.Wish) bool {
-	return wish.Snapshot == snapshot && (said == nil || said.ID != wish.ID || said.State == agentapi.WishPending)
+func goesOn(wish *fleet.Restore, snapshot string, volumes []string, said *agentapi.Wish) bool {
+	return wish.Snapshot == snapshot && slices.Equal(wish.Volumes, volumes) && (said == nil || said.ID != wish.ID || said.State == agentapi.WishPending)
 }
 
 // standing asks a stack's host for the state of its wish; nil if it does not report it.

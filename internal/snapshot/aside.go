@@ -106,7 +106,7 @@ func readKept(path, when string) Kept {
 
 // Stats counts what moved data holds.
 func (k Kept) Stats() (Stats, error) {
-	s, err := scanVolume(k.Path)
+	s, err := scanVolume(k.Path, everything)
 	return s.stats, err
 }
 

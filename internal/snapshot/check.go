@@ -43,6 +43,16 @@ const checks = 4
 // lost is ErrDamaged, in addition to all that was found; everything is read in any
 // case.
 func CheckShare(ctx context.Context, r Repository, stack string, share, of int) (Checked, error) {
+	return check(ctx, r, stack, false, func(name string) bool { return inShare(name, share, of) })
+}
+
+// CheckAll is CheckShare with every folder of every snapshot, each of which is read, and of
+// the packs all, or with data false none but those with folders.
+func CheckAll(ctx context.Context, r Repository, stack string, data bool) (Checked, error) {
+	return check(ctx, r, stack, true, func(string) bool { return data })
+}
+
+func check(ctx context.Context, r Repository, stack string, folders bool, mine func(pack string) bool) (Checked, error) {
 	r.Damaged, r.Trust = nil, Trust{} // what was lost once may be whole again, and all of it is read
 	repo, err := openRepository(ctx, r)
 	if err != nil {
@@ -57,7 +67,7 @@ func CheckShare(ctx context.Context, r Repository, stack string, share, of int) 
 	if err != nil {
 		return c, fmt.Errorf("check snapshots: %w", err)
 	}
-	packs = slices.DeleteFunc(packs, func(p blob.Object) bool { return !inShare(path.Base(p.Path), share, of) })
+	packs = slices.DeleteFunc(packs, func(p blob.Object) bool { return !mine(path.Base(p.Path)) })
 	for _, p := range packs {
 		c.Packs, c.Bytes = c.Packs+1, c.Bytes+p.Size
 	}
@@ -80,15 +90,15 @@ func CheckShare(ctx context.Context, r Repository, stack string, share, of int) 
 	if !have.Whole() {
 		err = fmt.Errorf("its key or its configuration is lost or has changed: %w", ErrDamaged)
 	}
-	return c, errors.Join(err, c.judge(ctx, repo, listed, loss, stack))
+	return c, errors.Join(err, c.judge(ctx, repo, listed, loss, stack, folders))
 }
 
 // judge says which snapshots suffer from a loss.
-func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l Listing, loss repository.Loss, stack string) error {
+func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l Listing, loss repository.Loss, stack string, folders bool) error {
 	for _, d := range l.Damaged {
 		c.Damaged[d.Info.ID] = d.Reason
 	}
-	if len(loss.Packs) > 0 {
+	if folders || len(loss.Packs) > 0 {
 		bad, err := damagedSnapshots(ctx, repo, l, loss.Packs)
 		if err != nil {
 			return err

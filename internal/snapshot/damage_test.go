@@ -443,7 +443,7 @@ func TestAnUnchangedStackRestsOnNothingThatIsLost(t *testing.T) {
 func (l *lab) settle(t *testing.T) {
 	t.Helper()
 	waitFor(t, func() bool {
-		s, err := scanVolume(l.data)
+		s, err := scanVolume(l.data, everything)
 		return err == nil && !s.hot
 	})
 }

@@ -196,7 +196,7 @@ func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(t, filepath.Join(v.Path, "row"), "1")
-			s, err := scanVolume(v.Path)
+			s, err := scanVolume(v.Path, everything)
 			if err == nil && c.held != "" {
 				err = e.noteHeld("notes", v, c.held, s.print)
 			}

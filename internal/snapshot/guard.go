@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -162,6 +163,12 @@ func AllPaused(d hostpath.Layout) ([]Paused, error) {
 		all = append(all, p)
 	}
 	return all, err
+}
+
+// HeldBy reports whether a snapshot holds a stack still now: some of its services may be stopped for it.
+func HeldBy(d hostpath.Layout, stack string) bool {
+	all, err := AllPaused(d)
+	return err == nil && slices.ContainsFunc(all, func(p Paused) bool { return p.Stack == stack && !p.Overdue })
 }
 
 // Resume makes a stack continue that a snapshot left paused. While a living snapshot

@@ -191,12 +191,9 @@ func list(ctx context.Context, repo *repository.Repository, r Repository) (Listi
 		l.Damaged = append(l.Damaged, Damaged{Info{ID: d.ID}, d.Err.Error()})
 	}
 	for _, s := range snapshots {
-		i, ok := ParseTags(s.Tags)
-		if !ok {
-			continue
+		if i, err := infoOf(s); err == nil {
+			l.Infos = append(l.Infos, i)
 		}
-		i.ID, i.Time = s.ID, s.Time.UTC()
-		l.Infos = append(l.Infos, i)
 	}
 	slices.SortFunc(l.Infos, Compare)
 	l = r.Trust.judge(l)

@@ -51,8 +51,8 @@ func (m Marker) heldStill(v Volume) string {
 	if m.Held == "" {
 		return ""
 	}
-	now, err := scanVolume(v.Path)
-	if err != nil || now.print != m.Print {
+	now, err := scanVolume(v.Path, v.Omit)
+	if err != nil || now.print != m.Print || now.listed > 0 {
 		return ""
 	}
 	return m.Held

@@ -75,6 +75,17 @@ func inOrder(infos []Info, now time.Time) (counted, aside []Info) {
 	return counted, aside
 }
 
+// MeasurePrune returns which data Prune would remove, and changes nothing. It reads every
+// folder of every snapshot that stays.
+func MeasurePrune(ctx context.Context, r Repository, p Pruning) (repository.Swept, error) {
+	repo, err := openRepository(ctx, r)
+	if err != nil {
+		return repository.Swept{}, err
+	}
+	gone := func(id string) bool { return slices.ContainsFunc(p.Forget, func(i Info) bool { return i.ID == id }) }
+	return repo.Measure(ctx, gone, func(id string) bool { return !slices.Contains(p.strange, id) })
+}
+
 // Prune removes snapshots, and then the data that no snapshot needs any more. Nothing
 // else may work on the repository meanwhile. Interrupted, it may be called again.
 func Prune(ctx context.Context, r Repository, p Pruning) (repository.Swept, error) {

@@ -20,7 +20,7 @@ type rereading struct{ taking *taking }
 // copiesPaused reports whether a volume's files are copied while the stack is held
 // still.
 func (r rereading) copiesPaused(v Volume) bool {
-	return !r.taking.job.Stopped && (v.Method == fleet.Pause || v.Method == "" || r.taking.copied[v.Name])
+	return !r.taking.job.Stopped && (v.Method == fleet.Pause || v.Method == fleet.Stop || v.Method == "" || r.taking.copied[v.Name])
 }
 
 // flushMemory writes out what is in the memory of this host for the volumes' files, and
@@ -52,7 +52,7 @@ func (r rereading) rereadBetween(from, to time.Time, these func(Volume) bool) (s
 	var errs []error
 	for _, v := range r.taking.job.Volumes {
 		if these(v) {
-			errs = append(errs, seen.touchBetween(v.Path, from.Add(-hotFor), to))
+			errs = append(errs, seen.touchBetween(v, from.Add(-hotFor), to))
 		}
 	}
 	return seen, errors.Join(errs...)
@@ -82,8 +82,8 @@ type ages struct{ touched, newer int }
 
 // touchBetween gives every file whose change time is between two a new one, which
 // restic compares, and changes nothing else of it.
-func (a *ages) touchBetween(path string, from, to time.Time) error {
-	return ignoreVanished(walk(path, func(n node) error {
+func (a *ages) touchBetween(v Volume, from, to time.Time) error {
+	return ignoreVanished(kept(v.Path, v.Omit, func(n node) error {
 		if !n.info.Mode().IsRegular() || changed(n.info).Before(from) {
 			return nil
 		}

@@ -45,7 +45,7 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 	waitFor(t, func() bool { return time.Since(at) > 10*time.Millisecond })
 
 	var seen ages
-	if err := seen.touchBetween(dir, at.Add(time.Nanosecond), time.Now()); seen.touched > 0 || err != nil {
+	if err := seen.touchBetween(Volume{Path: dir}, at.Add(time.Nanosecond), time.Now()); seen.touched > 0 || err != nil {
 		t.Fatal(err)
 	}
 	if _, now := look(path); !now.Equal(at) {
@@ -54,7 +54,7 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 	for _, root := range []string{dir, path} {
 		_, was := look(path)
 		seen = ages{}
-		if err := seen.touchBetween(root, at, time.Now()); seen != (ages{touched: 1}) || err != nil {
+		if err := seen.touchBetween(Volume{Path: root}, at, time.Now()); seen != (ages{touched: 1}) || err != nil {
 			t.Fatal(seen, err)
 		}
 		after, now := look(path)
@@ -69,7 +69,7 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 	if _, now := look(outside); !now.Equal(outsideAt) {
 		t.Error("a file outside of the volume was touched")
 	}
-	if err := seen.touchBetween(filepath.Join(dir, "gone"), at, time.Now()); err != nil {
+	if err := seen.touchBetween(Volume{Path: filepath.Join(dir, "gone")}, at, time.Now()); err != nil {
 		t.Errorf("a volume that is gone: %v", err)
 	}
 }

@@ -57,7 +57,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := t.complete(sum); err != nil {
+	if err := errors.Join(t.complete(sum), t.hooks.end(ctx)); err != nil {
 		return err
 	}
 	return t.commit(ctx, s, sum)
@@ -74,6 +74,10 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	}
 	for _, v := range t.job.Volumes {
 		b.Binds = append(b.Binds, t.binds(v)...)
+	}
+	var err error
+	if b.ExcludeFile, err = t.excludeFile(s.spool); err != nil {
+		return b, err
 	}
 	meta, err := t.writeMeta(s.spool) // says how many rows were dumped
 	b.Binds = append(b.Binds, nsexec.Bind{Source: meta, Target: inside(t.job.Stack, metaDir)})

@@ -26,6 +26,27 @@ func shrunk(before, now Stats) bool {
 	return lost(int64(before.Files), int64(now.Files), leastFiles) || lost(before.weight(), now.weight(), leastBytes) || emptied(before, now)
 }
 
+// alike makes what a volume had and has comparable. Where other things were left out, all that it had is compared with
+// all that it has; rows were counted in the rest, so they are not compared.
+func alike(before, now Stats) (Stats, Stats) {
+	if before.Left.omission().Equal(now.Left.omission()) {
+		return before, now
+	}
+	before, now = before.whole(), now.whole()
+	now.Rows = before.Rows
+	return before, now
+}
+
+// whole counts what is left out as well.
+func (s Stats) whole() Stats {
+	s.Files += s.Left.Files
+	s.Bytes += s.Left.Bytes
+	if s.Kept > 0 {
+		s.Kept += s.Left.Bytes
+	}
+	return s
+}
+
 func emptied(before, now Stats) bool { return lost(before.Rows, now.Rows, leastRows) }
 
 func lost(before, now, least int64) bool { return before >= least && now*10 <= before }
@@ -64,9 +85,9 @@ func (s *scan) weigh(n node) error {
 
 // outgrown reports whether a volume has a database that is too large for its rows
 // to be counted: it may be the small one that they were counted of last time.
-func outgrown(path string) bool {
+func outgrown(v Volume) bool {
 	found := errors.New("one is enough")
-	err := walk(path, func(n node) error {
+	err := kept(v.Path, v.Omit, func(n node) error {
 		if !n.info.Mode().IsRegular() || n.info.Size() <= maxSmall {
 			return nil
 		}

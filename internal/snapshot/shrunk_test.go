@@ -42,7 +42,7 @@ func TestRowsOfASmallDatabaseAreCounted(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "app.db"), string(db))
 	write(t, filepath.Join(dir, "app.db-wal"), strings.Repeat("x", 5000))
-	s, err := scanVolume(dir)
+	s, err := scanVolume(dir, everything)
 	if err != nil || s.stats.Rows != 3+260 || s.stats.Kept != int64(len(db)) {
 		t.Errorf("%+v, %v", s.stats, err)
 	}

@@ -68,6 +68,7 @@ type Volume struct {
 	Method  fleet.Method // how a consistent copy is got
 	Service string       // the database's, for native methods
 	MountAt string       // where Service has the volume
+	Omit    fleet.Omission
 
 	Formerly string // its name before it was renamed; older snapshots have it under that
 }
@@ -89,16 +90,16 @@ type Runner interface {
 
 // A Quiescer holds one stack's containers still.
 type Quiescer interface {
-	// Pause freezes every container that runs, and leaves those alone that do not.
-	// Before it freezes any it calls record with the ids of all that it has frozen or
-	// is about to; it may do so more than once. After an error all of them continue,
-	// as far as it could see.
-	Pause(ctx context.Context, record func(containers []string) error) error
-	// Unpause makes containers continue that are paused, all of the stack where none
-	// is named, and returns when it has seen that none of them is paused. It may be
+	// Pause stops the containers of services that are to be stopped, freezes every other one that
+	// runs, and leaves those alone that do not. Before it does so to any it calls record with
+	// all that it has held or is about to, in words that Unpause knows; it may do so more than once.
+	// After an error all of them continue, as far as it could see.
+	Pause(ctx context.Context, record func(held []string) error) error
+	// Unpause makes containers continue that are held, all of the stack that are paused where none
+	// is named, and returns when it has seen that none of them is. It may be
 	// called when none is, and twice.
-	Unpause(ctx context.Context, containers ...string) error
-	// Started names the containers that started since a time.
+	Unpause(ctx context.Context, held ...string) error
+	// Started names the containers that started since a time, without those that it starts itself.
 	Started(ctx context.Context, since time.Time) ([]string, error)
 }
 

@@ -94,7 +94,7 @@ func (t *taking) print() string {
 		if !ok || s.hot {
 			return ""
 		}
-		fmt.Fprintf(sum, "%q %s %s\n", v.Name, v.Method, s.print)
+		fmt.Fprintf(sum, "%q %s %q %t %s\n", v.Name, v.Method, s.stats.Left.Patterns, s.stats.Left.Caches, s.print)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -17,6 +17,9 @@ import (
 // DefaultPauseLimit is how long a stack may be paused where nothing else is said.
 const DefaultPauseLimit = 5 * time.Second
 
+// stopAllowance is how much longer than a pause it may take until services have stopped.
+const stopAllowance = time.Minute
+
 // Job says what to take a snapshot of. The caller has checked that this host
 // holds the stack's claim at Epoch, and runs one job per stack at a time.
 type Job struct {
@@ -32,6 +35,8 @@ type Job struct {
 	Database           Database      // loads dumps as a test; nil for none
 	PauseLimit         time.Duration // 0 for DefaultPauseLimit
 	Stopped            bool          // no container of the stack runs: files are copied as they are, databases too
+	Hooks              fleet.Hooks   // run around the snapshot, and with them nothing counts as unchanged until they have run
+	Stops              bool          // Quiescer stops services, which may take a minute more than a pause
 	Force              bool          // also when nothing has changed
 	AcceptShrunk       bool          // empty or shrunken volumes are meant
 	AcceptLoss         bool          // proven snapshots that the remote has lost are given up
@@ -78,11 +83,27 @@ type Result struct {
 // Take takes one snapshot of all the stack's volumes and returns when the remote
 // has it. A volume that is missing, empty or has lost nearly everything is a
 // finding and no snapshot is taken, so that the newest stays good.
-func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
+//
+// Hooks before it run first; those after it run as soon as everything is read, and whatever goes wrong.
+func (e Engine) Take(ctx context.Context, j Job) (r Result, err error) {
+	began := time.Now().UTC()
+	hooks, err := e.begin(ctx, j)
+	defer func() {
+		err = errors.Join(err, hooks.end(ctx))
+		r.Findings = append(r.Findings, hooks.found...)
+	}()
+	if err != nil || finding.AnyFatal(hooks.found) {
+		return Result{Began: began, Duration: time.Since(began)}, err
+	}
+	return e.take(ctx, j, hooks)
+}
+
+func (e Engine) take(ctx context.Context, j Job, hooks *hooked) (Result, error) {
 	t, err := e.prepare(ctx, j)
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
+	t.hooks = hooks
 	t.result.Findings = t.listed.Distrusted(j.Stack)
 	if lost, missing := j.After.Lost(t.listed, j.Stack, ""); missing && !j.Diverged {
 		if j.AcceptLoss {
@@ -131,6 +152,9 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 // snapshot, which is there, and the repository was looked at lately. Otherwise it does
 // nothing and returns false.
 func (e Engine) Unchanged(ctx context.Context, j Job) (Result, bool, error) {
+	if len(j.Hooks.Before) > 0 {
+		return Result{}, false, nil // they may write what is to be taken
+	}
 	t, err := e.prepare(ctx, j)
 	if err != nil {
 		return Result{}, false, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
@@ -158,6 +182,9 @@ func (t *taking) noteHeld() error {
 	}
 	var errs []error
 	for _, v := range t.job.Volumes {
+		if t.scans[v.Name].listed > 0 {
+			continue // what may be deleted is in a snapshot, or a cache
+		}
 		errs = append(errs, t.engine.noteHeld(t.job.Stack, v, t.result.Snapshot.ID, t.scans[v.Name].print))
 	}
 	return errors.Join(errs...)
@@ -179,6 +206,7 @@ type taking struct {
 	meta   Meta
 	dumped map[string]dumped // by volume
 	copied map[string]bool   // those that can't be dumped
+	hooks  *hooked
 	result Result
 }
 
@@ -186,6 +214,9 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	t := &taking{engine: e, job: j, limit: j.PauseLimit, result: Result{Began: time.Now().UTC()}}
 	if t.limit == 0 {
 		t.limit = DefaultPauseLimit
+	}
+	if j.Stops {
+		t.limit += stopAllowance
 	}
 	for _, v := range j.Volumes {
 		if err := ValidVolume(v); err != nil {
@@ -239,7 +270,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := scanSince(v.Path, t.clean)
+		s, err := scanSince(v.Path, v.Omit, t.clean)
 		if ignoreVanished(err) != nil {
 			return err
 		}
@@ -339,8 +370,8 @@ func (t *taking) pauses() bool {
 func (t *taking) refuseLosses() {
 	for _, v := range t.job.Volumes {
 		scanned, there := t.scans[v.Name]
-		before, now := t.previously(v), scanned.stats
-		if v.Method.Native() || there && emptied(before, now) && outgrown(v.Path) {
+		before, now := alike(t.previously(v), scanned.stats)
+		if v.Method.Native() || there && emptied(before, now) && outgrown(v) {
 			now.Rows = before.Rows
 		}
 		switch {
@@ -350,6 +381,8 @@ func (t *taking) refuseLosses() {
 			t.refuse(finding.VolumeSparse, v.Name, fmt.Sprintf("it has files with a total size of %d GiB that are almost "+
 				"empty (sparse): reading them would take hours", scanned.hollow>>30),
 				"du --apparent-size in the volume finds them; make them smaller, or set protect: none if they may be lost")
+		case scanned.allLeft():
+			t.refuse(finding.VolumeExcluded, v.Name, scanned.allLeftText(), fmt.Sprintf("leave out less: x-salvor.volumes.%s; or protect: none, if all of it may be lost", v.Name))
 		case t.job.AcceptShrunk:
 		case now.Files == 0 && before.Files > 0:
 			t.refuse(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), t.fixForLoss())

@@ -65,7 +65,7 @@ func old(t *testing.T, l *lab) {
 func cool(t *testing.T, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		s, err := scanVolume(path)
+		s, err := scanVolume(path, everything)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatal("the volume does not cool down", err)
 		}

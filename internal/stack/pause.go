@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"salvor/internal/docker"
@@ -19,14 +20,53 @@ func (h *control) Paused(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "paused")
 }
 
-// Started returns the names of a stack's containers that started since a time.
-func (h *control) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
+// RunningOf returns the ids of the containers of services that run and are not paused.
+func (h *control) RunningOf(ctx context.Context, stack string, services []string) ([]string, error) {
+	if len(services) == 0 {
+		return nil, nil
+	}
+	all, err := h.containers(ctx, stack)
+	var ids []string
+	for _, c := range all {
+		if c.State == "running" && slices.Contains(services, c.Service) && !c.OneOff {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, err
+}
+
+// StopSome stops containers, each with its own grace period.
+func (h *control) StopSome(ctx context.Context, containers ...string) error {
+	if len(containers) == 0 {
+		return nil
+	}
+	return h.docker(ctx, append([]string{"stop"}, containers...)...)
+}
+
+// StartSome starts containers that do not run. Those that run, or are gone, are left alone. It tries every one.
+func (h *control) StartSome(ctx context.Context, containers ...string) error {
+	var errs []error
+	for _, id := range containers {
+		state, err := h.state(ctx, id)
+		if err == nil && (state == "exited" || state == "created") {
+			err = h.docker(ctx, "start", id)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Started returns the names of a stack's containers that started since a time, without those of some services.
+func (h *control) Started(ctx context.Context, stack string, since time.Time, without []string) ([]string, error) {
 	all, err := h.containers(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, c := range all {
+		if slices.Contains(without, c.Service) {
+			continue
+		}
 		about, err := h.engine.Inspect(ctx, c.ID)
 		if err != nil && !errors.Is(err, docker.ErrNoSuch) {
 			return nil, err

@@ -118,7 +118,7 @@ func (e *Engine) Run(ctx context.Context, c machine.Cmd) (machine.Output, error)
 	if c.Argv[0] == "mktemp" {
 		return machine.Output{Stdout: []byte("/var/lib/salvor/made\n")}, nil // rm is not run either
 	}
-	if !slices.Contains([]string{"docker", "mkdir", "rm", "test", "chmod"}, c.Argv[0]) {
+	if !slices.Contains([]string{"docker", "mkdir", "rm", "test", "chmod", "systemctl"}, c.Argv[0]) {
 		return e.Machine.Run(ctx, c)
 	}
 	e.mu.Lock()

@@ -13,13 +13,15 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
+	"salvor/internal/resource"
 )
 
 // ErrAbsent means that something which lives outside of the host, a disk or a share,
 // is not mounted: a stack that started now would write into an empty folder.
 var ErrAbsent = errors.New("not mounted")
 
-// CheckMounts returns ErrAbsent where an external mount of a stack is not there. Then the
+// CheckMounts returns ErrAbsent where a mount that a stack needs is not there. Then the
 // stack waits: the daemon starts it when everything is mounted.
 func (s *Stack) CheckMounts() error {
 	absent := s.Absent()
@@ -30,49 +32,121 @@ func (s *Stack) CheckMounts() error {
 		}
 		return err
 	}
-	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), ErrAbsent), mountIt(absent[0]))
-	waits := s.Host.Paths.Waiting(s.Name)
-	return errors.Join(err, WriteJSON(waits, true))
+	return errors.Join(s.absence(absent), WriteJSON(s.Host.Paths.Waiting(s.Name), true))
 }
 
-func mountIt(folder string) string {
-	return fmt.Sprintf("mount %s on the host: the stack then starts automatically; for a folder on the host's own disk, use protect: none", folder)
+// CheckSources returns ErrAbsent where a volume that snapshots keep is on a mount that is
+// not there: what is in its place is not the volume's data.
+func (s *Stack) CheckSources() error {
+	if absent := s.absent(func(v project.Volume) bool { return v.Protect == fleet.Snapshot }); len(absent) > 0 {
+		return s.absence(absent)
+	}
+	return nil
 }
 
-// AbsentFindings are the external mounts of a stack that are not there.
-func (s *Stack) AbsentFindings() []finding.Finding {
+func (s *Stack) absence(absent []Absence) error {
+	var names []string
+	for _, a := range absent {
+		names = append(names, a.String())
+	}
+	return fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(names, ", "), ErrAbsent), absent[0].fix(s.Spec.Name))
+}
+
+// An Absence is a mount that is not there: one that fleet.yaml declares, or the folder of an
+// external volume.
+type Absence struct {
+	Mount  fleet.Mount // the zero one where none is declared
+	Folder string
+}
+
+// String is "nas (/mnt/nas)", or the folder.
+func (a Absence) String() string {
+	if a.Mount.Name == "" {
+		return a.Folder
+	}
+	return a.Mount.String()
+}
+
+func (a Absence) fix(host string) string {
+	switch {
+	case a.Mount.Name == "":
+		return fmt.Sprintf("mount %s on the host: the stack then starts automatically; for a folder on the host's own disk, use protect: none", a.Folder)
+	case a.Mount.Made():
+		return fmt.Sprintf("systemctl status %s on %s shows why; Salvor mounts it once that is possible", resource.MountUnit(a.Mount.At), host)
+	}
+	return fmt.Sprintf("mount %s on %s: what waits for it then starts automatically", a.Mount.At, host)
+}
+
+// AbsentFindings are the mounts that a stack needs and that are not there. running says
+// that the stack runs.
+func (s *Stack) AbsentFindings(running bool) []finding.Finding {
+	effect := "the stack does not start without it"
+	if running {
+		effect = "the running stack reads and writes what is in its place; restart it once the mount is there"
+	}
 	var all []finding.Finding
-	for _, folder := range s.Absent() {
+	for _, a := range s.Absent() {
+		if a.Mount.Name != "" && unmade(s.Host, a.Mount) {
+			continue // the plan says that it is made
+		}
 		all = append(all, finding.Finding{Code: finding.MountAbsent, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
-			Text: "external mount " + folder + " is not mounted: the stack does not start without it", Fix: mountIt(folder)})
+			Text: "external mount " + a.String() + " is not mounted: " + effect, Fix: a.fix(s.Spec.Name)})
 	}
 	return all
 }
 
-// Absent returns the folders that a stack has from elsewhere and that are not there.
-func (s *Stack) Absent() []string {
-	var folders []string
+// Absent returns what a stack needs from elsewhere and is not there.
+func (s *Stack) Absent() []Absence { return s.absent(func(project.Volume) bool { return true }) }
+
+// absent looks at some of the stack's volumes. One on a mount that fleet.yaml declares needs
+// just that mount; of others, those that are external need their folder.
+func (s *Stack) absent(which func(project.Volume) bool) []Absence {
+	var needed []Absence
 	for _, v := range s.Volumes {
-		if v.Protect == fleet.External && v.Path != "" && !slices.Contains(folders, v.Path) {
-			folders = append(folders, v.Path)
+		m, declared := fleet.MountOf(s.Spec.Mounts, v.Path)
+		switch {
+		case v.Path == "" || !which(v):
+		case declared:
+			needed = append(needed, Absence{m, m.At})
+		case v.Protect == fleet.External:
+			needed = append(needed, Absence{Folder: v.Path})
 		}
 	}
-	if len(folders) == 0 {
+	slices.SortFunc(needed, func(a, b Absence) int { return strings.Compare(a.Folder, b.Folder) })
+	needed = slices.Compact(needed)
+	if len(needed) == 0 {
 		return nil
 	}
-	slices.Sort(folders)
-	for _, folder := range folders {
-		_, _ = os.ReadDir(folder) // has an automounter mount it
+	for _, a := range needed {
+		_, _ = os.ReadDir(a.Folder) // has an automounter mount it
 	}
 	mounts := ReadMounts()
-	return slices.DeleteFunc(folders, func(folder string) bool { return !mounts.Absent(folder) })
+	return slices.DeleteFunc(needed, func(a Absence) bool {
+		if a.Mount.Name != "" {
+			return mounts.Has(a.Mount)
+		}
+		return !mounts.Absent(a.Folder)
+	})
 }
 
 // Mounts are what a host has mounted, and what it says is to be.
-type Mounts struct{ mounted, declared []string }
+type Mounts struct {
+	mounted, declared []string
+	sources           map[string]string // by mount point, of the topmost mount
+}
 
 // ReadMounts asks the kernel, fstab and systemd.
-func ReadMounts() Mounts { return Mounts{mountPoints(), declaredMounts()} }
+func ReadMounts() Mounts {
+	points, sources := mountPoints()
+	return Mounts{points, declaredMounts(), sources}
+}
+
+// Has reports whether a declared mount is there: its folder is a mount point, and of the
+// source that a checked one names. That the folder exists proves nothing.
+func (m Mounts) Has(declared fleet.Mount) bool {
+	source, mounted := m.sources[declared.At]
+	return mounted && (declared.Made() || declared.Source == "" || declared.Source == source)
+}
 
 // Absent reports whether a folder, as one that is kept outside of the host, is not there.
 func (m Mounts) Absent(folder string) bool {
@@ -114,24 +188,25 @@ func deepest(p string, folders []string) string {
 }
 
 // mountPoints asks the kernel. A mount that an automounter has yet to make is none.
-func mountPoints() []string {
+func mountPoints() (points []string, sources map[string]string) {
 	content, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return nil // nothing is known to be mounted
+		return nil, nil // nothing is known to be mounted
 	}
 	return parseMountinfo(string(content))
 }
 
-func parseMountinfo(content string) []string {
-	var points []string
+func parseMountinfo(content string) (points []string, sources map[string]string) {
+	sources = map[string]string{}
 	for line := range strings.Lines(content) {
-		about, kind, _ := strings.Cut(line, " - ")
-		fields := strings.Fields(about)
-		if len(fields) > 4 && !strings.HasPrefix(kind, "autofs ") {
-			points = append(points, unescaped(fields[4]))
+		about, of, _ := strings.Cut(line, " - ")
+		fields, what := strings.Fields(about), strings.Fields(of)
+		if len(fields) > 4 && len(what) > 1 && what[0] != "autofs" {
+			at := unescaped(fields[4])
+			points, sources[at] = append(points, at), unescaped(what[1])
 		}
 	}
-	return points
+	return points, sources
 }
 
 // unescaped undoes how mountinfo and fstab write spaces.

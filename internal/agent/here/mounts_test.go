@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +17,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/project"
+	"salvor/internal/resource"
 )
 
 // TestMountThatIsNotMountedIsNotThere is issue 10, C.11: a stack started on the empty
@@ -56,7 +58,7 @@ func TestStackWaitsForItsMount(t *testing.T) {
 	if _, err := os.Stat(h.Paths.Waiting("films")); err != nil {
 		t.Error(err)
 	}
-	if found := h.At(agentapi.Host{Name: "alpha"}, st).AbsentFindings(); len(found) != 1 || found[0].Code != finding.MountAbsent || found[0].Subject != "alpha/films" {
+	if found := h.At(agentapi.Host{Name: "alpha"}, st).AbsentFindings(false); len(found) != 1 || found[0].Code != finding.MountAbsent || found[0].Subject != "alpha/films" {
 		t.Errorf("found %v", found)
 	}
 	if err := os.MkdirAll(filepath.Join(gone, "film"), 0o755); err != nil {
@@ -72,8 +74,9 @@ func TestStackWaitsForItsMount(t *testing.T) {
 
 func TestParseMounts(t *testing.T) {
 	info := "22 1 0:21 / / rw - ext4 /dev/sda rw\n30 22 0:30 / /mnt/my\\040disk rw,relatime shared:1 - nfs4 nas:/x rw\n31 22 0:31 / /mnt/auto rw - autofs systemd-1 rw\n"
-	if diff := cmp.Diff([]string{"/", "/mnt/my disk"}, parseMountinfo(info)); diff != "" {
-		t.Error(diff)
+	points, sources := parseMountinfo(info)
+	if diff := cmp.Diff([]string{"/", "/mnt/my disk"}, points); diff != "" || sources["/mnt/my disk"] != "nas:/x" {
+		t.Error(diff, sources)
 	}
 	fstab := "# /dev/x /commented ext4\nUUID=1 / ext4 defaults 0 1\nnas:/x\t/mnt/nas/ nfs4 _netdev 0 0\n/swap none swap sw 0 0\n"
 	if diff := cmp.Diff([]string{"/mnt/nas"}, parseFstab(fstab)); diff != "" {
@@ -100,5 +103,55 @@ func TestMountsOfAnInventory(t *testing.T) {
 		if got := [2]bool{m.Absent(dir + folder), m.Unmounted(dir + folder)}; got != want {
 			t.Errorf("%s: %v", folder, got)
 		}
+	}
+}
+
+// TestDeclaredMountMustBeMounted: its folder may exist and have files. What is on a mount that
+// is there starts, and other stacks are not hindered.
+func TestDeclaredMountMustBeMounted(t *testing.T) {
+	t.Parallel()
+	h := &Host{Paths: hostpath.Layout{Run: t.TempDir(), Units: t.TempDir()}}
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "films", "one"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	spec := agentapi.Host{Name: "alpha", Mounts: []fleet.Mount{
+		{Name: "nas", At: folder, Kind: fleet.MountNFS, Source: "nas.lan:/media"}, {Name: "proc", At: "/proc", Kind: fleet.MountChecked}, {Name: "other", At: "/sys", Kind: fleet.MountChecked, Source: "other"},
+	}}
+	stackOn := func(path string, protect fleet.Protection) *Stack {
+		return h.At(spec, agentapi.Stack{Name: "films", Volumes: []project.Volume{{Name: "@films", Path: path, Protect: protect}}})
+	}
+	for name, c := range map[string]struct {
+		s    *Stack
+		want string // what is absent
+	}{
+		"on it":                   {stackOn(folder+"/films", fleet.External), "nas (" + folder + ")"},
+		"on it, and in snapshots": {stackOn(folder+"/films", fleet.Snapshot), "nas (" + folder + ")"},
+		"on one that is there":    {stackOn("/proc/x", fleet.External), ""},
+		"of another source":       {stackOn("/sys/x", fleet.None), "other (/sys)"},
+		"elsewhere":               {stackOn(t.TempDir(), fleet.Snapshot), ""},
+	} {
+		err := c.s.CheckMounts()
+		if (err != nil) != (c.want != "") || err != nil && (!errors.Is(err, ErrAbsent) || !strings.Contains(err.Error(), c.want) || fault.Hint(err) == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if snapshots := c.s.CheckSources(); (snapshots != nil) != (c.want != "" && c.s.Volumes[0].Protect == fleet.Snapshot) {
+			t.Errorf("%s: its snapshots: %v", name, snapshots)
+		}
+	}
+	if found := stackOn(folder, fleet.External).AbsentFindings(false); len(found) != 0 {
+		t.Errorf("a mount that is yet to be made: %v", found)
+	}
+	if err := WriteJSON(filepath.Join(h.Paths.Units, resource.MountUnit(folder)), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, running := range []bool{true, false} {
+		found := stackOn(folder, fleet.External).AbsentFindings(running)
+		if len(found) != 1 || strings.Contains(found[0].Text, "running stack") != running || !strings.Contains(found[0].Fix, "systemctl status "+resource.MountUnit(folder)+" on alpha") {
+			t.Errorf("running %v: %v", running, found)
+		}
+	}
+	if found := MountsOf(h, spec).Findings(); len(found) != 2 || found[0].Subject != "alpha" || !strings.Contains(found[0].Text, "nas") {
+		t.Errorf("mounts without a stack: %v", found)
 	}
 }

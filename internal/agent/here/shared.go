@@ -99,7 +99,7 @@ func (s *Stack) Mount(ctx context.Context) error {
 	mounts := SharedMountsOf(s.Host, s.Name)
 	err := mounts.systemctl(ctx, mountWithin, verb)
 	if err == nil {
-		return nil
+		return s.refuseDatabase(ctx)
 	}
 	if said, readErr := os.ReadFile(why); readErr == nil {
 		err = errors.New(strings.TrimSpace(string(said)))
@@ -246,6 +246,7 @@ func (s *Stack) SharedFindings(now time.Time) []finding.Finding {
 	if state == nil || err != nil || s.Stopped || s.Host.Local(s.Name).Lost {
 		return found
 	}
+	found = append(found, s.databaseFindings(subject)...)
 	m := s.Shared.Mount
 	if !state.Mounted {
 		text := "its shared volumes are not mounted"

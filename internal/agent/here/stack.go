@@ -101,7 +101,7 @@ func (s *Stack) Protected() []snapshot.Volume {
 	var volumes []snapshot.Volume
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.Snapshot {
-			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: s.Host.VolumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Formerly: v.Formerly})
+			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: s.Host.VolumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Omit: v.Omit(), Formerly: v.Formerly})
 		}
 	}
 	return volumes

@@ -46,9 +46,10 @@ func startEmpty(t *testing.T, s *here.Stack) {
 func TestProtectedVolumes(t *testing.T) {
 	t.Parallel()
 	h := bare(t)
+	caches := fleet.Omission{Caches: true}
 	want := []snapshot.Volume{
-		{Name: "db", Path: filepath.Join(h.Paths.Volumes, "notes_db", "_data"), Method: fleet.Pause, Service: "db", MountAt: "/var/lib/db"},
-		{Name: "media", Path: filepath.Join(h.Paths.Volumes, "media"), Method: fleet.Live},
+		{Name: "db", Path: filepath.Join(h.Paths.Volumes, "notes_db", "_data"), Method: fleet.Pause, Service: "db", MountAt: "/var/lib/db", Omit: caches},
+		{Name: "media", Path: filepath.Join(h.Paths.Volumes, "media"), Method: fleet.Live, Omit: caches},
 	}
 	if diff := cmp.Diff(want, notes(h, 1).Protected()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

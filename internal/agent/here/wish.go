@@ -1,6 +1,7 @@
 package here
 
 import (
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -54,7 +55,7 @@ func (s *Stack) Wish() *agentapi.Wish {
 	}
 	wish, w := &agentapi.Wish{ID: s.Restore.ID, State: agentapi.WishPending}, s.Host.Wishes(s.Name)
 	switch {
-	case w.Done == wish.ID || s.InPlace(wish.ID):
+	case w.Done == wish.ID || s.inPlace(wish.ID, s.Wished()):
 		wish.State = agentapi.WishDone
 	case w.Failed != nil && w.Failed.ID == wish.ID && s.AllReady() == nil:
 		wish.State, wish.At, wish.Why = agentapi.WishFailed, w.Failed.At, w.Failed.Why
@@ -69,9 +70,15 @@ func (s *Stack) MayForget() bool {
 	return w == nil || w.State == agentapi.WishDone
 }
 
+// Wished are the protected volumes that the stack's wish takes back.
+func (s *Stack) Wished() []snapshot.Volume {
+	return slices.DeleteFunc(s.Protected(), func(v snapshot.Volume) bool { return !s.Restore.Takes(v.Name) })
+}
+
 // InPlace reports whether a wish has put the data of every volume in its place.
-func (s *Stack) InPlace(id string) bool {
-	volumes := s.Protected()
+func (s *Stack) InPlace(id string) bool { return s.inPlace(id, s.Protected()) }
+
+func (s *Stack) inPlace(id string, volumes []snapshot.Volume) bool {
 	for _, v := range volumes {
 		m := s.Host.Snapshots.Marker(s.Name, v.Name)
 		if m.State != snapshot.MarkedReady || m.Epoch != s.Epoch || m.Wish != id {

@@ -18,17 +18,46 @@ import (
 type Quiet struct {
 	Host  *here.Host
 	Stack string
+	Stops []string // services that are stopped, not paused
 }
 
-// Quiescer returns what pauses and resumes one stack.
+// Quiescer returns what resumes one stack, and pauses all of it.
 func (k *Keeper) Quiescer(stack string) snapshot.Quiescer { return Quiet{Host: k.Host, Stack: stack} }
+
+// stoppedMark begins what is recorded of a container that is stopped: of one that is paused, its id is.
+const stoppedMark = "stopped:"
 
 // pauseTries is how often a pause is tried: the kernel's version 1 freezer gives
 // up on a container whose processes wait for the disk all the time.
 const pauseTries = 4
 
-// Pause implements snapshot.Quiescer. Where it fails, everything continues as it was.
+// Pause implements snapshot.Quiescer. Where it fails, everything continues as it was. What is stopped is
+// so before the rest is paused: until it ends it may need the others.
 func (q Quiet) Pause(ctx context.Context, record func([]string) error) error {
+	ids, err := q.Host.Stacks.RunningOf(ctx, q.Stack, q.Stops)
+	if err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		return q.pause(ctx, record)
+	}
+	var stopped []string
+	for _, id := range ids {
+		stopped = append(stopped, stoppedMark+id)
+	}
+	if err = record(stopped); err == nil {
+		err = q.Host.Stacks.StopSome(ctx, ids...)
+	}
+	if err == nil {
+		err = q.pause(ctx, func(paused []string) error { return record(slices.Concat(stopped, paused)) })
+	}
+	if err != nil {
+		err = errors.Join(err, q.Host.Stacks.StartSome(context.WithoutCancel(ctx), ids...))
+	}
+	return err
+}
+
+func (q Quiet) pause(ctx context.Context, record func([]string) error) error {
 	var err error
 	for range pauseTries {
 		var frozen []string
@@ -71,19 +100,28 @@ func (q Quiet) freeze(ctx context.Context, record func([]string) error) ([]strin
 }
 
 // Unpause implements snapshot.Quiescer.
-func (q Quiet) Unpause(ctx context.Context, containers ...string) error {
-	if len(containers) == 0 {
+func (q Quiet) Unpause(ctx context.Context, held ...string) error {
+	var paused, stopped []string
+	for _, one := range held {
+		if id, is := strings.CutPrefix(one, stoppedMark); is {
+			stopped = append(stopped, id)
+		} else {
+			paused = append(paused, one)
+		}
+	}
+	if len(held) == 0 {
 		var err error
-		if containers, err = q.Host.Stacks.Paused(ctx, q.Stack); err != nil {
+		if paused, err = q.Host.Stacks.Paused(ctx, q.Stack); err != nil {
 			return err
 		}
 	}
-	return q.Host.Stacks.Unpause(ctx, containers...)
+	err := q.Host.Stacks.Unpause(ctx, paused...)
+	return errors.Join(err, q.Host.Stacks.StartSome(ctx, stopped...)) // after what they need
 }
 
 // Started implements snapshot.Quiescer.
 func (q Quiet) Started(ctx context.Context, since time.Time) ([]string, error) {
-	return q.Host.Stacks.Started(ctx, q.Stack, since)
+	return q.Host.Stacks.Started(ctx, q.Stack, since, q.Stops)
 }
 
 // Exec implements snapshot.Runner.
@@ -100,7 +138,38 @@ func (k *Keeper) Resume(ctx context.Context) error {
 	for _, p := range all {
 		errs = append(errs, k.resume(ctx, p))
 	}
+	return errors.Join(append(errs, owed{k}.runAll(ctx))...)
+}
+
+// owed runs the hooks after snapshots that were killed.
+type owed struct{ *Keeper }
+
+func (k owed) runAll(ctx context.Context) error {
+	stacks, err := snapshot.OwedHooks(k.Snapshots.Dirs)
+	errs := []error{err}
+	for _, stack := range stacks {
+		errs = append(errs, k.run(ctx, stack))
+	}
 	return errors.Join(errs...)
+}
+
+func (k owed) run(ctx context.Context, stack string) error {
+	lock, err := runlock.Acquire(k.Paths.Run, here.StackLock(stack), runlock.Holder{Owner: here.Daemon, Message: "hooks", Since: time.Now().UTC()})
+	if errors.As(err, new(*runlock.HeldError)) {
+		return nil // its snapshot lives, or it is changed now
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if running, err := k.Stacks.Running(ctx, stack); err != nil || len(running) == 0 {
+		return err
+	}
+	found, err := k.Snapshots.RunOwed(ctx, stack, Quiet{Host: k.Host, Stack: stack})
+	if len(found) == 0 {
+		return err
+	}
+	return errors.Join(err, k.ChangeCondition(stack, func(c *Condition) { c.Findings = append(c.Findings, found...) }))
 }
 
 func (k *Keeper) resume(ctx context.Context, p snapshot.Paused) error {

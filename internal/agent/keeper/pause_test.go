@@ -77,6 +77,37 @@ func TestPauseLeavesOutWhatDoesNotRun(t *testing.T) {
 	}
 }
 
+// TestWhatIsToBeStoppedIsStopped for a snapshot, before the others are paused, and starts again, also where pausing fails.
+func TestWhatIsToBeStoppedIsStopped(t *testing.T) {
+	h, engine := dockerHost(t)
+	web, db, off := engine.Add("loop", "web", "running"), engine.Add("loop", "db", "running"), engine.Add("loop", "db", "exited")
+	q, noted := Quiet{Host: h, Stack: "loop", Stops: []string{"db"}}, recorded{}
+	states := func() string { return strings.Join([]string{engine.State(web), engine.State(db), engine.State(off)}, " ") }
+	if err := q.Pause(t.Context(), noted.record); err != nil || states() != "paused exited exited" {
+		t.Fatalf("%s, %v", states(), err)
+	}
+	if diff := cmp.Diff([][]string{{stoppedMark + db}, {stoppedMark + db, web}}, noted.all); diff != "" {
+		t.Error(diff)
+	}
+	for range 2 { // as a guardian does, which knows nothing but the record
+		if err := New(h).Quiescer("loop").Unpause(t.Context(), noted.all[1]...); err != nil || states() != "running running exited" {
+			t.Errorf("%s, %v", states(), err)
+		}
+	}
+	if got, err := q.Started(t.Context(), time.Now().Add(-time.Hour)); err != nil || len(got) != 1 {
+		t.Errorf("what is started again counts as started: %v, %v", got, err)
+	}
+	engine.OnRequest = func(_, path string) int {
+		if strings.HasSuffix(path, web+"/pause") {
+			return http.StatusInternalServerError
+		}
+		return 0
+	}
+	if err := q.Pause(t.Context(), noted.record); err == nil || states() != "running running exited" {
+		t.Errorf("%s, %v", states(), err)
+	}
+}
+
 // What begins to run during the pause is paused, too.
 func TestPauseLooksAgain(t *testing.T) {
 	h, engine := dockerHost(t)

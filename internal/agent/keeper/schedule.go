@@ -125,7 +125,7 @@ func shortest(st agentapi.Stack) time.Duration {
 func pausing(st agentapi.Stack) []string {
 	var names []string
 	for _, v := range st.Volumes {
-		if v.Protect == fleet.Snapshot && v.Method == fleet.Pause {
+		if v.Protect == fleet.Snapshot && (v.Method == fleet.Pause || v.Method == fleet.Stop) {
 			names = append(names, v.Name)
 		}
 	}

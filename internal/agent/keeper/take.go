@@ -13,6 +13,7 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
@@ -73,7 +74,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 	if len(s.Targets) == 0 {
 		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
 	}
-	if err := s.AllReady(); err != nil {
+	if err := errors.Join(s.CheckSources(), s.AllReady()); err != nil {
 		return first, nil, err
 	}
 	s, err = s.Open()
@@ -231,7 +232,11 @@ func (k *Keeper) cached(ctx context.Context, s *here.Stack, target agentapi.Targ
 }
 
 func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repository, t Taking) (snapshot.Job, error) {
-	q := Quiet{Host: k.Host, Stack: s.Name}
+	q := Quiet{Host: k.Host, Stack: s.Name, Stops: s.Stops}
+	var hooks fleet.Hooks
+	if !t.Stopped && !t.Diverged {
+		hooks = s.Hooks
+	}
 	was, err := k.deployed(ctx, s)
 	if t.Images != nil {
 		was = deployedAs{s.Spec.Commit, s.Project.Compose, t.Images}
@@ -240,7 +245,7 @@ func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repositor
 	ran.Project.Compose = was.compose
 	return snapshot.Job{
 		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.Protected(),
-		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &Isolated{Host: k.Host, Stack: ran, Images: was.images, Sink: t.Sink}, PauseLimit: s.PauseLimit,
+		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &Isolated{Host: k.Host, Stack: ran, Images: was.images, Sink: t.Sink}, PauseLimit: s.PauseLimit, Hooks: hooks, Stops: len(s.Stops) > 0,
 		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept, AcceptLoss: t.Loss,
 	}, err
 }

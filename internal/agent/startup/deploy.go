@@ -86,6 +86,11 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		return s.stop(ctx)
 	}
 	hold.At(ctx, "claimed")
+	if len(s.Spec.Mounts) > 0 {
+		if err := s.Run.Need(ctx, needMounts); err != nil {
+			return err
+		}
+	}
 	if err := s.CheckMounts(); err != nil {
 		return err
 	}

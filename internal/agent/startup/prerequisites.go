@@ -10,6 +10,7 @@ import (
 const (
 	needData   = "data"   // what data is restored with is installed
 	needEngine = "engine" // Docker answers, and the networks are there
+	needMounts = "mounts" // what is mounted from elsewhere was tried
 	needHost   = "host"   // the host is prepared
 )
 

@@ -3,20 +3,29 @@ package startup
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
 	"salvor/internal/progress"
+	"salvor/internal/project"
+	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 )
 
 // RestoreRequested brings back the snapshot that the operator asked for. The data is
 // downloaded next to the volume while the stack runs; a snapshot of the present data is
 // taken first, if possible, and in any case the replaced data is kept next to the
-// volume. Interrupted, the next run ends with the same snapshot in place.
+// volume. Interrupted, the next run ends with the same snapshot in place. Where only some
+// volumes go back, the others and the images stay as they are.
 func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	volumes, err := wished(s)
+	if err != nil {
+		return err
+	}
 	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s.Stack).Lister(ctx))
 	if err != nil {
 		return err
@@ -27,22 +36,24 @@ func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receip
 	}
 	defer repo.Close(ctx) // only read from
 	database := s.isolated()
-	job := s.restoreJob(repo, s.Restore.Snapshot, s.Protected(), database)
+	job := s.restoreJob(repo, s.Restore.Snapshot, volumes, database)
 	job.Wish = s.Restore.ID
 	fetched, err := s.download(ctx, job)
 	if err != nil {
 		return hinted(s.Name, err)
 	}
 	hold.At(ctx, "put-fetched")
-	d.Images = pinned(d.Images, fetched.Meta.Images)
-	database.Images = d.Images
+	if s.Restore.Whole() { // else what runs has to go with what stays
+		d.Images = pinned(d.Images, fetched.Meta.Images)
+		database.Images = d.Images
+	}
 	if err := s.deliverSecrets(ctx); err != nil {
 		return err
 	}
 	if err := s.Run.phase("load data", s.Name, func() error { return s.Host.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
-	if err := s.Run.checkUnused(ctx, s.Protected(), s.Name); err != nil {
+	if err := s.Run.checkUnused(ctx, volumes, s.Name); err != nil {
 		return err // before anything is stopped
 	}
 	snapshotPresent(ctx, s)
@@ -53,14 +64,28 @@ func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receip
 		return err
 	}
 	snapshotStopped(ctx, s)
-	if err := s.placeData(ctx, fetched, s.Protected()); err != nil {
+	if err := s.placeData(ctx, fetched, volumes); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")
 	receipt.Restored, receipt.Wish = restored(fetched), s.Restore.ID
 	s.Host.NoteDone(s.Name, s.Restore.ID)
 	hold.At(ctx, "put-noted")
-	return nil
+	if s.Restore.Whole() {
+		return nil
+	}
+	return s.PrepareVolumes(ctx, d, receipt) // of the others
+}
+
+// wished are the volumes that go back. One that the stack no longer protects can't.
+func wished(s *Start) ([]snapshot.Volume, error) {
+	volumes := s.Wished()
+	for _, name := range s.Restore.Volumes {
+		if !slices.ContainsFunc(volumes, func(v snapshot.Volume) bool { return v.Name == name }) {
+			return nil, fault.WithHint(fmt.Errorf("stack %s protects no volume %s", s.Name, project.AsWritten(name)), "salvor restore "+s.Name+" --withdraw")
+		}
+	}
+	return volumes, nil
 }
 
 // snapshotPresent takes a snapshot of what is about to be replaced. Anyone who

@@ -59,7 +59,7 @@ func (r *Run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.No
 
 // Prepared says that the host is prepared already.
 func (r *Run) Prepared() {
-	for _, name := range []string{needData, needEngine, needHost} {
+	for _, name := range []string{needData, needEngine, needMounts, needHost} {
 		r.Meet(name, nil)
 	}
 }
@@ -86,6 +86,9 @@ func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 		all.Go(func() { r.ended(r.On(r.At(r.Spec, st)).Deploy(ctx, verdicts[st.Name])) })
 	}
 	all.Wait()
+	if err := here.MountsOf(r.Host, r.Spec).Release(ctx); err != nil {
+		r.Trouble("mounts", err) // it is tried again
+	}
 	slices.SortFunc(r.Receipt.Stacks, func(a, b agentapi.StackReceipt) int {
 		return slices.Index(r.order(), a.Name) - slices.Index(r.order(), b.Name)
 	})
@@ -144,6 +147,8 @@ func (r *Run) prepare(ctx context.Context) error {
 	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
+	here.MountsOf(r.Host, r.Spec).Make(ctx)
+	r.Meet(needMounts, nil)
 	if lacks, err := r.Lacks(ctx, r.Spec); err != nil || lacks != "" {
 		r.Meet(needEngine, noEngine(r.Spec.Name, lacks))
 		return err
@@ -250,7 +255,7 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 
 // PreparationOf is what the host itself is asked to be.
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Manage: spec.Manage, Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
+	return hostprep.Spec{Manage: spec.Manage, Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers), Mounts: spec.Mounts}
 }
 
 // A Start is one stack that a run brings up.

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/record"
 )
 
@@ -99,8 +100,17 @@ func WishFindings(s *here.Stack) []finding.Finding {
 	return append(found, finding.Finding{
 		Code: finding.RestoreFailed, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
 		Text: fmt.Sprintf("the restore of snapshot %.8s failed, %s: %s", s.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
-		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw cancels it", s.Name, s.Restore.Snapshot, s.Name),
+		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s%s tries again; salvor restore %s --withdraw cancels it", s.Name, s.Restore.Snapshot, only(s.Restore.Volumes), s.Name),
 	})
+}
+
+// only are the flags that have some volumes go back.
+func only(volumes []string) string {
+	flags := ""
+	for _, v := range volumes {
+		flags += " --volume " + project.AsWritten(v)
+	}
+	return flags
 }
 
 // leaveAsDeployed keeps a stack as it was deployed last: what the commit has for it is not

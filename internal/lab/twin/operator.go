@@ -220,7 +220,7 @@ func (c *command) take(ctx context.Context, stack string) (string, error) {
 
 // restore is `salvor restore STACK --snapshot ID`.
 func (c *command) restore(ctx context.Context, stack, id string) error {
-	p, err := restore.Prepare(ctx, c.s, stack, id)
+	p, err := restore.Prepare(ctx, c.s, stack, restore.Options{Snapshot: id})
 	if err != nil {
 		return err
 	}

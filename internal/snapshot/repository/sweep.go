@@ -51,12 +51,27 @@ func (r *Repository) Sweep(ctx context.Context, must func(id string) bool) (Swep
 	return s.done, s.remove(ctx)
 }
 
+// Measure returns what a Sweep would remove once some snapshots are gone, and changes
+// nothing.
+func (r *Repository) Measure(ctx context.Context, gone, must func(id string) bool) (Swept, error) {
+	s := sweep{repo: r, sizes: map[string]int64{}, used: map[string]bool{}, next: map[string][]entry{}, gone: gone, dry: true}
+	if err := s.survey(ctx); err != nil {
+		return s.done, err
+	}
+	if err := s.mark(ctx, must); err != nil {
+		return s.done, err
+	}
+	return s.done, s.sort(ctx)
+}
+
 // sweep is one Sweep under way.
 type sweep struct {
 	repo    *Repository
-	indexes []string         // that are there now
-	sizes   map[string]int64 // of the packs that the remote lists
-	used    map[string]bool  // blobs that a snapshot needs
+	gone    func(id string) bool // snapshots that are counted as removed, nil for none
+	dry     bool                 // nothing is written
+	indexes []string             // that are there now
+	sizes   map[string]int64     // of the packs that the remote lists
+	used    map[string]bool      // blobs that a snapshot needs
 	next    map[string][]entry
 	changed bool // next is not what the indexes say
 	drop    []string
@@ -113,6 +128,9 @@ func (s *sweep) mark(ctx context.Context, must func(id string) bool) error {
 		}
 	}
 	for _, snap := range snapshots {
+		if s.gone != nil && s.gone(snap.ID) {
+			continue
+		}
 		if err := s.tree(ctx, snap.Tree); err != nil && (must(snap.ID) || !IsDamage(err)) {
 			return fmt.Errorf("snapshot %s: %w", ShortID(snap.ID), err)
 		}
@@ -144,6 +162,9 @@ func (s *sweep) tree(ctx context.Context, id string) error {
 // sort decides what becomes of each pack. A blob that is in several is needed in one.
 func (s *sweep) sort(ctx context.Context) error {
 	packs := s.repo.entries()
+	if s.dry {
+		s.skipLost(packs)
+	}
 	kept := map[string]bool{}
 	for _, id := range slices.Sorted(maps.Keys(packs)) {
 		size := s.sizes[id]
@@ -159,6 +180,10 @@ func (s *sweep) sort(ctx context.Context) error {
 		}
 		if float64(unneeded) < worthRewriting*float64(needed+unneeded) {
 			s.next[id] = packs[id]
+			continue
+		}
+		if s.dry {
+			s.done.Packs, s.done.Bytes = s.done.Packs+1, s.done.Bytes+size-needed
 			continue
 		}
 		if err := s.rewrite(ctx, id, packs[id], wanted); err != nil {
@@ -177,6 +202,17 @@ func (s *sweep) sort(ctx context.Context) error {
 	}
 	slices.Sort(s.drop)
 	return nil
+}
+
+// skipLost leaves out the packs that the remote has lost.
+func (s *sweep) skipLost(packs map[string][]entry) {
+	maps.DeleteFunc(packs, func(id string, _ []entry) bool {
+		_, there := s.sizes[id]
+		if !there {
+			s.done.Lost++
+		}
+		return !there
+	})
 }
 
 // rewrite writes what is needed of a pack into another one. A pack of which something

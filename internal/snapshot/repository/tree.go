@@ -23,6 +23,7 @@ type Node struct {
 	GID        uint32      `json:"gid"`
 	Inode      uint64      `json:"inode"`
 	Device     uint64      `json:"device_id"`
+	Special    uint64      `json:"device"` // which device a node is, as st_rdev
 	Links      uint64      `json:"links"`
 	Size       int64       `json:"size"`
 	LinkTarget string      `json:"linktarget"`

@@ -118,6 +118,8 @@ type Backup struct {
 	Tags   []string
 	Parent string // snapshot id, "" to read every file
 	Binds  []nsexec.Bind
+
+	ExcludeFile string // with patterns of what is left out, "" for none
 }
 
 // Backup reads files and returns what restic says of the snapshot. Files that could
@@ -131,6 +133,9 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 		args = append(args, "--parent", b.Parent)
 	} else {
 		args = append(args, "--force")
+	}
+	if b.ExcludeFile != "" {
+		args = append(args, "--exclude-file", b.ExcludeFile)
 	}
 	var report backupReport
 	var unread unreadReport // standard error is read in parallel to standard output

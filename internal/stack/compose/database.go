@@ -54,12 +54,15 @@ func (c classifier) consistency(ms *mounts, v *project.Volume) {
 		c.liveCopy(m, fmt.Sprintf("the %s of %s would be copied while it runs; such a copy starts and is wrong", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {consistent: %s}}", v.Source, db.method))
 		return
 	}
-	v.Method = fleet.Pause
+	v.Method, v.Exclude, v.Caches = fleet.Pause, said.Exclude, said.Caches
 	if db != nil {
 		v.Method = db.method
 	}
 	if said.Consistent != "" {
 		v.Method = said.Consistent
+	}
+	if len(said.Exclude) > 0 && (db != nil || v.Method.Native()) {
+		c.liveCopy(m, fmt.Sprintf("exclude: would leave out a part of the database of %s; such a copy is wrong", m.service), fmt.Sprintf("remove exclude: at x-salvor.volumes.%s", v.Source))
 	}
 	if v.Method.Native() {
 		v.Service, v.MountAt = m.service, m.entry.Target

@@ -78,6 +78,10 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	all := &project.Rendered{
 		Volumes: mounts.volumes(), Awaited: started{l}.awaited(mounts), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published(), Asks: started{l}.asks(), Asked: l.asked,
 	}
+	if all.Hooks, err = (around{l}).hooks(); err != nil {
+		return nil, nil, err
+	}
+	all.Stops = around{l}.stops(mounts)
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}

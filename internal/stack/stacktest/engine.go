@@ -83,6 +83,8 @@ func New() *Engine {
 	e.Say(0, "/tmp/made\n", "mktemp")
 	e.Say(0, "", "docker", "tag")
 	e.Handle(e.compose, "docker", "compose")
+	e.Handle(e.each("running", "exited"), "docker", "stop")
+	e.Handle(e.each("exited", "running"), "docker", "start")
 	e.Handle(e.makeVolume, "docker", "volume", "create")
 	return e
 }
@@ -233,6 +235,20 @@ func (e *Engine) turn(from, to string) http.HandlerFunc {
 		}
 		c.State = to
 		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// each turns the containers that a command names by their ids.
+func (e *Engine) each(from, to string) func(context.Context, machinetest.Process) int {
+	return func(_ context.Context, p machinetest.Process) int {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, id := range p.Argv[2:] {
+			if c := e.find(id); c.State == from {
+				c.State = to
+			}
+		}
+		return 0
 	}
 }
 
