@@ -14,7 +14,7 @@ import (
 func takenOut(cache string) string { return filepath.Join(cache, "again") }
 
 // TakeOut takes what waits for its upload out of the cache, which must not be in use, and
-// returns it: the next mounter writes it again. rclone would upload it by itself, and not
+// returns it: the next mounter writes it again. rclone would upload it on its own, and not
 // know afterwards that the remote has the file: a program that then opens, renames or removes
 // it loses its content or its name. Look still finds the files. What an earlier TakeOut took
 // stays, and what was written again of it goes. It may be called again.

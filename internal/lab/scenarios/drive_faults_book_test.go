@@ -16,7 +16,7 @@ import (
 	"salvor/internal/storage/drivetest"
 )
 
-// A book has what programs wrote to a shared volume, and what they were told of it. It is
+// A book has what programs wrote to a shared volume, and what was shown of it. It is
 // safe for concurrent use.
 type book struct {
 	mu     sync.Mutex
