@@ -54,7 +54,7 @@ func serveMounts(ctx context.Context, h *here.Host, name string, errOut io.Write
 	if err != nil {
 		return err
 	}
-	if h.Local(name).Lost {
+	if h.Local(name).LostAt(s.Epoch) {
 		return fmt.Errorf("stack %s was taken over by another host", name)
 	}
 	want := s.SharedVolumes()

@@ -67,15 +67,15 @@ func (l *Lab) leading() (flags []string) {
 	return flags
 }
 
-// trustDrive has a host trust the Drive's certificate.
-func (h *Host) trustDrive(ctx context.Context) error {
-	d := h.lab.google()
+// trustDrive has a container trust the Drive's certificate.
+func (l *Lab) trustDrive(ctx context.Context, container string) error {
+	d := l.google()
 	if d == nil {
 		return nil
 	}
-	if err := h.WriteFile(ctx, "/usr/local/share/ca-certificates/drive.crt", string(d.front.CA)); err != nil {
+	if err := writeIn(ctx, container, "/usr/local/share/ca-certificates/drive.crt", string(d.front.CA)); err != nil {
 		return err
 	}
-	_, err := h.Exec(ctx, "update-ca-certificates")
+	_, err := docker(ctx, "exec", container, "update-ca-certificates")
 	return err
 }

@@ -99,7 +99,7 @@ func (h *Host) furnish(ctx context.Context) error {
 	if err := h.WriteFile(ctx, "/etc/apt/apt.conf.d/90lab-cache", proxy); err != nil {
 		return err
 	}
-	return h.trustDrive(ctx)
+	return h.lab.trustDrive(ctx, h.container)
 }
 
 // ready waits until systemd has booted with every unit well and sshd answers.

@@ -29,8 +29,11 @@ const (
 const remoteScript = `[ -e /root/host-key ] || ssh-keygen -q -t ed25519 -N '' -f /root/host-key
 mkdir -p /root/.ssh && printf '%s\n' "$OPERATOR" >/root/.ssh/authorized_keys
 rclone serve webdav /data --addr :8080 --user "$LOGIN" --pass "$PASSWORD" --dir-cache-time 0s &
-rclone serve sftp /data --addr :2022 --user "$LOGIN" --pass "$PASSWORD" --key /root/host-key --dir-cache-time 0s &
+` + sftpScript + `
 wait`
+
+const sftpScript = `rclone serve sftp /data --addr :2022 --user "$LOGIN" --pass "$PASSWORD" --key /root/host-key --dir-cache-time 0s &
+echo $! >/run/sftp.pid`
 
 // Remote starts the remote, empty.
 func (l *Lab) Remote(ctx context.Context) (*Remote, error) {
@@ -65,6 +68,21 @@ func (r *Remote) HostKey(ctx context.Context) (string, error) {
 
 // Up starts the remote again after Down.
 func (r *Remote) Up(ctx context.Context) error { return r.start(ctx, webdavPort, sftpPort) }
+
+// StopSFTP ends the server for SFTP alone: the remote is away for those who use it by
+// SFTP, and others notice nothing.
+func (r *Remote) StopSFTP(ctx context.Context) error {
+	_, err := docker(ctx, "exec", r.container, "sh", "-c", "kill $(cat /run/sftp.pid)")
+	return err
+}
+
+// StartSFTP starts it again.
+func (r *Remote) StartSFTP(ctx context.Context) error {
+	if _, err := docker(ctx, "exec", "-d", r.container, "sh", "-c", sftpScript+"\nwait"); err != nil {
+		return err
+	}
+	return r.wait(ctx, sftpPort)
+}
 
 // Freeze stops the remote in its tracks: connections stay open and silent.
 func (r *Remote) Freeze(ctx context.Context) error {

@@ -55,7 +55,7 @@ func (l *Lab) service(ctx context.Context, name string, flags []string, script s
 	return l.serviceFrom(ctx, image, name, flags, script)
 }
 
-// serviceFrom starts a shell script in an image made of the services image.
+// serviceFrom starts a shell script in an image of the lab.
 func (l *Lab) serviceFrom(ctx context.Context, image, name string, flags []string, script string) (service, error) {
 	address, err := l.nextAddress()
 	if err != nil {

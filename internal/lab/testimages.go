@@ -30,6 +30,9 @@ const (
 	Nginx    Image = "nginx"
 )
 
+// Valkey keeps each write at once in /data. Registries have it once it was pushed.
+const Valkey Image = "valkey"
+
 // WriterNext is Writer's next version: it migrates its database, writes on and
 // is never healthy. Registries have it once it was pushed.
 const WriterNext Image = "writer-next"
@@ -44,6 +47,9 @@ var builtImages = map[Image]built{
 		stop: "SIGINT",
 	},
 	Nginx: {name: "nginx", script: recipe("nginx.sh"), changes: []string{"EXPOSE 80", `CMD ["nginx", "-g", "daemon off;"]`}, stop: "SIGQUIT"},
+	Valkey: {name: "valkey", script: recipe("valkey.sh"), changes: []string{
+		"VOLUME /data", "EXPOSE 6379", `CMD ["valkey-server", "--dir", "/data", "--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"]`,
+	}},
 }
 
 // Image returns the local tag of a test image, building it when the engine does

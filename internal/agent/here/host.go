@@ -54,6 +54,10 @@ type Local struct {
 // host that still owns it, could lose what is written from then on.
 func (l Local) ReleasedAt(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
 
+// LostAt reports whether another host has taken the stack over from that epoch: one that
+// was lost and is placed here again has a newer one.
+func (l Local) LostAt(epoch int) bool { return l.Lost && l.Epoch >= epoch }
+
 // Daemon owns the locks of what a host does on its own.
 const Daemon = "salvord"
 

@@ -83,7 +83,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	}
 	if s.Stopped {
 		receipt.Outcome = "stopped"
-		return s.stop(ctx)
+		return keepStopped(ctx, s)
 	}
 	hold.At(ctx, "claimed")
 	if len(s.Spec.Mounts) > 0 {
@@ -195,12 +195,10 @@ func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot
 	return volumes
 }
 
-// stop keeps a stack that is declared stopped from running.
-func (s *Start) stop(ctx context.Context) error {
-	if err := s.Run.Need(ctx, needEngine); err != nil {
-		return err
-	}
-	err := errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
+// keepStopped keeps a stack that is declared stopped from running, and unmounts its shared
+// volumes.
+func keepStopped(ctx context.Context, s *Start) error {
+	err := s.stopContainers(ctx)
 	if err == nil {
 		err = here.SharedMountsOf(s.Host, s.Name).Flush(ctx, s.Run.sink)
 	}
@@ -208,6 +206,15 @@ func (s *Start) stop(ctx context.Context) error {
 		return err
 	}
 	return here.SharedMountsOf(s.Host, s.Name).End(ctx)
+}
+
+// stopContainers stops what runs of a stack that is started again soon: its shared volumes
+// stay mounted.
+func (s *Start) stopContainers(ctx context.Context) error {
+	if err := s.Run.Need(ctx, needEngine); err != nil {
+		return err
+	}
+	return errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
 }
 
 // awaitNeeded waits for the stacks that this one names. To the daemon, which starts what

@@ -58,7 +58,7 @@ func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receip
 	}
 	snapshotPresent(ctx, s)
 	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("stop", "")
-	err = s.stop(ctx)
+	err = s.stopContainers(ctx)
 	end(err, "")
 	if err != nil {
 		return err

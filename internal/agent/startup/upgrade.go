@@ -77,7 +77,7 @@ func startVersionBefore(ctx context.Context, s *Start) error {
 // stopVersionBefore stops the version before and takes its last snapshot.
 func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
 	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("stop", "")
-	err := s.stop(ctx)
+	err := s.stopContainers(ctx)
 	end(err, "")
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u 
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
-	if err := s.stop(ctx); err != nil {
+	if err := s.stopContainers(ctx); err != nil {
 		return err
 	}
 	if !dataAsBefore(s, u) {

@@ -54,6 +54,8 @@ type Options struct {
 
 	Blank  bool // the operator has a computer and keys, and has not made the fleet yet
 	Faults bool // the remote is reached through World.Faults
+
+	Drive *lab.Drive // the operator finds it, as hosts do; nil for none
 }
 
 // New starts the surroundings and has the operator run `salvor init`. Git host,
@@ -239,7 +241,11 @@ func (w *World) unattended() []string {
 
 func (w *World) environ() []string {
 	ssh := fmt.Sprintf("ssh -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s -o StrictHostKeyChecking=yes -o ConnectTimeout=10", w.Lab.Key(), w.sshKnownHosts())
-	return []string{"HOME=" + w.home, "PATH=" + filepath.Dir(w.salvor) + ":" + os.Getenv("PATH"), "GIT_SSH_COMMAND=" + ssh, "TERM=" + os.Getenv("TERM"), "NO_COLOR=" + os.Getenv("NO_COLOR")}
+	env := []string{"HOME=" + w.home, "PATH=" + filepath.Dir(w.salvor) + ":" + os.Getenv("PATH"), "GIT_SSH_COMMAND=" + ssh, "TERM=" + os.Getenv("TERM"), "NO_COLOR=" + os.Getenv("NO_COLOR")}
+	if w.options.Drive != nil {
+		env = append(env, w.options.Drive.Environ()...)
+	}
+	return env
 }
 
 // Person is the environment of the operator as a person who types, with the folder tools

@@ -1,0 +1,1 @@
+apt-get install -y -q --no-install-recommends valkey-server valkey-tools
