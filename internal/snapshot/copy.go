@@ -39,7 +39,7 @@ func (e Engine) copy(ctx context.Context, j Job) (Result, error) {
 	if err := c.look(ctx); err != nil {
 		return c.finish(), fmt.Errorf("copy of snapshot %s of %s: %w", repository.ShortID(j.From.Snapshot), j.Stack, err)
 	}
-	if !c.keepsHistory() {
+	if !keepsHistory(&c.taking) {
 		return c.finish(), nil
 	}
 	there := c.last.ID != "" && c.last.Epoch == c.meta.Epoch && c.last.Seq == c.meta.Seq
@@ -187,7 +187,7 @@ func (c *transfer) note() error {
 
 // keepsHistory adds what is wrong with the history of the repository to the findings, and
 // reports whether a snapshot may be added to it.
-func (t *taking) keepsHistory() bool {
+func keepsHistory(t *taking) bool {
 	j := t.job
 	t.result.Findings = t.listed.Distrusted(j.Stack)
 	lost, missing := j.After.Lost(t.listed, j.Stack, "")
