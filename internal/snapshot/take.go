@@ -110,7 +110,7 @@ func (e Engine) take(ctx context.Context, j Job, hooks *hooked) (Result, error) 
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
 	t.hooks = hooks
-	if !t.keepsHistory() {
+	if !keepsHistory(t) {
 		return t.finish(), nil
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
