@@ -24,9 +24,9 @@ type Source struct {
 	Snapshot   string // its id
 }
 
-// A copying is one Take that copies. It is a taking without volumes: what it writes is
+// A transfer is one Take that copies. It is a taking without volumes: what it writes is
 // proven, read back and noted as everything that is taken.
-type copying struct {
+type transfer struct {
 	taking
 	of    repository.Snapshot // in the source
 	begun string              // the id of the copy that an interrupted one has left; "" for none
@@ -35,11 +35,11 @@ type copying struct {
 // copy copies a snapshot from another repository, and returns when this one has it. Where it
 // has a snapshot with the same numbers already, it does nothing.
 func (e Engine) copy(ctx context.Context, j Job) (Result, error) {
-	c := &copying{taking: taking{engine: e, job: j, result: Result{Began: e.now().UTC()}}}
+	c := &transfer{taking: taking{engine: e, job: j, result: Result{Began: e.now().UTC()}}}
 	if err := c.look(ctx); err != nil {
 		return c.finish(), fmt.Errorf("copy of snapshot %s of %s: %w", repository.ShortID(j.From.Snapshot), j.Stack, err)
 	}
-	if !c.keepsHistory() {
+	if !keepsHistory(&c.taking) {
 		return c.finish(), nil
 	}
 	there := c.last.ID != "" && c.last.Epoch == c.meta.Epoch && c.last.Seq == c.meta.Seq
@@ -64,7 +64,7 @@ func (e Engine) copy(ctx context.Context, j Job) (Result, error) {
 }
 
 // look reads what the snapshot says of itself, and lists the repository that it is for.
-func (c *copying) look(ctx context.Context) error {
+func (c *transfer) look(ctx context.Context) error {
 	from := c.job.From
 	source, err := openRepository(ctx, from.Repository)
 	if err == nil {
@@ -106,7 +106,7 @@ func (c *copying) look(ctx context.Context) error {
 
 // checkWhole finds out whether the repository can be relied upon. One that is damaged is not
 // repaired here: what it lost is read from the volumes.
-func (c *copying) checkWhole(ctx context.Context) (err error) {
+func (c *transfer) checkWhole(ctx context.Context) (err error) {
 	if _, c.result.Spare, err = c.repo.Mend(ctx, c.job.Repository.Spare); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *copying) checkWhole(ctx context.Context) (err error) {
 }
 
 // write has restic copy the snapshot. It counts once it was read back.
-func (c *copying) write(ctx context.Context) (err error) {
+func (c *transfer) write(ctx context.Context) (err error) {
 	ctx, s, err := c.engine.open(ctx, c.job.Repository, restserver.Options{Mode: restserver.AppendOnly}, c.job.Epoch)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (c *copying) write(ctx context.Context) (err error) {
 }
 
 // fromSource copies, and returns the id of the snapshot that waits to be committed.
-func (c *copying) fromSource(ctx context.Context, s *session) (id string, err error) {
+func (c *transfer) fromSource(ctx context.Context, s *session) (id string, err error) {
 	from := c.job.From.Repository
 	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -172,7 +172,7 @@ func (c *copying) fromSource(ctx context.Context, s *session) (id string, err er
 }
 
 // note remembers that the volumes are in the copy as they are in what was copied.
-func (c *copying) note() error {
+func (c *transfer) note() error {
 	from, err := stateOf(c.engine.Dirs.SnapshotState(c.job.Stack, c.job.From.Repository.ID))
 	if err != nil || from.Snapshot != c.job.From.Snapshot {
 		return err // a later look at the volumes finds out
@@ -187,7 +187,7 @@ func (c *copying) note() error {
 
 // keepsHistory adds what is wrong with the history of the repository to the findings, and
 // reports whether a snapshot may be added to it.
-func (t *taking) keepsHistory() bool {
+func keepsHistory(t *taking) bool {
 	j := t.job
 	t.result.Findings = t.listed.Distrusted(j.Stack)
 	lost, missing := j.After.Lost(t.listed, j.Stack, "")

@@ -36,19 +36,19 @@ const (
 	maxCopies     = 1000               // databases of a volume
 )
 
-// copying has SQLite databases copied.
-type copying struct{ *taking }
+// A copier has SQLite databases copied.
+type copier struct{ *taking }
 
 // applies reports whether a volume's databases are copied: those of a stopped stack are
 // consistent as they are.
-func (t copying) applies(v Volume) bool {
+func (t copier) applies(v Volume) bool {
 	return v.Method == fleet.SQLite && !t.job.Stopped && !t.copied[v.Name]
 }
 
 // all copies the databases of the volumes that ask for it. Where one can't
 // be copied, its volume is copied in a pause instead; so it is where the stack is paused
 // for another volume.
-func (t copying) all(ctx context.Context, s *session) error {
+func (t copier) all(ctx context.Context, s *session) error {
 	t.copies = map[string]copies{}
 	pauses := t.pauses()
 	for _, v := range t.job.Volumes {
@@ -77,7 +77,7 @@ func (t copying) all(ctx context.Context, s *session) error {
 }
 
 // volume copies the databases of one volume.
-func (t copying) volume(ctx context.Context, v Volume, dir string) (copies, error) {
+func (t copier) volume(ctx context.Context, v Volume, dir string) (copies, error) {
 	c := copies{of: map[string]string{}}
 	found, err := databasesIn(v)
 	if err != nil {
@@ -142,7 +142,7 @@ func databasesIn(v Volume) ([]node, error) {
 
 // one copies one database into a new folder, and returns where the copy is. It has
 // the owner, the mode and the time of the database.
-func (t copying) one(ctx context.Context, v Volume, n node, dir string) (string, error) {
+func (t copier) one(ctx context.Context, v Volume, n node, dir string) (string, error) {
 	const name = "database"
 	st := n.info.Sys().(*syscall.Stat_t)
 	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, int(st.Uid), int(st.Gid))); err != nil {
@@ -172,7 +172,7 @@ func (t copying) one(ctx context.Context, v Volume, n node, dir string) (string,
 }
 
 // scan looks at a volume. Our own look at a SQLite database is not a change.
-func (t copying) scan(v Volume) (scan, error) {
+func (t copier) scan(v Volume) (scan, error) {
 	s, err := scanSince(v.Path, v.Omit, t.clean)
 	if err == nil && t.applies(v) {
 		var quiet scan
@@ -218,7 +218,7 @@ func quietScan(v Volume, counts func(rel string) bool, from time.Time) (scan, er
 
 // overtaken gives up the copies of databases for volumes of which another file has
 // changed since: they are copied in a pause.
-func (t copying) overtaken() (bool, error) {
+func (t copier) overtaken() (bool, error) {
 	changed := false
 	for name, c := range t.copies {
 		for _, v := range t.job.Volumes {
@@ -245,7 +245,7 @@ func (t copying) overtaken() (bool, error) {
 
 // livePass reads everything while the stack runs. What has changed and must be of one
 // moment is read again in a pause.
-func (t copying) livePass(ctx context.Context, s *session, b *restic.Backup) (restic.Summary, error) {
+func (t copier) livePass(ctx context.Context, s *session, b *restic.Backup) (restic.Summary, error) {
 	sum, err := t.readFiles(ctx, s, *b)
 	changed, lookErr := t.overtaken()
 	if ctx.Err() != nil || lookErr != nil || !changed {

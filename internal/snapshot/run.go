@@ -44,7 +44,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if !t.healed && t.state.Snapshot == t.last.ID && !t.state.Clean.IsZero() {
 		backup.Parent = t.last.ID
 	}
-	sum, err := copying{t}.livePass(ctx, s, &backup)
+	sum, err := copier{t}.livePass(ctx, s, &backup)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	if err := t.judgeDumps(); err != nil {
 		return b, err
 	}
-	if err := (copying{t}).all(ctx, s); err != nil {
+	if err := (copier{t}).all(ctx, s); err != nil {
 		return b, err
 	}
 	if err := t.writeMeta(s.metaFolder()); err != nil { // says how many rows were dumped
@@ -98,7 +98,7 @@ func (t *taking) layOut(s *session, b *restic.Backup) (err error) {
 		b.Binds = append(b.Binds, t.binds(v)...)
 	}
 	b.Binds = append(b.Binds, nsexec.Bind{Source: s.metaFolder(), Target: inside(t.job.Stack, metaDir)})
-	b.ExcludeFile, err = t.excludeFile(s.spool)
+	b.ExcludeFile, err = excludeFile(t, s.spool)
 	return err
 }
 

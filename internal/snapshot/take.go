@@ -110,7 +110,7 @@ func (e Engine) take(ctx context.Context, j Job, hooks *hooked) (Result, error) 
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
 	t.hooks = hooks
-	if !t.keepsHistory() {
+	if !keepsHistory(t) {
 		return t.finish(), nil
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
@@ -269,7 +269,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := copying{t}.scan(v)
+		s, err := copier{t}.scan(v)
 		if ignoreVanished(err) != nil {
 			return err
 		}
