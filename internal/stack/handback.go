@@ -54,7 +54,8 @@ func (p Project) HandBackOf(ctx context.Context, a Asked) (HandBack, error) {
 	}
 	r, s := seen[0].Record, HandBack{}
 	if a.Adopt != nil && !slices.ContainsFunc(seen[0].Containers, func(c docker.Container) bool { return Gated(c) && !c.OneOff }) {
-		return HandBack{Plain: Plain{Dir: a.Adopt.Dir, Compose: a.Adopt.Compose}, Untouched: true}, nil
+		plain, err := p.asStarted(ctx, *a.Adopt)
+		return HandBack{Plain: plain, Untouched: true}, err
 	}
 	if !seen[0].Deployed {
 		return s, fmt.Errorf("stack %s was never deployed here", p.name)
@@ -135,9 +136,12 @@ func (p Project) intoFolder(ctx context.Context, a Asked, r Record) (Plain, erro
 		return plain, err
 	}
 	same, err := p.hasAll(ctx, plain, files) // hashes do not cover what files say
-	if err == nil && (!same || !maps.Equal(want, p.asItIs(ctx, name, plain))) {
-		plain.Files = files
+	if err != nil || same && maps.Equal(want, p.asItIs(ctx, name, plain)) {
+		plain.Up = upIn(plain.Dir, name, callsItself(*a.Adopt, name), plain.Compose, nil)
+		return plain, err
 	}
+	plain.Up = upIn(plain.Dir, name, slices.Contains([]string{"", name}, a.Adopt.Vars[projectVariable]), plain.Compose, nil)
+	plain.Files, err = withName(files, *a.Adopt, name)
 	return plain, err
 }
 
