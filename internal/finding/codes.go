@@ -219,7 +219,7 @@ func Table() []Row {
 			"snapshot take STACK uploads again what the remote lost and the host still has; salvor snapshot ls STACK " +
 			"lists the good ones"},
 		{PruneDue, "A target that is append_only has more snapshots of a stack than its retention keeps. Hosts delete nothing there.", "salvor snapshot prune STACK, from the operator's computer"},
-		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host"},
+		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host; or, of a project of Komodo, Dockge or Portainer, or with a name of its own, deploy it again in what started it, then run this again"},
 		{StackDraft, "A stack's Compose file is a draft: `salvor adopt` made it of the containers that run on its host, which has no Compose file of them. Nothing is done with it until it is taken over.", "look through the file, then salvor apply --adopt STACK makes the containers again from it; their data stays"},
 		{ProjectRenamed, "x-salvor.project is changed, and containers of the project before are on the host.", "set it back: a project's name never changes"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
