@@ -56,6 +56,7 @@ type Observed struct {
 	Findings   []finding.Finding // about the answer
 
 	running []string // every project, by name
+	folders []string // those of every project
 }
 
 // Idle are the stacks of another program whose projects do not run on the host.
@@ -86,7 +87,7 @@ func (a *Adopter) Observe(ctx context.Context, host string, wanted ...string) (O
 		return o, err
 	}
 	o.Containers, o.Volumes, o.Crontabs, o.Managers, o.Findings = inv.Containers, inv.Volumes, inv.Crontabs, inv.Managers, inv.Findings
-	o.running = names(inv)
+	o.running, o.folders = names(inv), folders(inv)
 	o.Candidates = Candidates(inv, &a.checkout.Fleet, host, wanted...)
 	a.again(o.Candidates)
 	scanner, err := scan.New()
@@ -108,6 +109,14 @@ func names(inv agentapi.Inventory) []string {
 	var all []string
 	for _, p := range inv.Projects {
 		all = append(all, p.Name)
+	}
+	return all
+}
+
+func folders(inv agentapi.Inventory) []string {
+	var all []string
+	for _, p := range inv.Projects {
+		all = append(all, p.Dir)
 	}
 	return all
 }
@@ -141,7 +150,7 @@ type Refused struct{ Project, Why, Hint string }
 // them. The operator's key is needed where there are secrets. Nothing is changed on the host.
 // Where every project is a stack already the receipt has none, and there is nothing to accept.
 func (a *Adopter) Prepare(ctx context.Context, o Observed) (Receipt, proposal.Proposal[Receipt], error) {
-	w := &work{Adopter: a, files: map[string][]byte{}, secret: map[string]string{}, mounts: map[string][]agentapi.FoundMount{}}
+	w := &work{Adopter: a, folders: o.folders, files: map[string][]byte{}, secret: map[string]string{}, mounts: map[string][]agentapi.FoundMount{}}
 	p := proposal.New("adopt "+o.Host, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
 		for _, imported := range w.imports {
 			if err := a.importer.NoteMade(ctx, imported); err != nil {
@@ -203,6 +212,7 @@ type work struct {
 	secret   map[string]string                // by path, the stack that a file with a secret is of
 	onDisk   bool                             // the checkout's folder is not in memory: no secret is written there
 	mounts   map[string][]agentapi.FoundMount // of the projects that were tried, by stack
+	folders  []string                         // of every project of the host
 	imports  []envimport.Receipt
 	receipt  Receipt
 }

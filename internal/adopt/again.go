@@ -92,7 +92,7 @@ func (w *work) differences(c Candidate) ([]Difference, error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if bytes.Equal(have, f.Content) || compose && slices.Equal(said(have), said(f.Content)) {
+		if bytes.Equal(have, f.Content) || compose && slices.Equal(said(have), said(withoutName(f.Content, have, c.Project.Name))) {
 			continue
 		}
 		one := Difference{File: f.Path}
@@ -112,6 +112,21 @@ func (w *work) ofGit(name string, compose bool) ([]byte, error) {
 	}
 	content, err = yamldoc.Remove(content, yamldoc.Path{"x-salvor"})
 	return bytes.TrimLeft(content, "\n"), err
+}
+
+// withoutName is a Compose file of the host without the `name:` that its release gave it, which
+// Git's does not have.
+func withoutName(host, git []byte, project string) []byte {
+	theirs, err := yamldoc.Parse("compose.yaml", host)
+	ours, failed := yamldoc.Parse("compose.yaml", git)
+	if err != nil || failed != nil || yamldoc.ValueOf(yamldoc.Find(theirs, "name")) != project || yamldoc.Find(ours, "name") != nil {
+		return host
+	}
+	without, err := yamldoc.Remove(host, yamldoc.Path{"name"})
+	if err != nil {
+		return host
+	}
+	return without
 }
 
 // said are the lines of a Compose file that say something to Compose.

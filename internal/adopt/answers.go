@@ -21,6 +21,12 @@ import (
 func (w *work) answer(ctx context.Context) error {
 	stacks, _, err := w.render(ctx)
 	if err == nil {
+		err = w.answerAround(stacks)
+	}
+	if err == nil {
+		stacks, _, err = w.render(ctx)
+	}
+	if err == nil {
 		err = w.edit(fleet.File, func(content []byte) ([]byte, error) { return w.withBinds(content, stacks) })
 	}
 	if err == nil {
@@ -63,6 +69,39 @@ func (w *work) edit(file string, change func([]byte) ([]byte, error)) error {
 	return w.put(map[string][]byte{file: after})
 }
 
+// answerAround leaves folders out of a stack's snapshots that hold other projects' folders, as
+// Dockge's has them all: their data is theirs, and a restore would put old data over it. It is
+// said for the stack alone, since what is in them is saved with the others.
+func (w *work) answerAround(stacks map[string]project.Rendered) error {
+	for i, name := range w.stacks() {
+		st, _ := w.checkout.Fleet.Stack(name)
+		for _, m := range w.mounts[name] {
+			asked := slices.ContainsFunc(stacks[name].Asked, func(q project.Asked) bool { return q.Folder != "" && fleet.Within(q.Folder, m.Source) })
+			others := around(m.Source, st.ProjectDir, w.folders)
+			if !asked || len(others) == 0 {
+				continue
+			}
+			w.receipt.Stacks[i].Notes = append(w.receipt.Stacks[i].Notes, fmt.Sprintf("%s holds the folders of other projects (%s), so it is in no snapshot of %s: each is saved with its own stack", m.Source, listed(others), name))
+			if err := w.say(name, project.Asked{Volume: m.Source, Proposed: fleet.None}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// around are the names of the projects' folders that lie in a folder, but for one's own.
+func around(folder, own string, all []string) []string {
+	var others []string
+	for _, dir := range all {
+		if dir != own && dir != folder && fleet.Within(folder, dir) {
+			others = append(others, path.Base(dir))
+		}
+	}
+	slices.Sort(others)
+	return slices.Compact(others)
+}
+
 // withBinds returns fleet.yaml with the proposed answer to every question about a folder. One
 // answer covers what is in its folder.
 func (w *work) withBinds(content []byte, stacks map[string]project.Rendered) ([]byte, error) {
@@ -90,7 +129,7 @@ func (w *work) withBinds(content []byte, stacks map[string]project.Rendered) ([]
 // answered reports whether the nearest folder that was answered for says the same.
 func (w *work) answered(q project.Asked) bool {
 	for _, a := range slices.Backward(w.receipt.Answered) {
-		if fleet.Within(a.Folder, q.Folder) {
+		if a.Folder != "" && fleet.Within(a.Folder, q.Folder) {
 			return a.Proposed == q.Proposed
 		}
 	}

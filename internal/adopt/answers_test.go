@@ -62,3 +62,13 @@ func TestWhatIsKeptElsewhereHasToBeThere(t *testing.T) {
 		}
 	}
 }
+
+// TestAFolderAroundOtherProjects is that of a manager: what is in it is theirs.
+func TestAFolderAroundOtherProjects(t *testing.T) {
+	all := []string{"/opt/stacks/notes", "/opt/stacks/dockge", "/opt/stacks/photos", "/srv/x", ""}
+	for folder, want := range map[string][]string{"/opt/stacks": {"notes", "photos"}, "/opt/stacks/notes": nil, "/opt/stack": nil, "/opt/stacks/dockge": nil} {
+		if diff := cmp.Diff(want, around(folder, "/opt/stacks/dockge", all)); diff != "" {
+			t.Errorf("%s: %s", folder, diff)
+		}
+	}
+}

@@ -109,7 +109,7 @@ func TestTheScoreCountsWhatOnlyTheHostHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := running("notes", nil, map[string]string{".env": "A=1", "compose.yaml": "services: {db: {environment: {POSTGRES_PASSWORD: hunter2}}}\n", "app.conf": "password = Xk29fLq8vZr4Tn\n", "compose.override.yaml": plain, ".env.example": "PASSWORD=changeme\n"})
+	p := running("notes", nil, map[string]string{".env": "TZ=UTC\nPORT=8080\n", "db.env": "DB_PASSWORD=hunter2\n", "compose.yaml": "services: {db: {environment: {POSTGRES_PASSWORD: hunter2}}}\n", "app.conf": "password = Xk29fLq8vZr4Tn\n", "compose.override.yaml": plain, ".env.example": "PASSWORD=changeme\n"})
 	p.Services = append(p.Services, agentapi.RunningService{Name: "db", Image: "docker.io/library/postgres:17"})
 	p.Mounts = []agentapi.FoundMount{
 		{Source: "/opt/notes/small", Found: agentapi.Found{Folder: true, Bytes: 1 << 20}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/envimport"
 	"salvor/internal/scan"
 )
 
@@ -40,7 +41,7 @@ func ScoreOf(scanner *scan.Scanner, p agentapi.RunningProject) Score {
 		}
 	}
 	for _, f := range p.Files {
-		if f.Kind == agentapi.FileEnv || f.Kind == agentapi.FileSecret || writesOut(scanner, f) {
+		if f.Kind == agentapi.FileSecret || f.Kind == agentapi.FileEnv && envimport.HasSecret(scanner, f.Content) || f.Kind != agentapi.FileEnv && writesOut(scanner, f) {
 			s.Secrets++
 		}
 	}

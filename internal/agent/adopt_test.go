@@ -166,10 +166,12 @@ func TestThePlanSaysWhatIsTakenOver(t *testing.T) {
 		t.Error(text)
 	}
 	l.Stack.Adopt.Files[0].Data = []byte("services:\n  app:\n    image: app:2\n")
-	agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers)
+	if f := agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers); !strings.Contains(f.Fix, "or deploy it again in what started it as project notes-by-hand") {
+		t.Errorf("of a project with a name of its own: %+v", f)
+	}
 	l = byHand(t)
 	l.Engine.Renew(l.Engine.Containers()[0].ID, "before")
-	if f := agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers); !strings.Contains(f.Fix, "in /opt/notes: docker compose up --detach recreates them") {
+	if f := agenttest.Only(t, observed(t, l).Findings, finding.AdoptDiffers); !strings.Contains(f.Fix, "in /opt/notes: docker compose -p notes-by-hand up --detach recreates them") {
 		t.Errorf("made by another Compose: %+v", f)
 	}
 	l = byHand(t)

@@ -92,7 +92,9 @@ func (d *daemon) boot(ctx context.Context, sink progress.Sink) error {
 	if _, err := d.Host.base().Mount(string(d.Host.Paths.Secrets())); err != nil {
 		return err
 	}
-	here.MountsOf(d.Host.base(), spec).Make(ctx)
+	if err := here.MountsOf(d.Host.base(), spec).Make(ctx); err != nil {
+		d.Host.base().Trouble("mounts", err)
+	}
 	r := startup.New(d.Host.keeper(), spec, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)

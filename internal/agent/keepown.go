@@ -18,7 +18,7 @@ func keepOwn(applied, spec agentapi.Host) agentapi.Host {
 		}
 		own := applied.Stacks[at]
 		own.Epoch, own.Stopped, own.Images, own.Restore, own.Proven = asked.Epoch, asked.Stopped, asked.Images, asked.Restore, asked.Proven
-		own.Consent, own.AcceptLoss = asked.Consent, asked.AcceptLoss
+		own.Consent, own.AcceptLoss, own.From = asked.Consent, asked.AcceptLoss, asked.From
 		if len(asked.Sealed) > 0 {
 			own.Sealed, own.Signature, own.Inputs = asked.Sealed, asked.Signature, asked.Inputs
 		}

@@ -21,8 +21,8 @@ func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	if err != nil {
 		return err
 	}
-	here.MountsOf(d.Host.base(), spec).Make(ctx)
-	if err := d.release(ctx); err != nil {
+	undelivered := here.MountsOf(d.Host.base(), spec).Make(ctx)
+	if err := errors.Join(undelivered, d.release(ctx)); err != nil {
 		return err
 	}
 	ask := spec

@@ -61,6 +61,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Report = reporter{h.base()}.report(ctx, facts, req.Devices)
+	state.Report.First = keeper.FirstUploads(ctx, h.keeper(), req.Host)
 	if state.Report.Engine != nil && state.Report.Engine.Version != "" {
 		state.Report.Images = stack.Offers(ctx, h.Stacks, coming(req.Host, state.Stacks))
 	}

@@ -110,6 +110,15 @@ func hostSettings(h agentapi.Host) []setting {
 		group := "mount " + m.Name
 		all = append(all, setting{group, "at", m.At}, setting{group, "kind", string(m.Kind)}, setting{group, "source", m.Source}, setting{group, "options", m.Options}, setting{group, "credentials", m.Credentials})
 	}
+	if h.Own != nil {
+		all = append(all, setting{name: "what the host has of its own", value: fmt.Sprintf("%s at epoch %d, seal %s", h.Own.Name, h.Own.Epoch, short(here.SealedDigest(*h.Own)))})
+		for _, v := range h.Own.Volumes {
+			all = append(all, setting{"protected folder " + v.Path, "method", string(v.Method)})
+		}
+		for _, s := range generalSettings(*h.Own) {
+			all = append(all, setting{strings.TrimSpace("own " + s.group), s.name, s.value})
+		}
+	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
 		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})
@@ -154,7 +163,7 @@ func generalSettings(st agentapi.Stack) []setting {
 	}
 	for _, t := range st.Targets {
 		group := "target " + t.Name
-		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
+		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "rpo", duration(t.RPO)}, setting{group, "keep", keep(t.Keep)},
 			setting{group, "append_only", fmt.Sprint(t.AppendOnly)}, setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
 	}
 	return append(all, sharedSettings(st.Shared)...)

@@ -71,7 +71,7 @@ func TestEverySettingIsCompared(t *testing.T) {
 		"Stacks[0].Epoch", "Stacks[0].Sealed", "Stacks[0].Signature", "Stacks[0].Inputs", "Stacks[0].Project.Name", "Stacks[0].Project.Dir", "Stacks[0].Project.Hash", // the services' change, or the secrets'
 		"Stacks[0].Project.Compose", "Stacks[0].Project.Files", "Stacks[0].Project.Services", // part of the hash
 		"Stacks[0].Project.Env", "Stacks[0].Project.Secrets", "Stacks[0].Project.Networks", "Stacks[0].Project.Volumes", // part of the hash
-		"Stacks[0].Images", "Stacks[0].Restore", "Stacks[0].Proven", "Stacks[0].Consent", "Stacks[0].Adopt", "Stacks[0].Draft", "Stacks[0].AcceptLoss", "Stacks[0].Kept", "Stacks[0].Volumes[0].Born", // learned, or said once
+		"Stacks[0].Images", "Stacks[0].Restore", "Stacks[0].Proven", "Stacks[0].Consent", "Stacks[0].Adopt", "Stacks[0].Draft", "Stacks[0].AcceptLoss", "Stacks[0].From", "Stacks[0].Kept", "Stacks[0].Volumes[0].Born", // learned, or said once
 	}
 	for _, place := range values(reflect.TypeOf(agentapi.Host{}), reflect.ValueOf(appliedHost()), "") {
 		want := appliedHost()

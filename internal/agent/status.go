@@ -56,7 +56,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		data := k.Condition(st.Name)
 		state.Findings = append(state.Findings, ownershipFindings(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.base().At(spec, st).Protected()) > 0 {
-			state.Findings = append(state.Findings, data.Report(spec.Name, st, time.Now())...)
+			state.Findings = append(state.Findings, data.Report(spec.Name, st)...)
 			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st.Name, time.Now())...)
 		}
 		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
@@ -69,6 +69,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 			return err
 		})
 	}
+	state.Findings = append(state.Findings, ownFindings(k, spec)...)
 	err = all.Wait()
 	for _, f := range slices.Concat(missed...) {
 		if !slices.ContainsFunc(state.Findings, func(o finding.Finding) bool { return o.Code == f.Code && o.Subject == f.Subject }) {
@@ -126,14 +127,18 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		row.Volumes = append(row.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == s.Epoch, State: string(m.State)})
 	}
 	row.Outside = keptOutside(s.Volumes)
-	s, err = s.Open()
+	kept := h.keeper().Condition(s.Name)
+	opened, err := s.Open()
 	if err != nil {
-		return found, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
+		row.Targets = kept.Ages(s.Stack, nil)
+		return append(found, keeper.Late(s.Spec.Name, *row, time.Now())...), nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
+	s = opened
 	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
 	defer cancel()
 	keeper.ArchiveOf(s).LearnProven(ctx)
 	newest, listed, err := keeper.ArchiveOf(s).Newest(ctx)
+	row.Targets = kept.Ages(s.Stack, listed)
 	switch i := newest.Info; {
 	case err == nil:
 		row.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
@@ -141,6 +146,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		row.SnapshotUnknown = err.Error()
 	}
 	found = append(found, denied(s.Spec.Name, errors.Join(err, s.Access.Silent))...)
+	found = append(found, keeper.Late(s.Spec.Name, *row, time.Now())...)
 	switch {
 	case h.base().Local(s.Name).Lost:
 		return nil, nil
@@ -209,4 +215,12 @@ func ruled(host string, st agentapi.Stack, local here.Local, v record.Verdict) [
 		return nil
 	}
 	return []finding.Finding{f}
+}
+
+// ownFindings say how what the host has of its own is kept.
+func ownFindings(k *keeper.Keeper, spec agentapi.Host) []finding.Finding {
+	if spec.Own == nil || len(spec.Own.Volumes) == 0 {
+		return nil
+	}
+	return append(k.Condition(spec.Own.Name).Report(spec.Name, *spec.Own), k.LastingFindings(spec.Name, spec.Own.Name, time.Now())...)
 }

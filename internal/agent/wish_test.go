@@ -47,7 +47,7 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := keeper.New(l.Host).ChangeCondition(heretest.Stack, func(k *keeper.Condition) { k.Tried = k.Tried.Add(-2 * keeper.OwedEvery) }); err != nil {
+	if err := keeper.New(l.Host).ChangeCondition(heretest.Stack, "offsite", func(k *keeper.OnTarget) { k.Tried = k.Tried.Add(-2 * keeper.OwedEvery) }); err != nil {
 		t.Fatal(err)
 	}
 	if due := keeper.New(l.Host).Due(l.Spec, time.Now()); len(due) != 1 {

@@ -37,6 +37,7 @@ type PlainStack struct {
 	Gone      bool     `json:"gone,omitempty"`      // the host has forgotten it already, or never had it
 	Stopped   bool     `json:"stopped,omitempty"`   // `salvor down` stopped it, and it stays so
 	Folder    string   `json:"folder,omitempty"`    // that `docker compose` runs it from
+	Up        string   `json:"up,omitempty"`        // the command that finds it up to date there, "" where its Compose files are not on the host by the names that Compose knew
 	Recreates []string `json:"recreates,omitempty"` // services whose containers are made again, none for a stack that runs on untouched
 	Secrets   []string `json:"secrets,omitempty"`   // files on the host's disk with secrets in plain text
 	Replaces  []string `json:"replaces,omitempty"`  // files of the user that are written again

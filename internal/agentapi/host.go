@@ -39,7 +39,16 @@ type Host struct {
 	SSH      SSH             `json:"ssh,omitzero"`
 	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
 	Record   fleet.Location  `json:"record"`
+	Own      *Stack          `json:"own,omitempty"`    // what the host has of its own: a stack without services, that is never started; nil for nothing
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
+}
+
+// Kept returns all whose data snapshots keep: the stacks, and the host's own.
+func (h Host) Kept() []Stack {
+	if h.Own == nil {
+		return h.Stacks
+	}
+	return append(slices.Clone(h.Stacks), *h.Own)
 }
 
 // SSH has the keys that the host accepts, in addition to those that it accepts anyway.
@@ -81,7 +90,14 @@ type Stack struct {
 	Needs      []string                `json:"needs,omitempty"`
 	Shared     *Shared                 `json:"shared,omitempty"`      // of a stack that has shared volumes
 	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
+	From       string                  `json:"from,omitempty"`        // the only target that restores take from, for one apply; "" for all
 	Kept       bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
+}
+
+// IsOwn reports whether it is what a host has of its own.
+func (s Stack) IsOwn() bool {
+	_, own := fleet.OwnerOf(s.Name)
+	return own
 }
 
 // Shared says where a stack's shared volumes are and how they are mounted.
@@ -97,6 +113,7 @@ type Target struct {
 	Repository string         `json:"repository"`
 	Former     []string       `json:"former,omitempty"` // repositories before it, newest last: restored from, never written to
 	Every      time.Duration  `json:"every"`
+	RPO        time.Duration  `json:"rpo,omitempty"` // goal for its data, instead of the stack's; 0 for none
 	Keep       fleet.Keep     `json:"keep"`
 	AppendOnly bool           `json:"append_only,omitempty"` // the host deletes nothing there
 }

@@ -14,7 +14,18 @@ type Report struct {
 	Listeners []Listener `json:"listeners,omitempty"` // ports of programs outside of containers
 	Engine    *Engine    `json:"engine,omitempty"`    // nil where it does not answer
 
+	First []FirstUpload `json:"first,omitempty"` // what has no snapshot yet on a target
+
 	Images []ImageOffer `json:"images,omitempty"` // of stacks that come, as far as the host does not have them
+}
+
+// A FirstUpload is the first snapshot of a stack's data, or of a host's own, on a target.
+type FirstUpload struct {
+	Stack  string `json:"stack"`
+	Target string `json:"target"`
+	Bytes  int64  `json:"bytes"`           // of its files; a snapshot is compressed, and has what is there twice once
+	More   bool   `json:"more,omitempty"`  // there is more: they were not counted to the end
+	Speed  int64  `json:"speed,omitempty"` // bytes a second of this host's last large upload to the target's remote; 0 where there was none
 }
 
 // An ImageOffer is what a registry has of an image.

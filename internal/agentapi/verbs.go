@@ -15,6 +15,7 @@ const (
 	VerbApply     = "apply"
 	VerbSnapshot  = "snapshot"
 	VerbSnapshots = "snapshots"
+	VerbBringBack = "bring-back"
 	VerbRelease   = "release"
 	VerbStatus    = "status"
 	VerbEnrol     = "enrol"
@@ -99,6 +100,7 @@ type StackState struct {
 	Volumes  []VolumeRow   `json:"volumes,omitempty"`
 	Outside  []string      `json:"outside,omitempty"`  // its mounts that are kept elsewhere, as written: no snapshot has them
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
+	Targets  []TargetState `json:"targets,omitempty"`  // in the order of the file; none of a salvord that does not report them
 
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
 
@@ -251,6 +253,19 @@ type TakeSnapshot struct {
 	AcceptLoss   bool   `json:"accept_loss,omitempty"` // earlier snapshots that are gone from the remote are given up
 }
 
+// BringBack asks a host to restore a snapshot of its own data into a folder of its own:
+// nothing that is there is replaced.
+type BringBack struct {
+	Snapshot string `json:"snapshot,omitempty"` // id or the beginning of one, "" for the newest
+}
+
+// BroughtBack is where a snapshot of a host's own data is now.
+type BroughtBack struct {
+	Schema   int    `json:"schema"`
+	Snapshot string `json:"snapshot"`
+	Folder   string `json:"folder"` // with the data of each protected folder, under its own path
+}
+
 // Snapshots asks for a placed stack's snapshots on every target.
 type Snapshots struct {
 	Stack string `json:"stack"`
@@ -262,6 +277,8 @@ type SnapshotList struct {
 	Schema    int           `json:"schema"`
 	Stack     string        `json:"stack"`
 	Snapshots []SnapshotRow `json:"snapshots"`
+
+	Silent []SilentTarget `json:"silent,omitempty"` // targets that did not answer
 
 	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/suggest"
 )
 
@@ -17,7 +18,7 @@ func (a *App) Stack(name string) (string, error) {
 	if _, declared := a.Fleet().Stack(stack); declared {
 		return stack, nil
 	}
-	if _, placed := lock.Placement(stack); placed {
+	if _, placed := lock.Stacks[stack]; placed {
 		return stack, nil
 	}
 	known := slices.Collect(maps.Keys(lock.Stacks))
@@ -26,4 +27,17 @@ func (a *App) Stack(name string) (string, error) {
 	}
 	err := fmt.Errorf("there is no stack %q%s", name, suggest.DidYouMean(name, known))
 	return "", fault.WithCode(fault.WithHint(err, "salvor status shows the stacks"), fault.Usage)
+}
+
+// Kept is Stack for what snapshots are taken of: also a host's own data, host.NAME.
+func (a *App) Kept(name string) (string, error) {
+	host, own := fleet.OwnerOf(name)
+	if !own {
+		return a.Stack(name)
+	}
+	if p, has := a.Lock().Hosts[host]; has && len(p.Repositories) > 0 {
+		return name, nil
+	}
+	err := fmt.Errorf("snapshots keep nothing of host %q", host)
+	return "", fault.WithCode(fault.WithHint(err, "declare its folders in fleet.yaml, hosts."+host+".protect; then salvor apply"), fault.Usage)
 }

@@ -35,6 +35,8 @@ type Fleet struct {
 	// confirmed; Confirm has it confirmed.
 	Grants  func(ctx context.Context, next fleet.Lock) ([]grant.Grant, error)
 	Confirm func(ctx context.Context, next fleet.Lock) error
+	// Free says how much is free on a remote.
+	Free deploy.Free
 	// Session returns the workflow on the commit. Its progress goes to sink.
 	Session func(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
 	// Delivered notes that hosts have what the commit has, RenewMirror brings its mirror up

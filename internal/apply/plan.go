@@ -55,7 +55,8 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 	if err := meanwhile.Wait(); err != nil {
 		return err
 	}
-	held = p.inScope(slices.Concat(held, deploy.Scoped(observed, p.next), p.misfits(ctx, observed)))
+	first := p.inScope(deploy.FirstUploads(ctx, s.Fleet, observed, p.fleet.Free))
+	held = slices.Concat(p.inScope(slices.Concat(held, deploy.Scoped(observed, p.next), p.misfits(ctx, observed))), first)
 	for s.Hold(held) {
 		for _, f := range held {
 			delete(stale, f.Stack) // what is left out gets no new seal

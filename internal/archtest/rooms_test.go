@@ -62,8 +62,11 @@ var siblings = map[[2]string]string{
 	{"agent/agenttest", "agent/heretest"}:                 "it makes hosts with a stack for tests",
 	{"agent/agenttest", "agent/keeper"}:                   "their snapshots are real",
 	{"agent/agenttest", "agent/startup"}:                  "their stacks start as others do",
+	{"snapshot/mariadb", "snapshot/method"}:               "it implements the method",
+	{"snapshot/mariadb/mariadbtest", "snapshot/method"}:   "it stands in for what a method runs on",
 	{"snapshot/postgres", "snapshot/method"}:              "it implements the method",
 	{"snapshot/postgres/postgrestest", "snapshot/method"}: "it stands in for what a method runs on",
+	{"snapshot/sqlite", "snapshot/nsexec"}:                "sqlite3 sees a database's folder in a namespace of its own",
 	{"snapshot/restic", "snapshot/nsexec"}:                "restic sees the volumes in a namespace of its own",
 }
 

@@ -18,7 +18,7 @@ func TestAdoptedScreens(t *testing.T) {
 	ungated := finding.Finding{Code: finding.Ungated, Severity: finding.Warning, Subject: "alpha/notes", Text: "Docker itself may start app, db after a boot", Fix: "nothing to do now; their next change recreates them"}
 	differs := finding.Finding{Code: finding.AdoptDiffers, Severity: finding.Fatal, Subject: "alpha/photos",
 		Text: "what runs is not what the files in Git say: app: image 1.2 → 1.3, environment +SMTP_HOST ~MODE, ports ~80/tcp",
-		Fix:  "put the files in Git as they are on the host, then run this again; salvor apply --take photos starts what Git says, with the data on this host"}
+		Fix:  "put the files in Git as they are on the host, or deploy it again in Komodo, Dockge or Portainer if that started it; then run this again; salvor apply --take photos starts what Git says, with the data on this host"}
 	one := &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}
 	plan := func(p *terminal.Page, moves []placement.Move, state agentapi.HostState) {
 		made := deploy.MakePlan(one, "1a2b3c4d5e", moves, map[string]deploy.Observation{"alpha": {State: state}})

@@ -90,8 +90,10 @@ salvor remote test nas --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIP
 salvor restart notes web`,
 	"restore": `salvor restore notes
 salvor restore notes --snapshot 3f2a91c0
+salvor restore notes --from offsite              # the newest that this target has
 salvor restore notes --volume uploads --at "2026-11-23 08:00"
-salvor restore notes --withdraw`,
+salvor restore notes --withdraw
+salvor restore host.alpha            # the host's protected folders, into a folder next to them`,
 	"rollback": `salvor rollback notes
 salvor rollback notes --list
 salvor rollback notes --to 1a2b3c4 --with-data`,

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
@@ -69,14 +71,8 @@ func printReleased(g *globals, r handback.Receipt) error {
 		return g.printJSON(releasedJSON(r))
 	}
 	for _, s := range r.Stacks {
-		switch {
-		case s.Gone:
-		case s.Stopped:
-			terminal.Printf(g.Err, "%s stays stopped in %s: docker compose up -d there starts it.\n", s.Name, s.Folder)
-		case len(s.Recreates) == 0:
-			terminal.Printf(g.Err, "%s runs on in %s, untouched.\n", s.Name, s.Folder)
-		default:
-			terminal.Printf(g.Err, "%s runs on in %s: docker compose up -d there finds everything up to date.\n", s.Name, s.Folder)
+		if !s.Gone {
+			terminal.Printf(g.Err, "%s\n", released(s))
 		}
 	}
 	for _, left := range r.Pending {
@@ -93,6 +89,21 @@ func printReleased(g *globals, r handback.Receipt) error {
 		terminal.Printf(g.Err, "- %s.\n", left)
 	}
 	return nil
+}
+
+// released says how a stack that was given back is started from now on.
+func released(s agentapi.PlainStack) string {
+	runs, untouched, up := "runs on", "", "finds everything up to date"
+	if s.Stopped {
+		runs, up = "stays stopped", "starts it"
+	}
+	if len(s.Recreates) == 0 {
+		untouched = ", untouched"
+	}
+	if s.Up == "" {
+		return fmt.Sprintf("%s %s%s. Its Compose file is not in %s on the host: the program that started it has that, such as Portainer. Manage it there.", s.Name, runs, untouched, s.Folder)
+	}
+	return fmt.Sprintf("%s %s in %s%s: %s there %s.", s.Name, runs, s.Folder, untouched, s.Up, up)
 }
 
 // releasedJSON is what --json prints.

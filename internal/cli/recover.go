@@ -21,6 +21,7 @@ type recoverOptions struct {
 	only       []string
 	hostKey    string
 	acceptLoss bool
+	from       string
 	stolen     bool
 }
 
@@ -47,6 +48,7 @@ func newRecover(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
 		"newest snapshot: data written after the newest snapshot that is left is lost")
+	cmd.Flags().StringVar(&o.from, "from", "", "`TARGET` to take the snapshots from, without asking the others: what only they have is lost (default: the one that has the newest)")
 	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "someone else has the host's disk: its stacks get new snapshot "+
 		"repositories, and the secrets that it could open are listed until they are changed")
 	return cmd
@@ -71,7 +73,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 			return key.Key, err
 		}
 		p, err := recovery.Prepare(ctx, a.ForRecovery(), recovery.Options{
-			Lost: lost, To: to, New: isNew, Trust: trust, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, Compromised: o.stolen,
+			Lost: lost, To: to, New: isNew, Trust: trust, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, From: o.from, Compromised: o.stolen,
 		})
 		if err != nil {
 			return err
@@ -94,7 +96,7 @@ func runWhere(ctx context.Context, g *globals, lost string, o recoverOptions) er
 		return fault.WithCode(fault.WithHint(errors.New("--host-key is about the host of --to"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
 	}
 	return g.with(ctx, func(a *app.App) error {
-		options := recovery.Options{Lost: lost, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, Compromised: o.stolen}
+		options := recovery.Options{Lost: lost, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, From: o.from, Compromised: o.stolen}
 		where, err := recovery.Look(ctx, a.ForRecovery(), options, g.progress())
 		if err != nil {
 			return err

@@ -52,7 +52,7 @@ func newSnapshotLs(g *globals) *cobra.Command {
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack, err := a.Stack(stack)
+		stack, err := a.Kept(stack)
 		if err != nil {
 			return err
 		}
@@ -64,6 +64,9 @@ func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 			return g.printJSON(list)
 		}
 		printFindings(g.page(), list.Findings)
+		for _, t := range list.Silent {
+			terminal.Printf(g.Err, "target %s does not answer: %s\n", t.Name, t.Why)
+		}
 		return printSnapshots(g.Out, list)
 	})
 }

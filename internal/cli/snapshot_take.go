@@ -30,7 +30,7 @@ func newSnapshotTake(g *globals) *cobra.Command {
 
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack, err := a.Stack(stack)
+		stack, err := a.Kept(stack)
 		if err != nil {
 			return err
 		}

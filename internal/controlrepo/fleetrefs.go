@@ -103,6 +103,7 @@ func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 	for _, h := range f.Hosts {
 		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
 		checkMounts(r, h)
+		checkProtect(r, f, h)
 		if h.Formerly == "" {
 			continue
 		}

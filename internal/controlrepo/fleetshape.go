@@ -4,6 +4,7 @@ import (
 	"fmt"
 	pathpkg "path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,6 +141,7 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 		yamldoc.Key(manageKey, "The areas of this host that Salvor takes care of. Default: all that there are. Without an area "+
 			"it puts only its own things there; `salvor host take` adds one.", areasShape(), func(h *fleet.Host, v fleet.Areas) { h.Manage = v }),
 		yamldoc.Key("mounts", "File systems from elsewhere, by name. A stack with a folder on one starts only while it is mounted.", yamldoc.Named(names(), mountShape()), setMounts),
+		yamldoc.Key("protect", "Folders of the host itself, outside of stacks, that snapshots keep.", yamldoc.List(yamldoc.Text(fleet.ValidProtected)), func(h *fleet.Host, v []string) { h.Protect = slices.Compact(slices.Sorted(slices.Values(v))) }),
 		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }
@@ -180,7 +182,8 @@ func dataShape() yamldoc.Shape[data] {
 func targetShape() yamldoc.Shape[fleet.Target] {
 	fields := append([]yamldoc.Field[fleet.Target]{
 		yamldoc.Key("name", "The target's name; it identifies the repositories.", name(), func(t *fleet.Target, v string) { t.Name = v }).Must(),
-		yamldoc.Key("every", "How often, 1h by default.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		yamldoc.Key("every", "How often it gets a snapshot, 1h by default.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		yamldoc.Key("rpo", "How old the data there may be at most, instead of each stack's `rpo`; `status` compares.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.RPO = v }),
 		yamldoc.Key("append_only", "Hosts delete nothing there; `salvor snapshot prune` applies keep from the operator's computer.", yamldoc.Truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
 		yamldoc.Key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
 	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/secret"
 	"salvor/internal/yamldoc"
 )
 
@@ -40,6 +41,7 @@ func mountShape() yamldoc.Shape[fleet.Mount] {
 		yamldoc.Key("at", "The folder that it covers, /mnt/NAME by default.", yamldoc.Text(fleet.ValidMountPoint), func(d *declaredMount, v string) { d.at = v }),
 		yamldoc.Key("source", "With check: what has to be mounted there, as findmnt prints it. Default: anything.", yamldoc.Matching(sourcePattern, "the source of a mount, as findmnt prints it"), func(d *declaredMount, v string) { d.source = v }),
 		yamldoc.Key("options", "Options of mount(8), in addition to nofail, nosuid and nodev.", yamldoc.Text(checkMountOptions), func(d *declaredMount, v string) { d.Options = v }),
+		yamldoc.Key("credentials", "Of an SMB share: a reference to a secret that contains the lines username=… and password=…, and domain=… if needed.", reference(), setCredentials),
 	)
 	return yamldoc.Shape[fleet.Mount]{Schema: fields.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Mount {
 		before := r.Count()
@@ -52,11 +54,15 @@ func mountShape() yamldoc.Shape[fleet.Mount] {
 	}}
 }
 
+func setCredentials(d *declaredMount, v secret.Setting) { d.Credentials, _ = v.Secret() }
+
 // checkDeclaredMount reports keys that do not fit together.
 func checkDeclaredMount(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path, d declaredMount) {
 	switch {
 	case len(d.said) != 1:
 		r.Fail(n, "%s needs one of nfs, smb, uuid and check, and has %s", at, cmp.Or(strings.Join(d.said, ", "), "none"))
+	case d.Credentials != "" && d.Kind != fleet.MountSMB:
+		r.Fail(n, "%s has credentials, which belong to smb", at)
 	case d.source != "" && d.Kind != fleet.MountChecked:
 		r.Fail(n, "%s has a source, which belongs to check", at)
 	case d.at != "" && d.Kind == fleet.MountChecked:
@@ -86,6 +92,13 @@ func setMounts(h *fleet.Host, all []yamldoc.Entry[fleet.Mount]) {
 		h.Mounts[i].At = cmp.Or(h.Mounts[i].At, fleet.MountAt(h.Mounts[i].Name))
 	}
 	slices.SortFunc(h.Mounts, func(a, b fleet.Mount) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// checkProtect reports protected folders without a place for their snapshots.
+func checkProtect(r *yamldoc.Reader, f *fleet.Fleet, h fleet.Host) {
+	if len(h.Protect) > 0 && len(f.Snapshots) == 0 {
+		r.Advise(r.Places.Of("hosts", h.Name, "protect"), "declare data.snapshots", "%s has protected folders, but the fleet has no snapshot target", h.Name)
+	}
 }
 
 // checkMounts reports two mounts of a host at one place, and a default place that is taken.

@@ -76,7 +76,7 @@ func serviceNames() yamldoc.Naming {
 func volumeShape() yamldoc.Shape[fleet.VolumePolicy] {
 	return yamldoc.Object(
 		yamldoc.Key("protect", "snapshot by default.", yamldoc.Choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
-		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Stop, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
+		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Stop, fleet.Postgres, fleet.MariaDB, fleet.SQLite, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
 		yamldoc.Key("exclude", "What snapshots leave out: names (`*.tmp`) or paths from the volume's root (`thumbs/*`, `**/cache/big`), with what is below.", yamldoc.List(yamldoc.Text(fleet.CheckPattern)), func(v *fleet.VolumePolicy, p []string) { v.Exclude = p }),
 		yamldoc.Key("caches", "Folders with a CACHEDIR.TAG are left out of snapshots, unless this is `keep`.", yamldoc.Choice(fleet.KeepCaches, fleet.LeaveCaches), func(v *fleet.VolumePolicy, c fleet.Caches) { v.Caches = c }),
 		yamldoc.Key("formerly", "The former name of this volume.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),

@@ -133,7 +133,11 @@ func (hp *HostPlan) compare(own, there string) {
 // out of date, with the reason. Stacks that move or are placed again are sealed
 // anyway; those that are no longer declared are not sealed again.
 func (s *Session) StaleSeals(ctx context.Context) (map[string]string, error) {
-	return s.Sealer.Stale(ctx, placement.Only(s.Lock, func(name string, p fleet.Placement) bool {
+	return s.Sealer.Stale(ctx, placement.Only(placement.Owns(s.Fleet, s.Lock), func(name string, p fleet.Placement) bool {
+		if _, own := fleet.OwnerOf(name); own {
+			_, known := s.Fleet.Host(p.Host)
+			return known
+		}
 		st, declared := s.Fleet.Stack(name)
 		_, known := s.Fleet.Host(p.Host)
 		return known && declared && (st.Host == "" || st.Host == p.Host)
@@ -151,7 +155,7 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 			named := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool {
 				return c.Stack == name && (c.Kind() == agentapi.ChangePlacement || c.Kind() == agentapi.ChangeSecrets)
 			})
-			if lock.Stacks[name].Host == hp.Host && hp.Unreachable == "" && !named {
+			if p, _ := lock.Placement(name); p.Host == hp.Host && hp.Unreachable == "" && !named {
 				cause := stale[name] + policies(stacks[name].Project)
 				hp.Changes = append(hp.Changes, agentapi.Change{Stack: name, ID: string(agentapi.ChangeSecrets), Action: "~", Cause: cause})
 			}

@@ -38,7 +38,8 @@ type Session struct {
 
 	Consent map[string]project.Consent // by stack, what the operator said about its data in this run
 
-	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
+	AcceptLoss bool   // newest snapshots that the remote has lost are given up for those that are there
+	From       string // the only target that restores take from, "" for all
 
 	// Granted makes sure, before anything is done for it, that the operator confirmed
 	// what the commit lets others do under next; nil when there is nothing to ask.
@@ -133,7 +134,7 @@ func (s *Session) dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error
 // spec is what host is asked to be under lock.
 func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentapi.Host, error) {
 	c := hostspec.Commit{ID: commit, Fleet: s.Fleet, Stacks: s.Stacks, Git: s.Git, LetIn: s.LetIn, Signers: s.Signers, Seal: s.Sealer.Current}
-	return c.Host(host, lock, hostspec.Said{Consent: s.Consent, AcceptLoss: s.AcceptLoss})
+	return c.Host(host, lock, hostspec.Said{Consent: s.Consent, AcceptLoss: s.AcceptLoss, From: s.From})
 }
 
 // New looks at the names of stacks that are placed for the first time. One whose

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
@@ -19,6 +20,15 @@ func (s *Session) TakeSnapshot(take agentapi.TakeSnapshot) (proposal.Proposal[ag
 		err := s.Call(ctx, at.Host, agentapi.VerbSnapshot, take, &receipt)
 		return receipt, err
 	}), err
+}
+
+// BringBack proposes to restore a snapshot of a host's own data into a folder on that host.
+func BringBack(s *Session, host, snapshot string) proposal.Proposal[agentapi.BroughtBack] {
+	return proposal.New("bring back "+fleet.Own(host)+" into a folder on "+host, func(ctx context.Context, sink progress.Sink) (agentapi.BroughtBack, error) {
+		s.Sink = sink
+		var done agentapi.BroughtBack
+		return done, s.Call(ctx, host, agentapi.VerbBringBack, agentapi.BringBack{Snapshot: snapshot}, &done)
+	})
 }
 
 // Snapshots lists a stack's snapshots, as its host sees them on their targets.

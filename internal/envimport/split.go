@@ -2,6 +2,7 @@ package envimport
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,6 +76,16 @@ func (i *importing) isSecret(e entry) bool {
 		return true
 	}
 	return slices.ContainsFunc(i.mentions.Becomes[e.Name], func(name string) bool { return i.scanner.Variable(name, value) })
+}
+
+// HasSecret reports whether an env file sets a variable that is a secret by its name or
+// value. Of one that can't be read nothing else is known.
+func HasSecret(scanner *scan.Scanner, content []byte) bool {
+	entries, err := parseEntries(".env", content, func(string) (string, bool) { return "", false })
+	if err != nil {
+		return !errors.Is(err, errEmpty)
+	}
+	return slices.ContainsFunc(entries, func(e compose.EnvEntry) bool { return scanner.Variable(e.Name, string(e.Value.Reveal())) })
 }
 
 // line is a variable as a line of stack.env; not every value can be one.

@@ -34,9 +34,12 @@ const (
 	HostOtherKey       Code = "host-recipient-differs"
 	DiskFull           Code = "disk-full"
 	SnapshotLate       Code = "snapshot-late"
+	TargetSilent       Code = "target-silent"
 	SnapshotUnverified Code = "snapshot-unverified"
 	SnapshotLasts      Code = "snapshot-lasts"
 	SnapshotFailed     Code = "snapshot-failed"
+	FirstUpload        Code = "first-upload"
+	SnapshotWaits      Code = "snapshot-waits"
 	RestoreFailed      Code = "restore-failed"
 	NotAsCommitted     Code = "not-as-committed"
 	SnapshotDamaged    Code = "snapshot-damaged"
@@ -175,7 +178,9 @@ func Table() []Row {
 			"hosts/HOST.pub was changed, or another machine answers. Nothing is sealed.", "salvor " +
 			"host add HOST USER@ADDRESS pins the host's own key again; git log -- hosts/HOST.pub shows who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. Running stacks keep running, and stacks can start.", "make room on the disk that holds /var/lib/salvor"},
-		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
+		{SnapshotLate, "The data that could be restored from a target is older than the goal.", "salvor snapshot take STACK"},
+		{TargetSilent, "A stack was restored while one of its snapshot targets did not answer, or was not asked.", "nothing to do, unless " +
+			"newer data is needed: salvor snapshot ls STACK lists it once the target answers"},
 		{SnapshotUnverified, "Uploaded data does not read back as it was written.", "salvor snapshot take STACK " +
 			"takes a new one of the data on the host"},
 		{SnapshotLasts, "A snapshot has been running for more than ten minutes. The first one of much data takes long; " +
@@ -183,6 +188,8 @@ func Table() []Row {
 			"or look at what is in the volume; the snapshot is given up after three days, and the next one continues " +
 			"from there"},
 		{RemoteDenied, "A host's login to a remote has ended or was revoked. Snapshots and reports wait until it is renewed; nothing is lost meanwhile.", "salvor remote renew REMOTE, then salvor apply"},
+		{FirstUpload, "The first snapshot of a stack's data, or of a host's own, is yet to be uploaded; the plan says how much that is, how long it takes and what is free.", "nothing to do; salvor remote test measures how fast a remote is"},
+		{SnapshotWaits, "A remote accepts no more uploads today (Google Drive: 750 GB). The snapshot continues when it does; uploads are kept.", "wait"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "A restore of the stack failed; the stack keeps running as it was, and the restore is not retried automatically.", "salvor " +
 			"restore STACK --snapshot ID tries again; salvor restore STACK --withdraw cancels it"},
@@ -212,7 +219,7 @@ func Table() []Row {
 			"snapshot take STACK uploads again what the remote lost and the host still has; salvor snapshot ls STACK " +
 			"lists the good ones"},
 		{PruneDue, "A target that is append_only has more snapshots of a stack than its retention keeps. Hosts delete nothing there.", "salvor snapshot prune STACK, from the operator's computer"},
-		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host"},
+		{AdoptDiffers, "A stack is to be taken over as it runs, and its containers were not started with what the files in Git say. Nothing is taken over.", "put the files in Git as they are on the host; or, of a project of Komodo, Dockge or Portainer, or with a name of its own, deploy it again in what started it, then run this again"},
 		{StackDraft, "A stack's Compose file is a draft: `salvor adopt` made it of the containers that run on its host, which has no Compose file of them. Nothing is done with it until it is taken over.", "look through the file, then salvor apply --adopt STACK makes the containers again from it; their data stays"},
 		{ProjectRenamed, "x-salvor.project is changed, and containers of the project before are on the host.", "set it back: a project's name never changes"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
@@ -223,7 +230,7 @@ func Table() []Row {
 			"compose -p STACK unpause on the host; salvord itself resumes services that a snapshot left paused, within a " +
 			"minute"},
 		{DumpFailed, "A database can't be dumped, or its dump can't be loaded; snapshots contain its files instead, copied during a pause.", "correct " +
-			"what Postgres reports, or set consistent: pause"},
+			"what the database reports, or set consistent: pause"},
 		{DumpUntried, "A dump was not loaded as a test, so it is not yet proven that it can be loaded.", "make room on the host"},
 		{DumpChanged, "A part of a database is restored in another place than before.", "keep tablespaces in folders of the volume"},
 		{MountNested, "A service can write to a folder that contains the source of another mount. It could replace that " +

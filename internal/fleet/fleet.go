@@ -45,6 +45,8 @@ type Host struct {
 	Docker  Docker  // overrides the fleet's where set
 	Manage  Areas   // what Salvor takes care of there
 	Mounts  []Mount // sorted by name
+	// Protect are folders of the host's own that snapshots keep, sorted.
+	Protect []string
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }
@@ -105,9 +107,19 @@ type Target struct {
 	Name  string
 	Where Location
 	Every time.Duration
+	RPO   time.Duration // goal for the data there, instead of each stack's; 0 for none
 	Keep  Keep
 
 	AppendOnly bool // hosts delete nothing there; operators prune
+}
+
+// TargetNames are the names of the snapshot targets, in the order of the file.
+func (f *Fleet) TargetNames() []string {
+	var names []string
+	for _, t := range f.Snapshots {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 // Keep is a retention policy: how many snapshots to keep by each measure. The

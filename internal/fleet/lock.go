@@ -13,11 +13,12 @@ type Lock struct {
 	Schema int                  `json:"schema"`
 	Record Location             `json:"record,omitzero"` // where the record is; without a remote only which path it gets
 	Stacks map[string]Placement `json:"stacks"`
+	Hosts  map[string]Placement `json:"hosts,omitempty"` // what hosts have of their own, by host; see Own
 }
 
 // Copy returns the lock with placements of its own, to change.
 func (l Lock) Copy() Lock {
-	l.Schema, l.Stacks = Schema, maps.Clone(l.Stacks)
+	l.Schema, l.Stacks, l.Hosts = Schema, maps.Clone(l.Stacks), maps.Clone(l.Hosts)
 	if l.Stacks == nil {
 		l.Stacks = map[string]Placement{}
 	}
@@ -138,8 +139,13 @@ type VolumeState struct {
 	Born time.Time `json:"born"` // when it first started, empty or restored
 }
 
-// Placement returns the placement of a stack and whether there is one.
+// Placement returns the placement of a stack, or of a host's own data by its name, and
+// whether there is one.
 func (l *Lock) Placement(stack string) (Placement, bool) {
+	if host, own := OwnerOf(stack); own {
+		p, ok := l.Hosts[host]
+		return p, ok
+	}
 	p, ok := l.Stacks[stack]
 	return p, ok
 }

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"salvor/internal/secret"
 )
 
 // A Mount is a file system that a host has from elsewhere: a share, or a disk.
@@ -33,6 +35,9 @@ func ByUUID(uuid string) string { return "/dev/disk/by-uuid/" + uuid }
 
 // MountAt is where a mount is that does not say so.
 func MountAt(name string) string { return path.Join("/mnt", name) }
+
+// Credential refers to the secret with its credentials.
+func (m Mount) Credential() secret.Setting { return secret.ParseSetting("secret:" + m.Credentials) }
 
 // String is "nas (/mnt/nas)".
 func (m Mount) String() string { return fmt.Sprintf("%s (%s)", m.Name, m.At) }

@@ -80,12 +80,14 @@ const (
 	Pause    Method = "pause"    // two passes, the second with the stack paused
 	Stop     Method = "stop"     // as pause, with the services that have the volume stopped
 	Postgres Method = "postgres" // native dump
+	MariaDB  Method = "mariadb"  // native dump, of MySQL too
+	SQLite   Method = "sqlite"   // files, of which databases are copied by SQLite, while nothing else changes
 	Live     Method = "live"     // copied while it runs: only for data that is never rewritten in place
 )
 
 // Native reports whether the method asks the volume's server for its data. The server
 // is the service that has the volume.
-func (m Method) Native() bool { return m == Postgres }
+func (m Method) Native() bool { return m == Postgres || m == MariaDB }
 
 // A VolumePolicy is what x-salvor says about one volume: a named volume by its
 // name in the Compose file, or a bind mount by its source path.

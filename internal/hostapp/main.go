@@ -113,6 +113,7 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbApply:     decode(h.Apply),
 		agentapi.VerbSnapshot:  decode(h.TakeSnapshot),
 		agentapi.VerbSnapshots: decode(h.ListSnapshots),
+		agentapi.VerbBringBack: decode(agent.BringBack(h)),
 		agentapi.VerbRelease:   decode(h.Release),
 		agentapi.VerbStatus:    decode(h.Status),
 		agentapi.VerbEnrol:     decode(h.Enrol),

@@ -275,6 +275,7 @@ func (a *answer) list(r *agentapi.SnapshotList) {
 	for stack := range a.asked {
 		r.Stack = stack
 	}
+	r.Silent = slices.DeleteFunc(r.Silent, func(t agentapi.SilentTarget) bool { return a.oddSnapshot(t.Newest) })
 	r.Snapshots = slices.DeleteFunc(r.Snapshots, func(s agentapi.SnapshotRow) bool {
 		odd := a.oddSnapshot(s.SnapshotInfo) || s.Former < 0
 		if odd {

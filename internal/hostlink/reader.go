@@ -80,7 +80,7 @@ var states = []progress.State{progress.Started, progress.Running, progress.Done,
 
 // event passes on what can be progress of the host.
 func (r *reader) event(e progress.Event) {
-	if e.Stack != "" && fleet.ValidName(e.Stack) != nil || !slices.Contains(states, e.State) {
+	if e.Stack != "" && fleet.ValidKept(e.Stack) != nil || !slices.Contains(states, e.State) {
 		return
 	}
 	if now := time.Now(); e.Time.After(now.Add(ahead)) {

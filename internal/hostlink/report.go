@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
 )
 
 // engineName is what an engine allows as the name of a container, network or runtime.
@@ -20,6 +21,13 @@ func (a *answer) report(r *agentapi.Report) {
 	for i := range r.Listeners {
 		r.Listeners[i].Program = a.printed("a program", r.Listeners[i].Program)
 	}
+	r.First = slices.DeleteFunc(r.First, func(f agentapi.FirstUpload) bool {
+		odd := fleet.ValidKept(f.Stack) != nil || fleet.ValidName(f.Target) != nil || f.Bytes < 0 || f.Speed < 0
+		if odd {
+			a.refuse("a first upload of %s to %s", f.Stack, f.Target)
+		}
+		return odd
+	})
 	if r.Engine == nil {
 		return
 	}

@@ -173,4 +173,6 @@ const (
 	Cache   = "cache"   // of repositories
 	Hooks   = "hooks"   // what runs after snapshots that were killed
 	Proof   = "proof"   // databases while a dump is loaded for a try
+
+	BroughtBack = "brought-back" // restored of the host's own data
 )

@@ -6,6 +6,7 @@ package hostspec
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -35,6 +36,7 @@ type Seal struct {
 // Said is what the operator said for one run; the zero value says nothing.
 type Said struct {
 	Consent    map[string]project.Consent // by stack, about its data
+	From       string                     // the only target that restores take from, "" for all
 	AcceptLoss bool                       // newest snapshots that the remote has lost are given up for those that are there
 }
 
@@ -46,6 +48,13 @@ func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host
 	}
 	if len(c.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: c.LetIn}
+	}
+	if p, has := lock.Hosts[host.Name]; has && host.HasOwn() {
+		own, err := c.own(host, p)
+		if err != nil {
+			return agentapi.Host{}, err
+		}
+		spec.Own = &own
 	}
 	for _, name := range c.startOrder(lock.On(host.Name)) {
 		st, err := c.stack(host.Name, name, lock.Stacks[name], said)
@@ -62,6 +71,32 @@ func (c Commit) docker(h fleet.Host) fleet.Docker {
 		return h.Docker
 	}
 	return c.Fleet.Docker
+}
+
+// own is what the host has of its own, as a stack without services.
+func (c Commit) own(host fleet.Host, p fleet.Placement) (agentapi.Stack, error) {
+	name := fleet.Own(host.Name)
+	sealed, err := c.Seal(host.Name, name)
+	if err != nil {
+		return agentapi.Stack{}, err
+	}
+	st := agentapi.Stack{Name: name, Epoch: p.Epoch, Sealed: sealed.File, Signature: sealed.Signature, Inputs: sealed.Inputs}
+	if len(host.Protect) == 0 {
+		return st, nil
+	}
+	for _, folder := range host.Protect {
+		st.Volumes = append(st.Volumes, project.Volume{Name: "@" + strings.ReplaceAll(folder, "/", "@"), Source: folder, Path: folder, Protect: fleet.Snapshot, Method: fleet.Live})
+	}
+	st.Targets = c.targets(p)
+	return st, nil
+}
+
+func (c Commit) targets(p fleet.Placement) []agentapi.Target {
+	var all []agentapi.Target
+	for _, t := range c.Fleet.Snapshots {
+		all = append(all, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, RPO: t.RPO, Keep: t.Keep, AppendOnly: t.AppendOnly})
+	}
+	return all
 }
 
 func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi.Stack, error) {
@@ -82,7 +117,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	st.Project, st.Inputs = rendered.Project, sealed.Inputs
 	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
 	st.Hooks, st.Stops = rendered.Hooks, rendered.Stops
-	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
+	st.Volumes, st.Consent, st.AcceptLoss, st.From = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss, said.From
 	if st.Consent == project.ConsentAdopt {
 		st.Adopt, st.Draft = rendered.Adoption, declared.Draft
 	}
@@ -92,9 +127,7 @@ func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi
 	if slices.ContainsFunc(st.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Shared }) {
 		st.Shared = &agentapi.Shared{Where: c.Fleet.Shared, Mount: cmp.Or(declared.Shared, fleet.DefaultSharedMount())}
 	}
-	for _, t := range c.Fleet.Snapshots {
-		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
-	}
+	st.Targets = c.targets(p)
 	return st, nil
 }
 

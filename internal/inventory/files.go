@@ -46,7 +46,7 @@ func (h Host) collect(p *agentapi.RunningProject, places []place, room *int64) {
 		p.Incomplete = p.Dir + " is not a folder of one project"
 		return
 	}
-	root, err := h.open(path.Clean(p.Dir), places)
+	root, err := h.open(path.Clean(p.Dir), p.Compose[0], places)
 	if err != nil {
 		p.Incomplete = p.Dir + " is not there"
 		return
@@ -102,16 +102,28 @@ func (r *reader) global(file string, places []place) bool {
 	return true
 }
 
-// open opens a project's folder, also one that only a manager's container has by that name.
-func (h Host) open(dir string, places []place) (*os.Root, error) {
-	root, err := os.OpenRoot(h.Root + dir)
+// open opens the folder of that name which has the project's Compose file: the host's, or a
+// manager's. Of a manager's project with a relative bind the host has one, too, which Docker
+// made for the data.
+func (h Host) open(dir, file string, places []place) (*os.Root, error) {
+	folders := []string{h.Root + dir}
 	for _, at := range places {
-		rel, below := strings.CutPrefix(dir, at.target+"/")
-		if err != nil && below {
-			root, err = os.OpenRoot(path.Join(h.Root, at.source, rel))
+		if rel, below := strings.CutPrefix(dir, at.target+"/"); below {
+			folders = append(folders, path.Join(h.Root, at.source, rel))
 		}
 	}
-	return root, err
+	rel := strings.TrimPrefix(path.Clean(file), dir+"/")
+	for _, folder := range folders {
+		root, err := os.OpenRoot(folder)
+		if err != nil {
+			continue
+		}
+		if _, err := root.Lstat(rel); err == nil {
+			return root, nil
+		}
+		_ = root.Close() // it is opened again below, if it is the only one
+	}
+	return os.OpenRoot(folders[0])
 }
 
 // tooWide are folders that are not one project's, whatever a label says.

@@ -13,6 +13,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/docker"
+	"salvor/internal/project"
 )
 
 // A Host is where an inventory is taken.
@@ -45,6 +46,9 @@ func (h Host) Look(ctx context.Context, wanted ...string) (agentapi.Inventory, e
 	for _, c := range containers {
 		if c.Project == "" {
 			out.Containers = append(out.Containers, loose(c))
+			continue
+		}
+		if project.IsIsolated(c.Project) {
 			continue
 		}
 		byProject[c.Project] = append(byProject[c.Project], c)

@@ -125,6 +125,7 @@ func TestAProjectIsFoundWithItsFilesAndData(t *testing.T) {
 	})
 	h := host(t, root, container("notes-web-1", "notes", "web", "/opt/notes", "/opt/notes/compose.yaml",
 		bind("/opt/notes/nginx.conf", "/etc/nginx/nginx.conf", false), bind("/opt/notes/acme.json", "/acme.json", true), bind("/opt/notes/data", "/data", true), volume("notes_db", "/db")),
+		container("salvor-restore-notes-db-db-1", "salvor-restore-notes-db", "db", "/opt/notes", "/var/lib/salvor/restore/compose.yaml"), // Salvor's, left by a snapshot that was killed
 		object{"Id": "x", "Names": []string{"/lone"}, "Image": "redis", "State": "exited", "Mounts": []object{bind("/opt/notes/data", "/d", true)}})
 	got, err := h.Look(t.Context())
 	if err != nil {

@@ -73,6 +73,29 @@ func TestAProjectOfAManagersContainer(t *testing.T) {
 	}
 }
 
+// TestARelativeBindOfAManagersProject: Docker makes a folder of the project's on the host, for
+// the data alone; the files are in the manager's.
+func TestARelativeBindOfAManagersProject(t *testing.T) {
+	root := t.TempDir()
+	const compose = "/data/compose/2/docker-compose.yml"
+	write(t, root, map[string]string{
+		"/var/lib/docker/volumes/portainer_data/_data" + compose[len("/data"):]: "services:\n  web: {image: 'web:1', volumes: ['./data:/d']}\n",
+		"/data/compose/2/data/kept": "12345",
+	})
+	got, err := host(t, root, image("portainer/portainer-ce:lts", volume("portainer_data", "/data")),
+		container("web-1", "web", "web", "/data/compose/2", compose, bind("/data/compose/2/data", "/d", true))).Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := got.Projects[0]
+	if len(p.Files) != 1 || p.Files[0].Path != compose || p.Incomplete != "" || p.Draft {
+		t.Errorf("%+v, %s", p.Files, p.Incomplete)
+	}
+	if m := p.Mounts[0]; m.Source != "/data/compose/2/data" || m.Bytes != 5 {
+		t.Errorf("its data: %+v", m)
+	}
+}
+
 // TestDockgesEnvFileForAll: the one file outside of a project's folder that is read is the
 // global.env that Dockge gives to its stacks; no other file that a label names is.
 func TestDockgesEnvFileForAll(t *testing.T) {

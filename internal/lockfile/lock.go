@@ -116,6 +116,15 @@ func checkLock(l fleet.Lock) (key string, err error) {
 			return stack, fmt.Errorf("stack %s: %w", stack, err)
 		}
 	}
+	for _, host := range slices.Sorted(maps.Keys(l.Hosts)) {
+		err := checkPlaced(l.Hosts[host])
+		if err == nil && l.Hosts[host].Host != host {
+			err = fmt.Errorf("host: it names %q", l.Hosts[host].Host)
+		}
+		if err != nil {
+			return host, fmt.Errorf("host %s: %w", host, err)
+		}
+	}
 	return "", nil
 }
 

@@ -36,12 +36,12 @@ func Mend(cache, keep, to string, changed Changed) (moved Unsent, err error) {
 			}
 		}
 		if !away {
-			if err := copyOf(f.in(cache, dataFolder), f.below(keep)); err != nil {
+			if err := copyOf(f.in(dataFolder), f.below(keep)); err != nil {
 				return moved, err
 			}
 			continue
 		}
-		if err := f.move(cache, to); err != nil {
+		if err := f.move(to); err != nil {
 			return moved, err
 		}
 		moved = append(moved, f)
@@ -57,7 +57,7 @@ func Quarantine(cache, to string) (Unsent, error) {
 		return nil, err
 	}
 	for i, f := range unsent {
-		if err := f.move(cache, to); err != nil {
+		if err := f.move(to); err != nil {
 			return unsent[:i], err
 		}
 	}
@@ -77,20 +77,20 @@ func Quarantined(dir string) (Unsent, error) {
 	return found, err
 }
 
-func (f File) in(cache, folder string) string { return filepath.Join(cache, folder, f.Volume, f.Path) }
+func (f File) in(folder string) string { return filepath.Join(f.root, folder, f.Volume, f.Path) }
 
 func (f File) below(folder string) string { return filepath.Join(folder, f.Volume, f.Path) }
 
 // move takes the file out of the cache; its note is removed last.
-func (f File) move(cache, to string) error {
+func (f File) move(to string) error {
 	at := f.below(to)
 	if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
 		return err
 	}
-	if err := os.Rename(f.in(cache, dataFolder), at); err != nil {
+	if err := os.Rename(f.in(dataFolder), at); err != nil {
 		return err
 	}
-	if err := os.Remove(f.in(cache, notesFolder)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(f.in(notesFolder)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

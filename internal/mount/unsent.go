@@ -36,7 +36,13 @@ type File struct {
 	Based  string    // rclone's fingerprint of the file on the remote that it was made from, "" for a new one
 	Whole  bool      // all of its content is in the cache
 	Sure   bool      // the note has all that was written
+	Ranges []Range   // of it that are in the cache
+
+	root string // the folder that has it: the cache, or the one for what TakeOut took
 }
+
+// A Range is a part of a file.
+type Range struct{ Pos, Size int64 }
 
 // Unsent are the files that are not on the remote yet, in no order.
 type Unsent []File
@@ -62,7 +68,7 @@ func (u Unsent) Oldest() time.Time {
 type note struct {
 	ModTime     time.Time
 	Size        int64
-	Rs          []struct{ Pos, Size int64 }
+	Rs          []Range
 	Fingerprint string
 	Dirty       bool
 }
@@ -75,8 +81,19 @@ func (n note) whole(size int64) bool {
 // Look reads a stack's cache, which may be in use. A cache that does not exist is empty.
 func Look(cache string) (Unsent, error) {
 	var found Unsent
-	err := walk(cache, dataFolder, func(rel string, info fs.FileInfo) error {
-		if f, unsent := look(cache, rel, info); unsent {
+	taken := map[string]bool{}
+	err := walk(takenOut(cache), dataFolder, func(rel string, info fs.FileInfo) error {
+		taken[rel] = true
+		if f, unsent := look(takenOut(cache), rel, info); unsent {
+			found = append(found, f)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = walk(cache, dataFolder, func(rel string, info fs.FileInfo) error {
+		if f, unsent := look(cache, rel, info); unsent && !taken[rel] {
 			found = append(found, f)
 		}
 		return nil
@@ -84,18 +101,18 @@ func Look(cache string) (Unsent, error) {
 	return found, err
 }
 
-// look returns a cached file if it is not on the remote. One whose note is missing or
+// look returns a file of a cache if it is not on the remote. One whose note is missing or
 // damaged is taken for such a file.
 func look(cache, rel string, info fs.FileInfo) (File, bool) {
 	volume, below, _ := strings.Cut(rel, "/")
-	f := File{Volume: volume, Path: below, Size: info.Size(), Since: info.ModTime()}
+	f := File{Volume: volume, Path: below, Size: info.Size(), Since: info.ModTime(), root: cache}
 	at := filepath.Join(cache, notesFolder, rel)
 	content, err := os.ReadFile(at)
 	var n note
 	if err != nil || json.Unmarshal(content, &n) != nil {
 		return f, info.Size() > 0
 	}
-	f.Based, f.Whole, f.Sure = n.Fingerprint, n.whole(f.Size), true
+	f.Based, f.Whole, f.Sure, f.Ranges = n.Fingerprint, n.whole(f.Size), true, n.Rs
 	f.Since = cmp.Or(n.ModTime, f.Since)
 	if changed, err := os.Stat(at); err == nil {
 		f.Sure = !changed.ModTime().Equal(Unsynced())

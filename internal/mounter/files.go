@@ -1,7 +1,9 @@
 package mounter
 
 import (
+	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"time"
@@ -21,7 +23,9 @@ type files struct {
 	notes string // folder of the notes that rclone has of cached files
 	names *names
 	room  *room
-	locks [64]sync.RWMutex // by number: writing, against synchronising
+	held  *held
+	knows func(path string) bool // whether rclone knows the remote's object of a file
+	locks [64]sync.RWMutex       // by number: writing, against synchronising
 }
 
 func (f *files) lock(id uint64) *sync.RWMutex { return &f.locks[id%uint64(len(f.locks))] }
@@ -157,18 +161,48 @@ func (f *files) entered(status fuse.Status, parent uint64, name string, out *fus
 	return status
 }
 
+// paths returns where places are, "" for one in a folder that is gone.
+func (f *files) paths(at ...place) []string {
+	all := make([]string, len(at))
+	for i, p := range at {
+		if dir, known := f.names.path(p.parent); known {
+			all[i] = path.Join(dir, p.name)
+		}
+	}
+	return all
+}
+
 // Rename implements fuse.RawFileSystem.
 func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+	at := f.paths(place{in.NodeId, from}, place{in.Newdir, to})
+	defer f.held.uploads.hold(heldMost, at...)()
+	if !f.knows(at[0]) {
+		if err := f.held.moveLost(context.Background(), at[0], at[1]); err != nil {
+			return fuse.EIO
+		}
+	}
 	status := f.RawFileSystem.Rename(cancel, in, from, to)
 	if status.Ok() {
 		f.names.renamed(place{in.NodeId, from}, place{in.Newdir, to})
+		f.held.doubts.renamed(at[0], at[1])
 	}
 	return status
 }
 
 // Unlink implements fuse.RawFileSystem.
 func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	return f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)
+	at := f.paths(place{in.NodeId, name})[0]
+	defer f.held.uploads.hold(heldMost, at)()
+	if !f.knows(at) {
+		if err := f.held.removeLost(context.Background(), at); err != nil {
+			return fuse.EIO
+		}
+	}
+	status := f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)
+	if status.Ok() {
+		f.held.doubts.renamed(at, "")
+	}
+	return status
 }
 
 // Rmdir implements fuse.RawFileSystem.

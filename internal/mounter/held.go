@@ -12,6 +12,10 @@ import (
 // errHeld is why a remote is not changed at present: this host may have lost the stack.
 var errHeld = errors.New("the claim of the stack was not confirmed in the last minute")
 
+// errChanged is why a file can't be read: what is known of its size is of another content.
+// A new listing ends that.
+var errChanged = errors.New("another host has just changed the file")
+
 const (
 	heldEvery = 500 * time.Millisecond // how often a change that is held back is looked at again
 	heldMost  = 20 * time.Second       // how long a program waits that makes, renames or deletes something
@@ -23,13 +27,16 @@ type held struct {
 	fs.Fs
 	name     string
 	may      func() bool
+	others   bool // change it, too, at any time
+	uploads  *uploads
+	doubts   doubts
 	features *fs.Features
 }
 
 // hold returns a remote that is changed only while may says so. Its name is that of the
 // volume, under which it is cached: wherever the remote is, that stays the same.
-func hold(name string, remote fs.Fs, may func() bool) fs.Fs {
-	h := &held{Fs: remote, name: name, may: may}
+func hold(name string, remote fs.Fs, may func() bool, others bool) *held {
+	h := &held{Fs: remote, name: name, may: may, others: others, uploads: newUploads()}
 	inner := remote.Features()
 	f := *inner
 	// what is not passed on through h would change the remote at any time
@@ -79,7 +86,7 @@ func (h *held) wait(ctx context.Context, limit time.Duration) error {
 
 // List implements fs.Fs.
 func (h *held) List(ctx context.Context, dir string) (fs.DirEntries, error) {
-	entries, err := h.Fs.List(ctx, dir)
+	entries, err := h.listed(ctx, dir)
 	for i, e := range entries {
 		if o, ok := e.(fs.Object); ok {
 			entries[i] = h.object(o)
@@ -95,10 +102,24 @@ func (h *held) NewObject(ctx context.Context, remote string) (fs.Object, error) 
 
 // Put implements fs.Fs.
 func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) (fs.Object, error) {
+	end, err := h.upload(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	o, err := h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...)
+	if err != nil {
+		h.doubts.add(src.Remote())
+	}
+	return h.found(o, err)
+}
+
+// upload waits until a file may be uploaded; end is called when it is.
+func (h *held) upload(ctx context.Context, src fs.ObjectInfo) (end func(), err error) {
 	if err := h.wait(ctx, 0); err != nil {
 		return nil, err
 	}
-	return h.found(h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...))
+	return h.uploads.begin(ctx, src.Remote())
 }
 
 // Mkdir implements fs.Fs.
@@ -155,10 +176,37 @@ type heldObject struct {
 // Fs implements fs.Object.
 func (o *heldObject) Fs() fs.Info { return o.h }
 
-// Update implements fs.Object.
+// Open implements fs.Object. Where others write, it looks whether the file is still the one
+// that was listed, after the remote has begun to answer with one content of it.
+func (o *heldObject) Open(ctx context.Context, options ...fs.OpenOption) (io.ReadCloser, error) {
+	in, err := o.Object.Open(ctx, options...)
+	if err != nil || !o.h.others {
+		return in, err
+	}
+	now, err := o.h.Fs.NewObject(ctx, o.Remote())
+	if err == nil && (now.Size() != o.Size() || !now.ModTime(ctx).Equal(o.ModTime(ctx))) {
+		err = errChanged
+	}
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
+}
+
+// Update implements fs.Object. A file that was renamed while an upload of it was broken off
+// gets its new name first: rclone would leave it under the old one.
 func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) error {
-	if err := o.h.wait(ctx, 0); err != nil {
+	end, err := o.h.upload(ctx, src)
+	if err != nil {
 		return err
+	}
+	defer end()
+	if move := o.h.Fs.Features().Move; move != nil && src.Remote() != o.Remote() {
+		moved, err := move(ctx, o.Object, src.Remote())
+		if err != nil {
+			return err
+		}
+		o.Object = moved
 	}
 	return o.Object.Update(ctx, &heldReader{in, o.h.may}, src, options...)
 }
@@ -168,7 +216,7 @@ func (o *heldObject) Remove(ctx context.Context) error {
 	if err := o.h.wait(ctx, heldMost); err != nil {
 		return err
 	}
-	return o.Object.Remove(ctx)
+	return errors.Join(o.h.removeTwins(ctx, o.Object), o.Object.Remove(ctx))
 }
 
 // SetModTime implements fs.Object.

@@ -68,12 +68,14 @@ type Mounter struct {
 	volumes []*served
 	Aside   mount.Unsent // what can't be uploaded, which was moved to Options.Aside
 
+	left  mount.Unsent // what a killed mounter did not upload, to be written again
 	ended chan error
 }
 
 // served is a volume that is mounted.
 type served struct {
 	Volume
+	held   *held
 	vfs    *vfs.VFS
 	server *fuse.Server
 }
@@ -101,6 +103,9 @@ func Start(ctx context.Context, opt Options, volumes []Volume) (*Mounter, error)
 	}
 	var err error
 	if m.Aside, err = mount.Mend(opt.Cache, opt.Keep, opt.Aside, changedOn(ctx, remotes)); err != nil {
+		return nil, err
+	}
+	if m.left, err = mount.TakeOut(opt.Cache); err != nil {
 		return nil, err
 	}
 	for _, v := range volumes {
@@ -137,12 +142,21 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 			return nil, err
 		}
 	}
-	s := &served{Volume: v, vfs: vfs.New(settings(ctx), hold(v.Name, remote, m.opt.May), m.vfsOptions(v))}
+	may := m.opt.May
+	if v.ReadOnly {
+		may = func() bool { return false }
+	}
+	held := hold(v.Name, remote, may, v.Others)
+	s := &served{Volume: v, held: held, vfs: vfs.New(settings(ctx), held, m.vfsOptions(v))}
 	if s.vfs.Opt.CacheMode != vfscommon.CacheModeFull {
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
 	}
-	server, err := m.fuse(s)
+	err := s.again(m.left)
+	var server *fuse.Server
+	if err == nil {
+		server, err = m.fuse(s)
+	}
 	if err != nil {
 		s.vfs.Shutdown()
 		return nil, err
@@ -157,6 +171,13 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 		return nil, err
 	}
 	return s, nil
+}
+
+// knows reports whether rclone has the remote's object of a path. It lacks that of a file
+// whose upload failed.
+func (s *served) knows(path string) bool {
+	node, err := s.vfs.Stat(path)
+	return err == nil && (node.IsDir() || node.DirEntry() != nil)
 }
 
 // settings are rclone's, for this process.
@@ -204,7 +225,7 @@ func (m *Mounter) fuse(s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(),
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), held: s.held, knows: s.knows,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -433,5 +434,41 @@ func TestConsumersGetTheNewMount(t *testing.T) {
 	}
 	if again, err := mount.Reattach("photos", map[string]string{"library": s.Point}); len(again) > 0 || err != nil {
 		t.Errorf("again: %v, %v", again, err)
+	}
+}
+
+// TestWhatWasLeftIsAFileAgain kills the mounter before files are uploaded. What is done to them
+// afterwards reaches the remote, and loses nothing.
+func TestWhatWasLeftIsAFileAgain(t *testing.T) {
+	s := newStand(t)
+	s.start()
+	s.stale()
+	content := random(t, 256<<10)
+	for _, name := range []string{"patched", "renamed", "removed"} {
+		must(t, os.WriteFile(filepath.Join(s.Point, name), content, 0o600))
+	}
+	eventually(t, "all of them wait, whole", func() bool {
+		left := s.unsent()
+		return len(left) == 3 && !slices.ContainsFunc(left, func(f mount.File) bool { return !f.Sure || !f.Whole })
+	})
+	s.kill()
+	s.confirm()
+	s.start()
+	s.uploaded()
+	f, err := os.OpenFile(filepath.Join(s.Point, "patched"), os.O_RDWR, 0)
+	must(t, err)
+	copy(content[4096:], "new")
+	_, err = f.WriteAt([]byte("new"), 4096)
+	must(t, errors.Join(err, f.Close()))
+	must(t, os.Rename(filepath.Join(s.Point, "renamed"), filepath.Join(s.Point, "other")))
+	must(t, os.Remove(filepath.Join(s.Point, "removed")))
+	s.uploaded()
+	if !bytes.Equal(read(t, filepath.Join(s.Remote, "patched")), content) {
+		t.Error("the file that was written to is another one on the remote")
+	}
+	entries, err := os.ReadDir(s.Remote)
+	must(t, err)
+	if len(entries) != 2 || entries[0].Name() != "other" {
+		t.Errorf("the remote has %v", entries)
 	}
 }

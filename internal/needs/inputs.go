@@ -47,8 +47,28 @@ func (n *Needs) Signed(name string) (seal.Signed, error) {
 type Need struct {
 	Remotes    []fleet.Remote // targets', the record's, that of shared volumes, and those they wrap
 	Registries []fleet.Registry
-	Files      []string // encrypted files that services mount
-	Env        []string // keys of secrets/<stack>.env
+	Files      []string      // encrypted files that services mount
+	Env        []string      // keys of secrets/<stack>.env
+	Mounts     []fleet.Mount // of a host's own, those with credentials
+}
+
+// Owner returns the declared host whose own data a name is of.
+func (n *Needs) Owner(name string) (fleet.Host, bool) {
+	host, own := fleet.OwnerOf(name)
+	if !own {
+		return fleet.Host{}, false
+	}
+	h, _ := n.checkout.Fleet.Host(host)
+	return h, true
+}
+
+// Targets returns the snapshot targets of a stack, or of a host's own data: none where it
+// keeps none.
+func (n *Needs) Targets(stack string) []fleet.Target {
+	if h, own := n.Owner(stack); own && len(h.Protect) == 0 {
+		return nil
+	}
+	return n.checkout.Fleet.Snapshots
 }
 
 // Of returns what a stack needs on a host.
@@ -56,8 +76,13 @@ func (n *Needs) Of(stack, host string) Need {
 	f := &n.checkout.Fleet
 	rendered := n.stacks[stack]
 	var need Need
-	names := []string{f.Record.Remote}
-	for _, t := range f.Snapshots {
+	var names []string
+	if h, own := n.Owner(stack); own {
+		need.Mounts = slices.DeleteFunc(slices.Clone(h.Mounts), func(m fleet.Mount) bool { return m.Credentials == "" })
+	} else {
+		names = append(names, f.Record.Remote)
+	}
+	for _, t := range n.Targets(stack) {
 		names = append(names, t.Where.Remote)
 	}
 	if slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Shared }) {
@@ -105,6 +130,11 @@ func (n *Needs) Inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 	}
 	for _, r := range need.Registries {
 		if err := errors.Join(n.setting(parts, "registry user "+r.Name, r.Username), n.setting(parts, "registry password "+r.Name, r.Password)); err != nil {
+			return seal.Inputs{}, err
+		}
+	}
+	for _, m := range need.Mounts {
+		if err := n.setting(parts, "mount "+m.Name, m.Credential()); err != nil {
 			return seal.Inputs{}, err
 		}
 	}

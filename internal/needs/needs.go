@@ -143,6 +143,13 @@ func (n *Needs) fleetUses(name string) []Use {
 	if name == secretnames.SignKey && len(n.checkout.FleetSigners) > 0 {
 		uses = append(uses, Use{Fleet: "the fleet's signatures"})
 	}
+	for _, h := range f.Hosts {
+		for _, m := range h.Mounts {
+			if m.Credentials != "" {
+				add("mount "+m.Name+" of "+h.Name, m.Credential())
+			}
+		}
+	}
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretnames"
@@ -89,7 +88,7 @@ func (n *Needs) madeWith(name, stack, service string) bool {
 	rendered, isIt := n.stacks[stack], n.mountOf(name, stack)
 	native, kept := false, false // without data, it is made again at every start
 	for _, v := range rendered.Volumes {
-		native = native || v.Service == service && v.Method == fleet.Postgres
+		native = native || v.Service == service && v.Method.Native()
 		kept = kept || slices.Contains(v.Services, service)
 	}
 	reads := func(file string) bool {

@@ -19,7 +19,7 @@ import (
 // files do not load. A stack that is no
 // longer declared leaves the lock; its recovery seal and its repository stay.
 func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
-	next := fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}}
+	next := Owns(f, fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}, Hosts: maps.Clone(lock.Hosts)})
 	var moves []Move
 	for _, s := range f.Stacks {
 		was, placed := lock.Placement(s.Name)
@@ -43,6 +43,22 @@ func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []M
 	}
 	slices.SortFunc(moves, func(a, b Move) int { return cmp.Compare(a.Stack, b.Stack) })
 	return next, moves
+}
+
+// Owns returns the lock with a place for what declared hosts have of their own. A place that
+// is there stays: it leads to snapshots.
+func Owns(f *fleet.Fleet, lock fleet.Lock) fleet.Lock {
+	next := lock.Copy()
+	for _, h := range f.Hosts {
+		if _, has := next.Hosts[h.Name]; has || !h.HasOwn() {
+			continue
+		}
+		if next.Hosts == nil {
+			next.Hosts = map[string]fleet.Placement{}
+		}
+		next.Hosts[h.Name] = fleet.Placement{Host: h.Name, Epoch: 1}
+	}
+	return next
 }
 
 // MoveTo returns the placements after a stack has moved to another host.
@@ -72,6 +88,10 @@ func Recover(lock fleet.Lock, o Takeover) (fleet.Lock, []Move) {
 	next := lock.Copy()
 	if o.Lost == o.To && !o.Replaced {
 		return next, nil // the lock has this machine already
+	}
+	if o.Replaced { // the machine before must not write to what the new one keeps
+		own := fleet.Own(o.Lost)
+		next = changed(Retire(next, own), own, func(p *fleet.Placement) { p.Epoch++ })
 	}
 	var moves []Move
 	for _, name := range lock.On(o.Lost) {

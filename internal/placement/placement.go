@@ -46,10 +46,12 @@ func Host(f *fleet.Fleet, name string) (fleet.Host, error) {
 	return h, fault.WithHint(fmt.Errorf("host %s is not declared%s", name, suggest.DidYouMean(name, known)), "salvor host ls")
 }
 
-// Only returns the placements for which keep is true, without the record's place.
+// Only returns the placements for which keep is true, those of hosts' own data by its name,
+// without the record's place.
 func Only(lock fleet.Lock, keep func(stack string, p fleet.Placement) bool) fleet.Lock {
-	some := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks)}
+	some := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks), Hosts: maps.Clone(lock.Hosts)}
 	maps.DeleteFunc(some.Stacks, func(stack string, p fleet.Placement) bool { return !keep(stack, p) })
+	maps.DeleteFunc(some.Hosts, func(host string, p fleet.Placement) bool { return !keep(fleet.Own(host), p) })
 	return some
 }
 
@@ -62,7 +64,11 @@ func changed(lock fleet.Lock, stack string, change func(*fleet.Placement)) fleet
 	p = clone(p)
 	change(&p)
 	next := lock.Copy()
-	next.Stacks[stack] = p
+	if host, own := fleet.OwnerOf(stack); own {
+		next.Hosts[host] = p
+	} else {
+		next.Stacks[stack] = p
+	}
 	return next
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -28,6 +29,9 @@ func (r *recovery) chooses() error {
 		if taken := placed && (r.To.Name == "" || at.Host == r.To.Name); !taken && !slices.Contains(there, name) {
 			return fault.WithCode(fault.WithHint(fmt.Errorf("stack %s is not placed on %s%s", name, r.Lost, suggest.DidYouMean(name, there)), "salvor host ls"), fault.Usage)
 		}
+	}
+	if targets := r.fleet.Fleet().TargetNames(); r.From != "" && !slices.Contains(targets, r.From) {
+		return fault.WithCode(fault.WithHint(fmt.Errorf("the fleet has no snapshot target %s%s", r.From, suggest.DidYouMean(r.From, targets)), "fleet.yaml lists them under data.snapshots"), fault.Usage)
 	}
 	if len(r.Without)+len(r.Only) > 0 && r.replaces() {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("a machine that replaces %s under its name gets all its stacks", r.Lost), "--to NAME=ADDRESS with another name takes some of them"), fault.Usage)
@@ -117,4 +121,16 @@ func typed(h fleet.Host, isNew bool) string {
 		address = h.User + "@" + address
 	}
 	return h.Name + "=" + address
+}
+
+// own says which folders of the lost host itself are kept, and how they are brought back: a
+// recovery puts none of them onto another machine.
+func (r *recovery) own() string {
+	h, _ := r.fleet.Fleet().Host(r.Lost)
+	kept, has := r.fleet.Lock().Hosts[r.Lost]
+	if len(h.Protect) == 0 || !has {
+		return ""
+	}
+	return fmt.Sprintf("note: snapshots keep %s of %s itself, on %s; once a machine has that name again: salvor restore %s\n",
+		strings.Join(h.Protect, ", "), r.Lost, strings.Join(slices.Sorted(maps.Keys(kept.Repositories)), ", "), fleet.Own(r.Lost))
 }

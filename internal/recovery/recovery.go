@@ -36,6 +36,9 @@ type Options struct {
 	// AcceptLoss recovers although Lost answers, and gives up newest snapshots that the
 	// remote has lost: the newest ones that are there are restored.
 	AcceptLoss bool
+	// From is the only target that the stacks' data is taken from, "" for the one that has
+	// the newest.
+	From string
 	// Without are stacks that stay placed on Lost, Only those that do not; at most one of
 	// the two is given.
 	Without, Only []string
@@ -99,6 +102,7 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 		return p, err
 	}
 	p.Plan, err = r.fits(ctx)
+	p.Plan += r.own()
 	return p, err
 }
 
@@ -199,7 +203,7 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	if err != nil {
 		return deploy.Receipt{}, err
 	}
-	s.AcceptLoss = r.AcceptLoss
+	s.AcceptLoss, s.From = r.AcceptLoss, r.From
 	run := s.Begin(s.OnHost(r.hosts()...), r.next, deploy.Options{
 		Kind: deploy.KindRecover, Moves: r.moves, Extra: files, Lost: r.Lost, Replaced: r.replaces(), Asked: r.asked(), GitMayBeAway: true, Unplanned: true,
 	})
@@ -361,7 +365,11 @@ func (r *recovery) question() (question, name string, loses []string) {
 		}
 		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, strings.Join(r.hosts(), ", "), acceptedLoss), r.Lost, []string{acceptedLoss}
 	}
-	question = fmt.Sprintf("Recover %s of %s on %s, from their newest snapshots?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.shares())
+	from := "from their newest snapshots"
+	if r.From != "" {
+		from += " on target " + r.From + ", whatever the others have"
+	}
+	question = fmt.Sprintf("Recover %s of %s on %s, %s?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.shares(), from)
 	if !r.AcceptLoss {
 		return question, "", nil
 	}

@@ -72,6 +72,16 @@ func (r *Remotes) usage(ctx context.Context, declared fleet.Remote) (Usage, erro
 	return u, nil
 }
 
+// Free says how many bytes are free at a place on a remote; nil where it does not say.
+func (r *Remotes) Free(ctx context.Context, where fleet.Location) (*int64, error) {
+	folder, err := r.open(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	room, err := folder.Room(ctx)
+	return room.Free, errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
+}
+
 // count adds what is in one folder: below a snapshot target by stack.
 func (r *Remotes) count(ctx context.Context, folder *storage.Folder, path string, u *Usage) error {
 	objects, err := folder.List(ctx, "")

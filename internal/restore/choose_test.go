@@ -44,3 +44,42 @@ func TestS03AMissingSnapshotIsPickedByNone(t *testing.T) {
 		t.Errorf("the missing one by its id: %v", err)
 	}
 }
+
+// TestTheTargetIsChosen: of equal snapshots the one on the first target is taken, unless a
+// target is named. One that does not answer keeps an older one from being taken, where it is
+// known to have a newer one.
+func TestTheTargetIsChosen(t *testing.T) {
+	row := func(id, target string, seq int) agentapi.SnapshotRow {
+		return agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: id, Epoch: 1, Seq: seq}, Target: target}
+	}
+	silent := func(seq int) []agentapi.SilentTarget {
+		return []agentapi.SilentTarget{{Name: "third", Why: "no route", Newest: agentapi.SnapshotInfo{ID: "ffff", Epoch: 1, Seq: seq}}}
+	}
+	rows := []agentapi.SnapshotRow{row("aaaa", "nas", 1), row("bbbb", "nas", 2), row("cccc", "offsite", 2), row("dddd", "cold", 1)}
+	for name, c := range map[string]struct {
+		silent   []agentapi.SilentTarget
+		id, from string
+		want     string
+		err      string
+	}{
+		"the first in the file":          {want: "bbbb"},
+		"by its name":                    {from: "offsite", want: "cccc"},
+		"the newest there":               {from: "cold", want: "dddd"},
+		"by its id":                      {id: "dd", want: "dddd"},
+		"not there":                      {id: "dd", from: "nas", err: "has no snapshot dd"},
+		"another is silent":              {silent: silent(2), want: "bbbb"},
+		"another is silent, and newer":   {silent: silent(3), err: "target third does not answer and has a newer snapshot of notes, ffff"},
+		"that one is not asked":          {silent: silent(3), from: "cold", want: "dddd"},
+		"one is chosen":                  {silent: silent(3), id: "aa", want: "aaaa"},
+		"the named one is silent":        {silent: silent(1), from: "third", err: "target third does not answer: no route"},
+		"nothing is known of the silent": {silent: []agentapi.SilentTarget{{Name: "third"}}, want: "bbbb"},
+	} {
+		s, err := choose(agentapi.SnapshotList{Stack: "notes", Snapshots: rows, Silent: c.silent}, Options{Snapshot: c.id, From: c.from})
+		if err == nil && s.ID != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: chose %q, %v", name, s.ID, err)
+		}
+		if name == "another is silent, and newer" && !strings.Contains(fault.Hint(err), "salvor restore notes --from nas") {
+			t.Errorf("%s: hint %q", name, fault.Hint(err))
+		}
+	}
+}

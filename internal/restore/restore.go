@@ -16,6 +16,7 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/proposal"
+	"salvor/internal/suggest"
 	"salvor/internal/terminal"
 )
 
@@ -23,6 +24,7 @@ import (
 type Options struct {
 	Snapshot string    // the beginning of its id, "" for the newest that may be restored
 	At       time.Time // without Snapshot: the newest at or before then, zero for any
+	From     string    // the target that it is taken from, "" for the first that has it
 	Volumes  []string  // by name, or as a Compose file has them; none for all
 }
 
@@ -37,6 +39,9 @@ func Prepare(ctx context.Context, s *deploy.Session, stack string, o Options) (p
 	list, err := s.Snapshots(ctx, stack)
 	if err != nil {
 		return none, err
+	}
+	if targets := s.Fleet.TargetNames(); o.From != "" && !slices.Contains(targets, o.From) {
+		return none, fault.WithHint(fmt.Errorf("the fleet has no snapshot target %s%s", o.From, suggest.DidYouMean(o.From, targets)), "fleet.yaml lists them under data.snapshots")
 	}
 	chosen, err := choose(list, o)
 	if err == nil {
@@ -63,6 +68,7 @@ func Prepare(ctx context.Context, s *deploy.Session, stack string, o Options) (p
 			p.Loses = append(p.Loses, fmt.Sprintf("what %s has written to %s since %s", stack, project.AsWritten(v.Name), chosen.Began.UTC().Format(time.DateTime)))
 		}
 	}
+	p.Question += unheard(list)
 	return p, err
 }
 

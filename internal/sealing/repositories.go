@@ -26,7 +26,7 @@ func (s *Sealer) repositories(stack string, p fleet.Placement, consent project.C
 		maps.Copy(known, p.Repositories)
 	}
 	changed := false
-	for _, t := range s.checkout.Fleet.Snapshots {
+	for _, t := range s.needs.Targets(stack) {
 		if known[t.Name] == "" && consent == project.ConsentRestore {
 			newest, before := recovery.NewestOn(t.Name)
 			if known[t.Name] = newest; len(before) > 0 {

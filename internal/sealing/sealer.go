@@ -69,7 +69,10 @@ func (s *Sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, e
 		return nil, err
 	}
 	stale := map[string]string{}
-	for name, p := range lock.Stacks {
+	for name, p := range lock.Sealed() {
+		if h, own := s.needs.Owner(name); own && !h.HasOwn() {
+			continue
+		}
 		if st, declared := s.checkout.Fleet.Stack(name); declared && st.Broken {
 			continue // what it needs is not known; the seal that it has stays
 		}
@@ -105,7 +108,7 @@ func (s *Sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 		return err.Error(), nil
 	}
 	s.note(where, in.Digest())
-	if target := s.unmade(p); target != "" {
+	if target := s.unmade(stack, p); target != "" {
 		return "no repository on " + target + " yet", nil
 	}
 	return "", nil
@@ -113,8 +116,8 @@ func (s *Sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 
 // unmade returns a snapshot target on which a placement has no repository, "" for
 // none: it was declared since the seal was made.
-func (s *Sealer) unmade(p fleet.Placement) string {
-	for _, t := range s.checkout.Fleet.Snapshots {
+func (s *Sealer) unmade(stack string, p fleet.Placement) string {
+	for _, t := range s.needs.Targets(stack) {
 		if p.Repositories[t.Name] == "" {
 			return t.Name
 		}
@@ -131,7 +134,8 @@ func (s *Sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 	}
 	files := map[string][]byte{}
 	for _, name := range stacks {
-		p, changed, err := s.repositories(name, next.Stacks[name], consent[name], key)
+		placed, _ := next.Placement(name)
+		p, changed, err := s.repositories(name, placed, consent[name], key)
 		if err != nil {
 			return nil, next, err
 		}
@@ -201,6 +205,9 @@ func (s *Sealer) stack(ctx context.Context, stack string, p fleet.Placement, key
 	if err := s.secrets(ctx, stack, n, &file); err != nil {
 		return sealed, err
 	}
+	if err := s.credentials(ctx, n, &file); err != nil {
+		return sealed, err
+	}
 	if sealed, err = seal.Seal(file, in, key); err == nil {
 		s.note(in.Placement.Path(), in.Digest())
 	}
@@ -235,6 +242,18 @@ func (s *Sealer) Login(ctx context.Context, r fleet.Registry) (agentapi.SealedLo
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
 	return agentapi.SealedLogin{Username: username.Reveal(), Password: password.Reveal()}, nil
+}
+
+// credentials opens those of a host's mounts.
+func (s *Sealer) credentials(ctx context.Context, n needs.Need, file *agentapi.SealedFile) error {
+	for _, m := range n.Mounts {
+		value, err := m.Credential().Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
+		if err != nil {
+			return fmt.Errorf("mount %s, credentials: %w", m.Name, err)
+		}
+		file.Secrets[m.Name] = value.Reveal()
+	}
+	return nil
 }
 
 func (s *Sealer) secrets(ctx context.Context, stack string, n needs.Need, file *agentapi.SealedFile) error {

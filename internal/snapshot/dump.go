@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/method"
@@ -123,14 +125,14 @@ func (t *taking) copyInstead(v Volume, reason error) {
 }
 
 func dumpFailed(stack string, v Volume, reason error) finding.Finding {
-	server := "the database"
+	server, can := "SQLite", "its databases can't be copied"
 	if n, ok := v.native(); ok {
-		server = n.Name()
+		server, can = n.Name(), "its database can't be dumped and loaded"
 	}
 	return finding.Finding{
 		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("the files of %s are copied during a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
-		Fix:  "correct what " + server + " reports, then salvor snapshot take " + stack + "; consistent: pause always copies the files",
+		Text: fmt.Sprintf("the files of %s are copied during a pause, since %s: %v", v.Name, can, reason),
+		Fix:  cmp.Or(fault.Hint(reason), "correct what "+server+" reports, then salvor snapshot take "+stack+"; consistent: pause always copies the files"),
 	}
 }
 
@@ -149,7 +151,7 @@ func (t *taking) binds(v Volume) []nsexec.Bind {
 	at := inside(t.job.Stack, DirName(v.Name))
 	d, ok := t.dumped[v.Name]
 	if !ok {
-		return []nsexec.Bind{{Source: v.Path, Within: t.engine.within(v), Target: at}}
+		return append([]nsexec.Bind{{Source: v.Path, Within: t.engine.within(v), Target: at}}, t.copies[v.Name].binds(at)...)
 	}
 	binds := []nsexec.Bind{{Source: d.dir, Target: at}}
 	for _, f := range d.files {

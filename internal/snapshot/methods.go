@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"salvor/internal/fleet"
+	"salvor/internal/snapshot/mariadb"
 	"salvor/internal/snapshot/method"
 	"salvor/internal/snapshot/postgres"
 )
@@ -10,6 +11,7 @@ import (
 const (
 	Files        Form = "files"         // the volume's own files
 	PostgresDump Form = "postgres-dump" // see postgres.Manifest
+	MariaDBDump  Form = "mariadb-dump"  // see mariadb.Manifest
 )
 
 // A native method takes a volume by asking its server: as a dump in place of its files.
@@ -23,6 +25,7 @@ type native struct {
 func natives() map[fleet.Method]native {
 	return map[fleet.Method]native{
 		fleet.Postgres: {postgres.Method{}, PostgresDump},
+		fleet.MariaDB:  {mariadb.Method{}, MariaDBDump},
 	}
 }
 

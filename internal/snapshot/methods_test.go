@@ -9,7 +9,7 @@ import (
 // TestNativeMethodsAreKnown: what is declared as native has a method here, and a form of
 // its own that leads back to it.
 func TestNativeMethodsAreKnown(t *testing.T) {
-	for _, m := range []fleet.Method{fleet.Pause, fleet.Live, fleet.Postgres, ""} {
+	for _, m := range []fleet.Method{fleet.Pause, fleet.Live, fleet.Postgres, fleet.MariaDB, ""} {
 		n, known := Volume{Method: m}.native()
 		if known != m.Native() {
 			t.Errorf("%q is native: %v, has a method: %v", m, m.Native(), known)
@@ -18,7 +18,7 @@ func TestNativeMethodsAreKnown(t *testing.T) {
 			t.Errorf("%q: the form %q leads to another method", m, n.form)
 		}
 	}
-	if Files.IsDump() || Form("unheard-of").IsDump() || !PostgresDump.IsDump() {
+	if Files.IsDump() || Form("unheard-of").IsDump() || !PostgresDump.IsDump() || !MariaDBDump.IsDump() {
 		t.Error("files are a dump, or a dump is none")
 	}
 }

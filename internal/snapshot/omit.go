@@ -25,7 +25,7 @@ func (s scan) allLeftText() string {
 // excludeFile writes what restic leaves out, and returns the file's path: "" for nothing. What restic and scan leave out is
 // the same: the patterns mean the same to both, also for files that are made meanwhile, and the folders that are
 // caches are listed as scan has found them. Each pattern begins with the volume's own path.
-func (t *taking) excludeFile(spool string) (string, error) {
+func excludeFile(t *taking, spool string) (string, error) {
 	var lines []string
 	for _, v := range t.job.Volumes {
 		root := inside(t.job.Stack, DirName(v.Name))
@@ -33,6 +33,7 @@ func (t *taking) excludeFile(spool string) (string, error) {
 			folder := literal(path.Join(root, rel))
 			lines = append(lines, folder+"/*", "!"+folder+"/"+cacheTag)
 		}
+		lines = append(lines, t.copies[v.Name].excluded(root)...)
 		lines = append(lines, patternLines(literal(root), v.Omit)...) // last: a pattern may leave out a cache's tag
 	}
 	if len(lines) == 0 {

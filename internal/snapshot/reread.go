@@ -20,7 +20,7 @@ type rereading struct{ taking *taking }
 // copiesPaused reports whether a volume's files are copied while the stack is held
 // still.
 func (r rereading) copiesPaused(v Volume) bool {
-	return !r.taking.job.Stopped && (v.Method == fleet.Pause || v.Method == fleet.Stop || v.Method == "" || r.taking.copied[v.Name])
+	return !r.taking.job.Stopped && v.Method != fleet.Live && !r.taking.dumps(v) && !copier{r.taking}.applies(v)
 }
 
 // flushMemory writes out what is in the memory of this host for the volumes' files, and

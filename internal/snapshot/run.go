@@ -44,10 +44,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if !t.healed && t.state.Snapshot == t.last.ID && !t.state.Clean.IsZero() {
 		backup.Parent = t.last.ID
 	}
-	end := t.engine.scope(t.job.Stack).Step("read files", "")
-	s.server.Begin(restserver.Pass{})
-	sum, err := s.program.Backup(ctx, s.repo, backup)
-	end(err, fmt.Sprintf("%d files", sum.Files))
+	sum, err := copier{t}.livePass(ctx, s, &backup)
 	if err != nil {
 		return err
 	}
@@ -60,7 +57,19 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if err := errors.Join(t.complete(sum), t.hooks.end(ctx)); err != nil {
 		return err
 	}
-	return t.commit(ctx, s, sum)
+	if err := t.commit(ctx, s, s.server.Snapshot(), sum); err != nil || t.job.Diverged {
+		return err
+	}
+	return t.saveState()
+}
+
+// readFiles is one pass while the stack runs.
+func (t *taking) readFiles(ctx context.Context, s *session, b restic.Backup) (restic.Summary, error) {
+	end := t.engine.scope(t.job.Stack).Step("read files", "")
+	s.server.Begin(restserver.Pass{})
+	sum, err := s.program.Backup(ctx, s.repo, b)
+	end(err, fmt.Sprintf("%d files", sum.Files))
+	return sum, err
 }
 
 // arrange lays out what restic will see below nsexec.Root.
@@ -72,31 +81,42 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	if err := t.judgeDumps(); err != nil {
 		return b, err
 	}
-	for _, v := range t.job.Volumes {
-		b.Binds = append(b.Binds, t.binds(v)...)
-	}
-	var err error
-	if b.ExcludeFile, err = t.excludeFile(s.spool); err != nil {
+	if err := (copier{t}).all(ctx, s); err != nil {
 		return b, err
 	}
-	meta, err := t.writeMeta(s.spool) // says how many rows were dumped
-	b.Binds = append(b.Binds, nsexec.Bind{Source: meta, Target: inside(t.job.Stack, metaDir)})
+	if err := t.writeMeta(s.metaFolder()); err != nil { // says how many rows were dumped
+		return b, err
+	}
+	err := t.layOut(s, &b)
 	return b, err
 }
 
-func (t *taking) writeMeta(spool string) (string, error) {
-	dir := filepath.Join(spool, "meta")
+// layOut has restic see the volumes, or what stands for them, and the metadata.
+func (t *taking) layOut(s *session, b *restic.Backup) (err error) {
+	b.Binds = nil
+	for _, v := range t.job.Volumes {
+		b.Binds = append(b.Binds, t.binds(v)...)
+	}
+	b.Binds = append(b.Binds, nsexec.Bind{Source: s.metaFolder(), Target: inside(t.job.Stack, metaDir)})
+	b.ExcludeFile, err = excludeFile(t, s.spool)
+	return err
+}
+
+// metaFolder is where the metadata of a snapshot is written.
+func (s *session) metaFolder() string { return filepath.Join(s.spool, "meta") }
+
+func (t *taking) writeMeta(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
+		return err
 	}
 	content, err := json.MarshalIndent(t.meta, "", "  ")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := atomicfile.Write(filepath.Join(dir, "snapshot.json"), bytes.NewReader(content), 0o600); err != nil {
-		return "", err
+		return err
 	}
-	return dir, atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
+	return atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
 }
 
 // pauseTries is how often the pass over the files that must not change is made.
@@ -175,11 +195,10 @@ func (t *taking) complete(sum restic.Summary) error {
 
 // commit uploads what waits, the snapshot last, and reads snapshot, index and
 // metadata again from the remote, past every cache.
-func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) error {
+func (t *taking) commit(ctx context.Context, s *session, id string, sum restic.Summary) error {
 	end := t.engine.scope(t.job.Stack).Step("upload", "")
-	id := s.server.Snapshot()
 	err := t.reportUpload(id)
-	if err == nil {
+	if err == nil && s.server.Snapshot() == id { // else the remote has it already
 		err = s.server.Commit(ctx, id)
 	}
 	if err == nil {
@@ -194,10 +213,7 @@ func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) err
 	}
 	t.result.Snapshot.ID, t.result.Files, t.result.Bytes = id, sum.Files, sum.Bytes
 	t.result.Known = t.trustedIDs(id)
-	if t.job.Diverged {
-		return nil
-	}
-	return t.saveState()
+	return nil
 }
 
 func (t *taking) reportUpload(id string) error {

@@ -1,14 +1,13 @@
 package snapshot
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"salvor/internal/finding"
+	"salvor/internal/snapshot/sqlite"
 )
 
 // A volume is judged by what it holds: by its files and bytes, and by the rows of its
@@ -68,7 +67,7 @@ const maxSmall = 1 << 20
 
 // weigh adds what a file counts for.
 func (s *scan) weigh(n node) error {
-	if !n.info.Mode().IsRegular() || sidecar(n.name) {
+	if !n.info.Mode().IsRegular() || sqlite.IsSidecar(n.name) {
 		return nil
 	}
 	s.stats.Kept += n.info.Size()
@@ -96,8 +95,7 @@ func outgrown(v Volume) bool {
 			return err
 		}
 		defer f.Close()
-		head := make([]byte, len(sqliteMagic))
-		if _, err := f.ReadAt(head, 0); err == nil && bytes.Equal(head, sqliteMagic) {
+		if sqlite.Is(f) {
 			return found
 		}
 		return nil
@@ -105,20 +103,12 @@ func outgrown(v Volume) bool {
 	return errors.Is(err, found)
 }
 
-// sidecar reports whether a file is a journal or log that SQLite keeps next to a
-// database.
-func sidecar(path string) bool {
-	return strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, "-journal")
-}
-
-var sqliteMagic = []byte("SQLite format 3\x00")
-
 // sqliteRows counts the rows in a small SQLite database's pages
 // (https://sqlite.org/fileformat2.html, "B-tree Pages"), 0 for any other file. It
 // reads what is on disk, without the database's lock: it is an estimate.
 func sqliteRows(f io.ReaderAt) int64 {
 	head := make([]byte, 100)
-	if _, err := f.ReadAt(head, 0); err != nil || !bytes.HasPrefix(head, sqliteMagic) {
+	if _, err := f.ReadAt(head, 0); err != nil || !sqlite.Is(f) {
 		return 0
 	}
 	size := int64(binary.BigEndian.Uint16(head[16:]))

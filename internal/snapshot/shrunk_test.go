@@ -11,6 +11,9 @@ import (
 )
 
 // TestSmallVolumesShrink is fault V4: little volumes and little databases count.
+// sqliteHeader begins every database.
+var sqliteHeader = []byte("SQLite format 3\x00")
+
 func TestSmallVolumesShrink(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -34,7 +37,7 @@ func TestSmallVolumesShrink(t *testing.T) {
 func TestRowsOfASmallDatabaseAreCounted(t *testing.T) {
 	t.Parallel()
 	db := make([]byte, 3*4096)
-	copy(db, sqliteMagic)
+	copy(db, sqliteHeader)
 	db[16] = 0x10 // pages of 4096 bytes
 	db[100], db[104] = 0x0d, 3
 	db[4096] = 0x05
@@ -46,7 +49,7 @@ func TestRowsOfASmallDatabaseAreCounted(t *testing.T) {
 	if err != nil || s.stats.Rows != 3+260 || s.stats.Kept != int64(len(db)) {
 		t.Errorf("%+v, %v", s.stats, err)
 	}
-	if got := sqliteRows(bytes.NewReader(sqliteMagic)); got != 0 {
+	if got := sqliteRows(bytes.NewReader(sqliteHeader)); got != 0 {
 		t.Errorf("a file cut short has %d rows", got)
 	}
 }
@@ -58,7 +61,7 @@ func TestADatabaseMayGrow(t *testing.T) {
 	l := newLab(t)
 	db := func(size int) {
 		content := make([]byte, size)
-		copy(content, sqliteMagic)
+		copy(content, sqliteHeader)
 		content[16], content[100], content[103], content[104] = 0x10, 0x0d, 0x0e, 0x90 // 3728 rows
 		write(t, filepath.Join(l.data, "rows.db"), string(content))
 	}

@@ -27,6 +27,7 @@ type Job struct {
 	Epoch              int
 	Commit             string
 	Repository         Repository
+	From               *Source           // it is copied from there, instead of being read from the volumes; nil for reading
 	Volumes            []Volume          // those protected by snapshot
 	Compose            []byte            // the resolved Compose file
 	Images             map[string]string // service to reference with digest
@@ -42,7 +43,8 @@ type Job struct {
 	AcceptLoss         bool          // proven snapshots that the remote has lost are given up
 	Diverged           bool          // this host has lost its claim; restore never picks the snapshot
 	Suspects           []string      // packs that may be damaged: they are read before anything rests on them
-	After              Mark          // the newest snapshot that is known of the stack: the next one is newer
+	After              Mark          // the newest snapshot that is known of the repository: the next one is newer
+	Above              Mark          // the newest that is known of the stack, in whatever repository: the next one is newer
 
 	// Holds is asked before something is deleted from the remote whether this host
 	// still holds the claim; nil for always.
@@ -82,10 +84,14 @@ type Result struct {
 
 // Take takes one snapshot of all the stack's volumes and returns when the remote
 // has it. A volume that is missing, empty or has lost nearly everything is a
-// finding and no snapshot is taken, so that the newest stays good.
+// finding and no snapshot is taken, so that the newest stays good. With Job.From it copies
+// a snapshot instead of reading the volumes.
 //
 // Hooks before it run first; those after it run as soon as everything is read, and whatever goes wrong.
 func (e Engine) Take(ctx context.Context, j Job) (r Result, err error) {
+	if j.From != nil {
+		return e.copy(ctx, j)
+	}
 	began := time.Now().UTC()
 	hooks, err := e.begin(ctx, j)
 	defer func() {
@@ -104,16 +110,8 @@ func (e Engine) take(ctx context.Context, j Job, hooks *hooked) (Result, error) 
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
 	t.hooks = hooks
-	t.result.Findings = t.listed.Distrusted(j.Stack)
-	if lost, missing := j.After.Lost(t.listed, j.Stack, ""); missing && !j.Diverged {
-		if j.AcceptLoss {
-			lost.Severity = finding.Warning
-			lost.Text += "; this one contains the data on the host"
-			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " lists what is left"
-		}
-		if t.result.Findings = append(t.result.Findings, lost); !j.AcceptLoss {
-			return t.finish(), nil
-		}
+	if !keepsHistory(t) {
+		return t.finish(), nil
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
 	if idle && t.state.checkedLately(t.engine.now()) && len(j.Suspects) == 0 {
@@ -205,7 +203,8 @@ type taking struct {
 	scans  map[string]scan // by volume; a missing volume has none
 	meta   Meta
 	dumped map[string]dumped // by volume
-	copied map[string]bool   // those that can't be dumped
+	copies map[string]copies // of SQLite databases, by volume
+	copied map[string]bool   // volumes whose files are copied in a pause, since they can't be asked
 	hooks  *hooked
 	result Result
 }
@@ -270,7 +269,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := scanSince(v.Path, v.Omit, t.clean)
+		s, err := copier{t}.scan(v)
 		if ignoreVanished(err) != nil {
 			return err
 		}
@@ -329,8 +328,10 @@ func (m Meta) held() map[string]Stats {
 // describe writes down what the snapshot will be.
 func (t *taking) describe() {
 	seq := 1
-	if t.job.After.Epoch == t.job.Epoch {
-		seq = t.job.After.Seq + 1
+	for _, m := range []Mark{t.job.After, t.job.Above} {
+		if m.Epoch == t.job.Epoch {
+			seq = max(seq, m.Seq+1)
+		}
 	}
 	listed := slices.Clone(t.listed.Infos)
 	for _, d := range t.listed.Damaged {

@@ -54,7 +54,8 @@ func (p Project) HandBackOf(ctx context.Context, a Asked) (HandBack, error) {
 	}
 	r, s := seen[0].Record, HandBack{}
 	if a.Adopt != nil && !slices.ContainsFunc(seen[0].Containers, func(c docker.Container) bool { return Gated(c) && !c.OneOff }) {
-		return HandBack{Plain: Plain{Dir: a.Adopt.Dir, Compose: a.Adopt.Compose}, Untouched: true}, nil
+		plain, err := p.asStarted(ctx, *a.Adopt)
+		return HandBack{Plain: plain, Untouched: true}, err
 	}
 	if !seen[0].Deployed {
 		return s, fmt.Errorf("stack %s was never deployed here", p.name)
@@ -135,9 +136,12 @@ func (p Project) intoFolder(ctx context.Context, a Asked, r Record) (Plain, erro
 		return plain, err
 	}
 	same, err := p.hasAll(ctx, plain, files) // hashes do not cover what files say
-	if err == nil && (!same || !maps.Equal(want, p.asItIs(ctx, name, plain))) {
-		plain.Files = files
+	if err != nil || same && maps.Equal(want, p.asItIs(ctx, name, plain)) {
+		plain.Up = upIn(plain.Dir, name, callsItself(*a.Adopt, name), plain.Compose, nil)
+		return plain, err
 	}
+	plain.Up = upIn(plain.Dir, name, slices.Contains([]string{"", name}, a.Adopt.Vars[projectVariable]), plain.Compose, nil)
+	plain.Files, err = withName(files, *a.Adopt, name)
 	return plain, err
 }
 
@@ -223,8 +227,12 @@ func (p Project) writePlain(ctx context.Context, plain Plain) error {
 		if err := p.folders(ctx, plain.Dir, f); err != nil {
 			return err
 		}
-		if err := p.keepUsers(ctx, plain, f); err != nil {
+		asIs, err := p.keepUsers(ctx, plain, f)
+		if err != nil {
 			return err
+		}
+		if asIs && !f.Secret {
+			continue
 		}
 		if err := p.host.put(ctx, file, f.Data, f.Mode); err != nil {
 			return err
@@ -234,7 +242,7 @@ func (p Project) writePlain(ctx context.Context, plain Plain) error {
 				return err
 			}
 		}
-		if err := p.ownedAsBefore(ctx, plain, file); err != nil {
+		if err := p.asBefore(ctx, plain, f); err != nil {
 			return err
 		}
 	}
@@ -253,35 +261,44 @@ func (p Project) folders(ctx context.Context, dir string, f PlainFile) error {
 	return p.host.run(ctx, "mkdir", "-p", "-m", folderMode, "--", path.Dir(path.Join(dir, f.Path)))
 }
 
-// keepUsers keeps a file of the user that is replaced next to it, the first one alone.
-func (p Project) keepUsers(ctx context.Context, plain Plain, f PlainFile) error {
+// keepUsers keeps a file of the user that is replaced next to it, the first one alone. It
+// reports whether the user's own says the same, and was never replaced.
+func (p Project) keepUsers(ctx context.Context, plain Plain, f PlainFile) (asIs bool, err error) {
 	file := path.Join(plain.Dir, f.Path)
 	have, err := p.host.machine.ReadFile(ctx, file)
-	if !plain.own || errors.Is(err, fs.ErrNotExist) || err == nil && bytes.Equal(have, f.Data) {
-		return nil
+	if !plain.own || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err := p.host.machine.ReadFile(ctx, file+before); !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return false, err
+	}
+	if bytes.Equal(have, f.Data) {
+		return true, nil
 	}
 	if err := p.host.run(ctx, "cp", "--preserve=all", "-T", "--", file, file+before+".tmp"); err != nil {
-		return err
+		return false, err
 	}
-	return p.host.run(ctx, "mv", "-T", "--", file+before+".tmp", file+before)
+	return false, p.host.run(ctx, "mv", "-T", "--", file+before+".tmp", file+before)
 }
 
-// ownedAsBefore gives a file that was replaced the owner that the user's had.
-func (p Project) ownedAsBefore(ctx context.Context, plain Plain, file string) error {
+// asBefore gives a file that was replaced the owner that the user's had, and its mode if the
+// file has no secret.
+func (p Project) asBefore(ctx context.Context, plain Plain, f PlainFile) error {
+	file := path.Join(plain.Dir, f.Path)
 	_, err := p.host.machine.ReadFile(ctx, file+before)
 	if !plain.own || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.host.run(ctx, "chown", "--reference="+file+before, "--", file)
 	}
-	return p.host.run(ctx, "chown", "--reference="+file+before, "--", file)
+	if err == nil && !f.Secret {
+		err = p.host.run(ctx, "chmod", "--reference="+file+before, "--", file)
+	}
+	return err
 }
 
 // runPlain has Compose make the containers again, with the images that run now.

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/hostpath"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/yamldoc"
 )
 
@@ -28,6 +29,7 @@ type Isolated struct {
 	User       string            // "uid:gid"
 	Entrypoint []string          // in place of the image's, and of its command
 	Healthy    []string          // ends with 0 once it is up
+	StopSignal string            // ends it in an orderly way
 	Slow       bool              // it makes way for everything else, and may use a gigabyte of memory
 	Run        string            // distinguishes projects that run at the same time; "" for none
 }
@@ -35,7 +37,7 @@ type Isolated struct {
 // Name is the project's name: "salvor-restore-<stack>-<run>", with what Compose
 // allows in one.
 func (i Isolated) Name() string {
-	name := "salvor-restore-" + i.Stack
+	name := project.Isolated(i.Stack)
 	if i.Run == "" {
 		return name
 	}
@@ -74,11 +76,11 @@ func (i Isolated) Render() ([]byte, error) {
 		return nil, fmt.Errorf("stack %s has no service %s", i.Stack, i.Service)
 	}
 	service := i.service(doc, from)
-	project, services := yamldoc.NewMapping(), yamldoc.NewMapping()
+	alone, services := yamldoc.NewMapping(), yamldoc.NewMapping()
 	yamldoc.SetEntry(services, i.Service, service)
-	yamldoc.SetEntry(project, "name", yamldoc.NewText(i.Name()))
-	yamldoc.SetEntry(project, "services", services)
-	return yamldoc.Encode(project)
+	yamldoc.SetEntry(alone, "name", yamldoc.NewText(i.Name()))
+	yamldoc.SetEntry(alone, "services", services)
+	return yamldoc.Encode(alone)
 }
 
 // service returns the service as it runs on its own.
@@ -97,7 +99,7 @@ func (i Isolated) service(doc, from *yamldoc.Node) *yamldoc.Node {
 	set("entrypoint", words(i.Entrypoint...))
 	set("command", words())
 	set("network_mode", yamldoc.NewText("none"))
-	set("stop_signal", yamldoc.NewText("SIGINT")) // of Postgres: at once, in order
+	set("stop_signal", yamldoc.NewText(i.StopSignal))
 	set("stop_grace_period", yamldoc.NewText("2m"))
 	set("healthcheck", i.healthcheck())
 	if i.Slow {
@@ -145,11 +147,11 @@ func (h *Host) StartIsolated(ctx context.Context, i Isolated, dir string, sink p
 		return err
 	}
 	// files from Git are bound relative to the project's folder
-	project := hostpath.Default().Project(i.Stack)
+	folder := hostpath.Default().Project(i.Stack)
 	if r, ok, err := h.Deployed(ctx, i.Stack); err != nil {
 		return err
 	} else if ok {
-		project = r.Dir
+		folder = r.Dir
 	}
 	file := path.Join(dir, ComposeFile)
 	if err := h.run(ctx, "mkdir", "-p", "--", dir); err != nil {
@@ -161,14 +163,14 @@ func (h *Host) StartIsolated(ctx context.Context, i Isolated, dir string, sink p
 	done := progress.Scope{Sink: sink, Stack: i.Stack}.Step("start "+i.Service+" separately", "")
 	err = h.verb(ctx, i.Name(), "down", "--remove-orphans")
 	if err == nil {
-		err = h.upIsolated(ctx, i, project, file)
+		err = h.upIsolated(ctx, i, folder, file)
 	}
 	done(err, "")
 	return err
 }
 
-func (h *Host) upIsolated(ctx context.Context, i Isolated, project, file string) error {
-	err := h.composeByName(ctx, call{stack: i.Name(), args: []string{"--project-directory", project, "--file", file, "up", "--detach", "--no-build", "--pull", "missing", "--quiet-pull"}})
+func (h *Host) upIsolated(ctx context.Context, i Isolated, folder, file string) error {
+	err := h.composeByName(ctx, call{stack: i.Name(), args: []string{"--project-directory", folder, "--file", file, "up", "--detach", "--no-build", "--pull", "missing", "--quiet-pull"}})
 	if err != nil && ctx.Err() == nil {
 		return h.failure(ctx, i.Name(), err.Error())
 	}
@@ -182,6 +184,18 @@ func (h *Host) upIsolated(ctx context.Context, i Isolated, project, file string)
 // and when StartIsolated failed.
 func (h *Host) StopIsolated(ctx context.Context, i Isolated, dir string) error {
 	return errors.Join(h.verb(ctx, i.Name(), "down", "--remove-orphans"), h.run(ctx, "rm", "-rf", "--", path.Join(dir, ComposeFile)))
+}
+
+// EndIsolated removes the containers of all isolated projects, which runs that were killed
+// have left. It may be called twice.
+func EndIsolated(ctx context.Context, h *Host) error {
+	all, err := h.engine.All(ctx)
+	for _, c := range all {
+		if project.IsIsolated(c.Project) {
+			err = errors.Join(err, h.verb(ctx, c.Project, "down", "--remove-orphans"))
+		}
+	}
+	return err
 }
 
 // escaped keeps Compose from interpolating a text.

@@ -27,6 +27,7 @@ func ofUser(stack string, a project.Adoption, secrets PlainSecrets) ([]PlainFile
 	for name, value := range a.Vars {
 		env[name] = value
 	}
+	delete(env, "PWD") // every process has its own
 	for name, value := range a.Env {
 		env[name] = value
 	}

@@ -92,7 +92,7 @@ func TestPinLeavesWrittenDigests(t *testing.T) {
 }
 
 func TestIsolated(t *testing.T) {
-	b := Isolated{Stack: "app", Service: "db", Compose: []byte(rendered), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
+	b := Isolated{Stack: "app", Service: "db", Compose: []byte(rendered), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db", StopSignal: "SIGINT",
 		User: "999:999", Entrypoint: []string{"sh", "-c", "exec $it"}, Healthy: []string{"pg_isready"}, Slow: true}
 	got, err := b.Render()
 	if err != nil {

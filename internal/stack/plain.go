@@ -14,9 +14,10 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// A Plain is a stack as its user runs it without Salvor: `docker compose up -d` in Dir.
+// A Plain is a stack as its user runs it without Salvor: from Dir.
 type Plain struct {
 	Dir     string
+	Up      string   // the command that finds it up to date there; "" where its Compose files are not there
 	Compose []string // the Compose files, relative to Dir, in Compose's order
 	Files   []PlainFile
 	Tags    map[string]string // image references that the Compose files name, to the exact ones that run
@@ -68,7 +69,7 @@ type PlainSecrets struct {
 // secrets in files there instead of in memory. running has the services that must start
 // after a boot, which Salvor has started so far.
 func plainly(stack string, k pinnedProject, dir string, running []string, secrets PlainSecrets) (Plain, error) {
-	out := Plain{Dir: dir, Compose: []string{ComposeFile}}
+	out := Plain{Dir: dir, Up: "docker compose up -d", Compose: []string{ComposeFile}}
 	pinned, err := Pin(k.Project.Compose, k.Images)
 	if err != nil {
 		return out, err

@@ -113,7 +113,7 @@ func TestTheUsersFilesAreGits(t *testing.T) {
 			{Path: "compose.yaml", Data: []byte("x-salvor:\n  host: alpha\n  dir: /srv/notes\n\n# my notes\nservices:\n  app: {image: app:1, env_file: app.env}\n")},
 			{Path: "app.env", Data: []byte("PW=${PW}\n")}, {Path: "stack.env", Data: []byte("TZ=UTC\n")},
 		},
-		Vars: map[string]string{"TZ": "UTC", "PW": "${PW}"}, Env: map[string]string{"PRICE": "5$$"},
+		Vars: map[string]string{"TZ": "UTC", "PW": "${PW}", "PWD": "/srv/notes"}, Env: map[string]string{"PRICE": "5$$"},
 	}
 	files, err := ofUser("notes", a, PlainSecrets{Env: map[string]string{"PW": "p"}})
 	if err != nil {
@@ -181,5 +181,40 @@ func TestWhatFilesSayIsCompared(t *testing.T) {
 	}
 	if same, err := p.hasAll(t.Context(), plain, append(files, PlainFile{Path: "secrets/pw", Secret: true})); err != nil || same {
 		t.Errorf("a secret that is not there: %v, %v", same, err)
+	}
+}
+
+// TestTheUsersFilesKeepTheirModes: what says the same is not written, and what is replaced has
+// the owner of the user's, and its mode where there is no secret in it.
+func TestTheUsersFilesKeepTheirModes(t *testing.T) {
+	engine := stacktest.New()
+	p := Named(New(engine), "notes")
+	plain := Plain{Dir: "/srv/notes", own: true, Compose: []string{"compose.yaml"}, Files: []PlainFile{
+		{Path: "same.conf", Data: []byte("same"), Mode: 0o644}, {Path: "compose.yaml", Data: []byte("new"), Mode: 0o644}, {Path: ".env", Data: []byte("PW=x"), Mode: 0o600, Secret: true},
+	}}
+	for file, content := range map[string]string{"same.conf": "same", "compose.yaml": "old", "compose.yaml" + before: "old", ".env": "PW=y", ".env" + before: "PW=y"} {
+		if err := engine.WriteFile(t.Context(), "/srv/notes/"+file, strings.NewReader(content), 0o664); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.writePlain(t.Context(), plain); err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	for _, c := range engine.Calls() {
+		if argv := strings.Join(c.Argv, " "); strings.HasPrefix(argv, "chown") || strings.HasPrefix(argv, "chmod") {
+			asked = append(asked, argv)
+		}
+	}
+	want := []string{
+		"chown --reference=/srv/notes/compose.yaml.before-salvor-release -- /srv/notes/compose.yaml",
+		"chmod --reference=/srv/notes/compose.yaml.before-salvor-release -- /srv/notes/compose.yaml",
+		"chown --reference=/srv/notes/.env.before-salvor-release -- /srv/notes/.env",
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
+	}
+	if files := engine.Files(); files["/srv/notes/same.conf"].Mode != 0o664 || files["/srv/notes/.env"].Mode != 0o600 {
+		t.Errorf("modes %o, %o", files["/srv/notes/same.conf"].Mode, files["/srv/notes/.env"].Mode)
 	}
 }

@@ -138,7 +138,7 @@ func beside(t *testing.T, l *labHost, d stack.Deployment) {
 	const folder = "/var/lib/salvor/beside-test"
 	l.sh(t, "mkdir -p "+folder+"/data")
 	t.Cleanup(func() { _ = l.sh2("rm -rf " + folder) })
-	b := stack.Isolated{Stack: d.Stack, Service: "web", Compose: d.Project.Compose, MountAt: "/db", Folder: folder + "/data",
+	b := stack.Isolated{Stack: d.Stack, Service: "web", Compose: d.Project.Compose, MountAt: "/db", StopSignal: "SIGINT", Folder: folder + "/data",
 		User: "0:0", Entrypoint: []string{"/bin/busybox", "sh", "-c", `echo $0 >/db/row; exec /bin/busybox sleep 60`, "kept"}, Healthy: []string{"/bin/busybox", "test", "-s", "/db/row"}}
 	if err := l.StartIsolated(t.Context(), b, folder, progress.Discard()); err != nil {
 		t.Fatal(err)

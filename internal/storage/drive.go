@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/rclone/rclone/fs"
+	"google.golang.org/api/googleapi"
 
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
@@ -21,6 +23,18 @@ var (
 	// own, and does not say whose it uses.
 	ErrNoStorage = errors.New("a service account has no storage of its own, and the remote has neither team_drive nor impersonate")
 )
+
+// ErrDay means that an account has uploaded as much as Google Drive accepts in a day, 750 GB.
+var ErrDay = errors.New("the remote accepts no more uploads today")
+
+// dayIsUsedUp recognises Drive's refusal of uploads beyond the day's limit. It has the reason of
+// a short rate limit, and differs from that by its message alone.
+func dayIsUsedUp(err error) bool {
+	var answer *googleapi.Error
+	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(e googleapi.ErrorItem) bool {
+		return e.Reason == "userRateLimitExceeded" && e.Message == "User rate limit exceeded."
+	})
+}
 
 // checkDrive insists on a login that Google takes for long.
 func checkDrive(remote Remote) error {

@@ -192,3 +192,25 @@ func TestDriveLogins(t *testing.T) {
 		})
 	}
 }
+
+// TestDriveSaysThatTheDayIsUsedUp, at once, and a full Drive is not taken for it.
+func TestDriveSaysThatTheDayIsUsedUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		options drivetest.Options
+		fault   drivetest.Fault
+		day     bool
+	}{
+		"the day's limit": {options: drivetest.Options{DailyUpload: 10}, day: true},
+		"full":            {fault: drivetest.Refuse(drivetest.ErrStorageFull)},
+	} {
+		d := newDrive(t, c.options)
+		f := d.open(t, storage.Remotes{"drive": d.remote("root_folder_id", d.root)}, "drive", "data")
+		if c.fault != nil {
+			d.Fail(drivetest.Rule{Fault: c.fault})
+		}
+		_, err := f.Put(d.ctx, "one", strings.NewReader("more than ten bytes"), 19)
+		if err == nil || errors.Is(err, storage.ErrDay) != c.day {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -126,6 +126,7 @@ func (t Tokens) newFs(ctx context.Context, remotes Remotes, where fleet.Location
 	}
 	if remote.Type == typeDrive {
 		ctx = oneLister(ctx)
+		config.Set("stop_on_upload_limit", "true") // else the limit of a day is tried again like one of seconds
 	}
 	root := cleanRoot(remote.Type, where.Path)
 	// rclone's cache goes by name: two fleets' remotes of one name must differ

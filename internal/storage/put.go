@@ -30,6 +30,8 @@ func (f *Folder) Put(ctx context.Context, p string, content io.Reader, size int6
 	proof, err := f.put(ctx, p, content, size)
 	if err == nil {
 		f.left.remove(ctx)
+	} else if dayIsUsedUp(err) {
+		err = fmt.Errorf("%w: %w", ErrDay, err)
 	} else if ctx.Err() == nil && fullSign.MatchString(strings.ToLower(err.Error())) {
 		err = f.full(ctx, size, err)
 	}

@@ -120,7 +120,7 @@ func (r *Repository) Close(ctx context.Context) error {
 // the stack's name and the repository's id. Nothing is created, and on a target that is
 // append-only nothing is deleted. Close it when done.
 func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target) (*Repository, error) {
-	password, ok := a.File.Repositories[t.Repository]
+	password, ok := a.Password(t.Repository)
 	if !ok {
 		return nil, fault.WithHint(fmt.Errorf("stack %s: the sealed file has no password for repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
@@ -129,11 +129,17 @@ func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target
 	if err != nil {
 		return nil, err
 	}
-	repo := snapshot.Repository{ID: t.Repository, Store: folder, Password: secret.New(password)}
+	repo := snapshot.Repository{ID: t.Repository, Store: folder, Password: password}
 	if t.AppendOnly {
 		repo = repo.AppendOnly()
 	}
 	return &Repository{Repository: repo, folder: folder}, nil
+}
+
+// Password returns the password of a repository, if the sealed file has it.
+func (a *Access) Password(repository string) (secret.Value, bool) {
+	password, ok := a.File.Repositories[repository]
+	return secret.New(password), ok
 }
 
 // Record is the record remote as one stack's access reaches it.

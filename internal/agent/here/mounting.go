@@ -1,6 +1,7 @@
 package here
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/atomicfile"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
@@ -35,15 +37,44 @@ func MountsOf(h *Host, spec agentapi.Host) HostMounts { return HostMounts{h, spe
 
 // Make has the declared mounts mounted that are not, as far as that is possible now.
 // What is not there afterwards is a finding, and tried again in the next round.
-func (h HostMounts) Make(ctx context.Context) {
-	var all sync.WaitGroup
+//
+// The error is about credentials that could not be delivered.
+func (h HostMounts) Make(ctx context.Context) error {
 	mounts := ReadMounts()
-	for _, m := range h.spec.Mounts {
-		if m.Made() && !mounts.Has(m) {
-			all.Go(func() { _ = h.systemctl(ctx, mountPatience, "start", resource.MountUnit(m.At)) })
-		}
+	absent := slices.DeleteFunc(slices.Clone(h.spec.Mounts), func(m fleet.Mount) bool { return !m.Made() || mounts.Has(m) })
+	err := h.deliver(absent)
+	var all sync.WaitGroup
+	for _, m := range absent {
+		all.Go(func() { _ = h.systemctl(ctx, mountPatience, "start", resource.MountUnit(m.At)) })
 	}
 	all.Wait()
+	return err
+}
+
+// deliver writes the credentials of mounts into memory.
+func (h HostMounts) deliver(mounts []fleet.Mount) error {
+	mounts = slices.DeleteFunc(slices.Clone(mounts), func(m fleet.Mount) bool { return m.Credentials == "" })
+	if len(mounts) == 0 || h.spec.Own == nil {
+		return nil
+	}
+	own, err := h.host.At(h.spec, *h.spec.Own).Open()
+	if err != nil {
+		return err
+	}
+	secrets := h.host.Paths.Secrets()
+	if _, err := h.host.Mount(string(secrets)); err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		at := secrets.MountCredentials(m.Name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+			return err
+		}
+		if err := atomicfile.Write(at, bytes.NewReader(own.Access.File.Secrets[m.Name]), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h HostMounts) systemctl(ctx context.Context, within time.Duration, argv ...string) error {

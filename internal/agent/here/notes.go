@@ -86,7 +86,7 @@ func (h *Host) SaveSpec(spec agentapi.Host) error {
 	spec.Stacks = slices.Clone(spec.Stacks)
 	for i := range spec.Stacks {
 		// was said for one apply, not for every boot after it
-		spec.Stacks[i].Consent, spec.Stacks[i].Adopt, spec.Stacks[i].Draft, spec.Stacks[i].AcceptLoss = "", nil, false, false
+		spec.Stacks[i].Consent, spec.Stacks[i].Adopt, spec.Stacks[i].Draft, spec.Stacks[i].AcceptLoss, spec.Stacks[i].From = "", nil, false, false, ""
 	}
 	return errors.Join(WriteJSON(h.Paths.Spec(), spec), WriteJSON(h.Paths.SpecCopy(), spec))
 }

@@ -37,13 +37,13 @@ func (s *Stack) Deployment() stack.Deployment {
 	return d
 }
 
-// Placed returns a stack of the host's spec.
+// Placed returns a stack of the host's spec, or what the host has of its own.
 func (h *Host) Placed(name string) (*Stack, error) {
 	spec, err := h.ReadSpec()
 	if err != nil {
 		return nil, err
 	}
-	for _, st := range spec.Stacks {
+	for _, st := range spec.Kept() {
 		if st.Name == name {
 			return h.At(spec, st), nil
 		}
@@ -72,6 +72,9 @@ func Private(h *Host) (string, error) {
 // AllReady refuses a snapshot of data that is not the stack's: it would become
 // the newest.
 func (s *Stack) AllReady() error {
+	if s.IsOwn() {
+		return nil // it was never anywhere else
+	}
 	facts, unready, err := s.VolumeFacts()
 	if err != nil || !unready {
 		return err

@@ -41,17 +41,17 @@ func TestTheCacheHidesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.lost != "" {
-				agenttest.Only(t, k.Condition(s.Name).Findings, c.lost)
+				agenttest.Only(t, k.Condition(s.Name).On("offsite").Findings, c.lost)
 				return
 			}
 			_ = k.RereadStack(t.Context(), s, 0) // is noted
-			if k.Condition(s.Name).Unread == "" {
+			if k.Condition(s.Name).On("offsite").Unread == "" {
 				t.Fatal("the reading back has found nothing")
 			}
 			if err := take(); err != nil {
 				t.Fatal(err)
 			}
-			if err := k.RereadStack(t.Context(), s, 0); err != nil || k.Condition(s.Name).Unread != "" {
+			if err := k.RereadStack(t.Context(), s, 0); err != nil || k.Condition(s.Name).On("offsite").Unread != "" {
 				t.Errorf("nothing was mended: %v", err)
 			}
 			other := heretest.Host(t)

@@ -15,14 +15,38 @@ import (
 	"salvor/internal/storage"
 )
 
-// Condition is how well a stack's data is kept, as far as this host knows: what its
-// last snapshot and its last reading back came to. Losing it costs a report until
-// the next of each.
+// Condition is how well a stack's data is kept, by target, as far as this host knows: what
+// the last snapshot and the last reading back on each came to. Losing it costs a report
+// until the next of each.
 type Condition struct {
-	Tried    time.Time         `json:"tried,omitzero"`     // when the last snapshot ended, well or not
-	Good     time.Time         `json:"good,omitzero"`      // when the data was last known to be on every target
-	Findings []finding.Finding `json:"findings,omitempty"` // of the last snapshot
+	Targets map[string]OnTarget `json:"targets,omitempty"` // by name
+}
+
+// OnTarget is how well one target keeps a stack's data.
+type OnTarget struct {
+	Since    time.Time         `json:"since,omitzero"`     // the first try
+	Tried    time.Time         `json:"tried,omitzero"`     // when the last try ended, well or not
+	Good     time.Time         `json:"good,omitzero"`      // the data that the target has is that of this time
+	Snapshot string            `json:"snapshot,omitempty"` // the one that has it
+	Findings []finding.Finding `json:"findings,omitempty"` // of the last try
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
+	Again    time.Time         `json:"again,omitzero"`     // nothing is tried before: the remote accepts no more uploads today
+}
+
+// On returns what is known of one target.
+func (c Condition) On(target string) OnTarget { return c.Targets[target] }
+
+// Findings are those of the last try on each of a stack's targets, each once.
+func (c Condition) Findings(st agentapi.Stack) []finding.Finding {
+	var all []finding.Finding
+	for _, t := range st.Targets {
+		for _, f := range c.On(t.Name).Findings {
+			if !slices.Contains(all, f) {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
 }
 
 // ConditionPath is the file of a stack's condition.
@@ -36,80 +60,108 @@ func (k *Keeper) Condition(stack string) Condition {
 		return Condition{}
 	}
 	now := k.Edges.Time()
-	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
+	for name, on := range n.Targets {
+		on.Since, on.Tried, on.Good = here.Past(on.Since, now), here.Past(on.Tried, now), here.Past(on.Good, now)
+		if on.Again.Sub(now) > dayPause {
+			on.Again = time.Time{} // the clock was set back
+		}
+		n.Targets[name] = on
+	}
 	return n
 }
 
-// ChangeCondition notes what is new about how a stack's data is kept.
-func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
+// ChangeCondition notes what is new about how a target keeps a stack's data.
+func (k *Keeper) ChangeCondition(stack, target string, change func(*OnTarget)) error {
 	n := k.Condition(stack)
-	change(&n)
+	if n.Targets == nil {
+		n.Targets = map[string]OnTarget{}
+	}
+	on := n.Targets[target]
+	change(&on)
+	n.Targets[target] = on
 	return here.WriteJSON(k.ConditionPath(stack), n)
 }
 
-// NoteTaken remembers how a snapshot went. One that read something examined what
+// A try is what one target's turn came to.
+type try struct {
+	read    time.Time // when the data was read
+	receipt agentapi.SnapshotReceipt
+	err     error
+}
+
+// refused reports whether the data was refused, whatever the target.
+func (t try) refused() bool {
+	return t.err != nil && slices.ContainsFunc(t.receipt.Findings, func(f finding.Finding) bool {
+		return f.Severity == finding.Fatal && !aboutHistory(f)
+	})
+}
+
+// noteTry remembers what a target's turn came to. One that read something examined what
 // the last reading back had doubted.
-func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
-	return k.ChangeCondition(stack, func(c *Condition) {
-		c.Tried, c.Findings = k.Edges.Time().UTC(), found
+func (k *Keeper) noteTry(s *here.Stack, target string, t try) error {
+	return k.ChangeCondition(s.Name, target, func(on *OnTarget) {
+		on.Tried, on.Findings, on.Again = k.Edges.Time().UTC(), t.receipt.Findings, time.Time{}
+		if on.Since.IsZero() {
+			on.Since = on.Tried
+		}
 		switch {
-		case err == nil:
-			c.Good = began
-			if !r.Skipped {
-				c.Unread = ""
+		case t.err == nil:
+			on.Good, on.Snapshot = t.read, t.receipt.Snapshot.ID
+			if !t.receipt.Skipped {
+				on.Unread = ""
 			}
-		case !finding.AnyFatal(found):
-			fix := "salvor snapshot take " + stack
-			if denied := new(storage.Denied); errors.As(err, &denied) {
-				fix = denied.Fix()
-			} else if errors.Is(err, storage.ErrFull) {
-				fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
-			}
-			c.Findings = append(found, finding.Finding{
-				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
-				Text: "the last snapshot failed: " + err.Error(), Fix: fix,
+		case errors.Is(t.err, storage.ErrDay):
+			on.Again = on.Tried.Add(dayPause)
+			on.Findings = append(slices.Clone(on.Findings), finding.Finding{
+				Code: finding.SnapshotWaits, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
+				Text: target + " accepts no more uploads today; what was uploaded stays there, and the next try, at " + on.Again.Format(time.RFC3339) + ", continues from it",
+				Fix:  "wait; Google Drive accepts 750 GB a day of an account, whatever uploads them",
+			})
+		case !finding.AnyFatal(t.receipt.Findings):
+			on.Findings = append(slices.Clone(on.Findings), failed(s.Spec.Name, s.Name, target, t.err))
+		}
+	})
+}
+
+// failed is the finding about a snapshot that could not be taken.
+func failed(host, stack, target string, err error) finding.Finding {
+	fix := "salvor snapshot take " + stack
+	if denied := new(storage.Denied); errors.As(err, &denied) {
+		fix = denied.Fix()
+	} else if errors.Is(err, storage.ErrFull) {
+		fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
+	}
+	return finding.Finding{
+		Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
+		Text: "the last snapshot on " + target + " failed: " + err.Error(), Fix: fix,
+	}
+}
+
+// noteReread remembers how reading back a share of a target's data went. Where something
+// is doubted the next snapshot is due at once: it repairs that.
+func (k *Keeper) noteReread(stack, target string, doubted bool, err error) error {
+	return k.ChangeCondition(stack, target, func(on *OnTarget) {
+		on.Unread = here.ErrorText(err)
+		if doubted {
+			on.Tried = time.Time{}
+		}
+	})
+}
+
+// Report says what is wrong with how a stack's data is kept, as far as this host knows
+// without asking a target.
+func (c Condition) Report(host string, st agentapi.Stack) []finding.Finding {
+	found := slices.DeleteFunc(c.Findings(st), aboutHistory) // the remote is asked about that
+	for _, t := range st.Targets {
+		if why := c.On(t.Name).Unread; why != "" {
+			found = append(found, finding.Finding{
+				Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: host + "/" + st.Name,
+				Text: "reading the snapshots on " + t.Name + " back failed: " + why, Fix: "salvor snapshot take " + st.Name + " takes a new one of the data on the host",
 			})
 		}
-	})
-}
-
-// noteReread remembers how reading back a share of the data went. Where something
-// is doubted the next snapshot is due at once: it repairs that.
-func (k *Keeper) noteReread(stack string, doubted bool, err error) error {
-	return k.ChangeCondition(stack, func(c *Condition) {
-		c.Unread = here.ErrorText(err)
-		if doubted {
-			c.Tried = time.Time{}
-		}
-	})
-}
-
-// Report says what is wrong with how a stack's data is kept, and how late it is
-// against its goal; without a goal, against the second try in a row.
-func (c Condition) Report(host string, st agentapi.Stack, now time.Time) []finding.Finding {
-	subject := host + "/" + st.Name
-	found := slices.DeleteFunc(slices.Clone(c.Findings), aboutHistory) // the remote is asked about that
-	if c.Unread != "" {
-		found = append(found, finding.Finding{
-			Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: subject,
-			Text: "reading the snapshots back failed: " + c.Unread, Fix: "salvor snapshot take " + st.Name + " takes a new one of the data on the host",
-		})
-	}
-	goal := st.RPO
-	if goal == 0 {
-		goal = 2 * interval(st)
-	}
-	if age := now.Sub(c.Good); goal > 0 && !c.Good.IsZero() && age > goal+lateBy {
-		found = append(found, finding.Finding{
-			Code: finding.SnapshotLate, Severity: finding.Warning, Subject: subject,
-			Text: fmt.Sprintf("the newest data that could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
-		})
 	}
 	return found
 }
-
-// lateBy is what a snapshot that is due may take before it counts as late.
-const lateBy = 5 * time.Minute
 
 // takingSnapshot is what the lock of a stack says while a snapshot of it is taken.
 const takingSnapshot = "snapshot"
@@ -121,8 +173,16 @@ const takeLimit = 72 * time.Hour
 var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; its uploads are kept, and the " +
 	"next snapshot continues from there")
 
-// takeWithin takes a snapshot, within the limit.
+// dayPause is the pause between tries while the remote accepts no more uploads: Drive does not
+// say when it does again.
+const dayPause = time.Hour
+
+// takeWithin takes a snapshot, within the limit. The first one of a repository has none: it
+// may be large, and its line slow.
 func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+	if job.After.Zero() && !job.Diverged {
+		return engine.Take(ctx, job)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, takeLimit, errTakeLimit)
 	defer cancel()
 	result, err := engine.Take(ctx, job)

@@ -23,7 +23,7 @@ type Isolated struct {
 // Start implements snapshot.Database.
 func (i *Isolated) Start(ctx context.Context, v snapshot.Volume, dir string, s method.Start) (snapshot.Running, error) {
 	isolated := stack.Isolated{Stack: i.Stack.Name, Service: v.Service, Compose: i.Stack.Project.Compose, Images: i.Images,
-		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
+		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, StopSignal: s.Stop, Slow: s.Proof, Run: v.Name}
 	folder := i.Host.Paths.Isolated(isolated.Name())
 	running := &isolatedRunning{host: i.Host, isolated: isolated, dir: folder}
 	if err := i.Host.Stacks.StartIsolated(ctx, isolated, folder, i.Sink); err != nil {

@@ -13,7 +13,8 @@ import (
 
 // ListSnapshots lists a placed stack's snapshots as they are on its targets, those of former
 // repositories first, and the newest one that was proven where a target lacks it. A target
-// that does not answer is an error, with the rows so far.
+// that does not answer is named in the list, with the newest that it is known to have; where
+// none answers that is an error.
 func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
 	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
 	s, err := k.Placed(stack)
@@ -28,17 +29,33 @@ func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.Snap
 		return all, err
 	}
 	ArchiveOf(s).LearnProven(ctx)
+	var errs []error
 	for _, t := range s.Targets {
-		for age, one := range slices.Backward(t.Line()) {
-			rows, err := ArchiveOf(s).rows(ctx, one)
-			if err != nil {
-				return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
-			}
-			for i := range rows {
-				rows[i].Former = age
-			}
-			all.Snapshots = append(all.Snapshots, rows...)
+		rows, err := ArchiveOf(s).allRows(ctx, t)
+		if err != nil {
+			m := ArchiveOf(s).NewestProven(t.Repository)
+			errs = append(errs, err)
+			all.Silent = append(all.Silent, agentapi.SilentTarget{Name: t.Name, Why: err.Error(), Newest: agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}})
 		}
+		all.Snapshots = append(all.Snapshots, rows...)
+	}
+	if len(errs) == len(s.Targets) {
+		return all, errors.Join(errs...)
+	}
+	return all, nil
+}
+
+// allRows are those of all repositories of a target, the oldest first.
+func (a *Archive) allRows(ctx context.Context, t agentapi.Target) (all []agentapi.SnapshotRow, err error) {
+	for age, one := range slices.Backward(t.Line()) {
+		rows, err := a.rows(ctx, one)
+		if err != nil {
+			return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
+		}
+		for i := range rows {
+			rows[i].Former = age
+		}
+		all = append(all, rows...)
 	}
 	return all, nil
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
@@ -72,26 +71,12 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	if _, err := os.Stat(remote + "/" + heretest.Stack); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was made: %v", err)
 	}
-	if c := k.Condition(s.Name); len(c.Findings) != 1 || c.Findings[0].Code != finding.HistoryLost {
+	if c := k.Condition(s.Name).On("offsite"); len(c.Findings) != 1 || c.Findings[0].Code != finding.HistoryLost {
 		t.Errorf("findings %+v", c.Findings)
 	}
 	again.Loss = true
 	if r, err := k.Take(t.Context(), s, again); err != nil || r.Snapshot.Seq != 2 {
 		t.Errorf("with consent: %+v, %v", r, err)
-	}
-}
-
-// TestAFailureIsSaidBesideWarnings: a snapshot that failed is a finding also when
-// it warned of something before.
-func TestAFailureIsSaidBesideWarnings(t *testing.T) {
-	t.Parallel()
-	k := keeper.New(heretest.Host(t))
-	warning := finding.Finding{Code: finding.SnapshotDamaged, Severity: finding.Warning}
-	if err := k.NoteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
-		t.Fatal(err)
-	}
-	if c := k.Condition("notes"); len(c.Findings) != 2 || c.Findings[1].Code != finding.SnapshotFailed {
-		t.Errorf("findings %+v", c.Findings)
 	}
 }
 
@@ -103,7 +88,7 @@ func TestARemoteThatIsAway(t *testing.T) {
 	s := agenttest.Began(t, h, remote, 1)
 	agenttest.Snapshots(t, s, "one")
 	k, again := keeper.New(h), keeper.Taking{Stopped: true, Sink: progress.Discard()}
-	good := k.Condition(s.Name).Good
+	good := k.Condition(s.Name).On("offsite").Good
 	if good.IsZero() {
 		t.Fatal("a good snapshot is not noted")
 	}
@@ -114,8 +99,8 @@ func TestARemoteThatIsAway(t *testing.T) {
 	if err == nil {
 		t.Fatal("a snapshot was taken on a remote that is away")
 	}
-	c := k.Condition(s.Name)
-	if !c.Good.Equal(good) || !c.Tried.After(good) || len(c.Findings) != 1 || c.Findings[0].Code != finding.SnapshotFailed || !strings.Contains(c.Findings[0].Text, "the last snapshot failed: ") {
+	c := k.Condition(s.Name).On("offsite")
+	if !c.Good.Equal(good) || !c.Tried.After(good) || len(c.Findings) != 1 || c.Findings[0].Code != finding.SnapshotFailed || !strings.Contains(c.Findings[0].Text, "the last snapshot on offsite failed: ") {
 		t.Errorf("noted %+v; the data was good at %s", c, good)
 	}
 	if _, err := keeper.New(h).ListSnapshots(t.Context(), s.Name); err == nil || !strings.Contains(err.Error(), "snapshot target offsite, repository aaaa0001: ") {
@@ -127,7 +112,7 @@ func TestARemoteThatIsAway(t *testing.T) {
 	if _, err := k.Take(t.Context(), s, again); err != nil {
 		t.Error(err)
 	}
-	if c := k.Condition(s.Name); len(c.Findings) != 0 || !c.Good.After(good) {
+	if c := k.Condition(s.Name).On("offsite"); len(c.Findings) != 0 || !c.Good.After(good) {
 		t.Errorf("noted %+v: the data is on the remote", c)
 	}
 }

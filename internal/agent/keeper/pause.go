@@ -166,10 +166,12 @@ func (k owed) run(ctx context.Context, stack string) error {
 		return err
 	}
 	found, err := k.Snapshots.RunOwed(ctx, stack, Quiet{Host: k.Host, Stack: stack})
-	if len(found) == 0 {
+	placed, perr := k.Placed(stack)
+	if len(found) == 0 || perr != nil || len(placed.Targets) == 0 {
 		return err
 	}
-	return errors.Join(err, k.ChangeCondition(stack, func(c *Condition) { c.Findings = append(c.Findings, found...) }))
+	first := placed.Targets[0].Name // its next turn ends them
+	return errors.Join(err, k.ChangeCondition(stack, first, func(on *OnTarget) { on.Findings = append(on.Findings, found...) }))
 }
 
 func (k *Keeper) resume(ctx context.Context, p snapshot.Paused) error {

@@ -82,7 +82,9 @@ func TestWhatIsToBeStoppedIsStopped(t *testing.T) {
 	h, engine := dockerHost(t)
 	web, db, off := engine.Add("loop", "web", "running"), engine.Add("loop", "db", "running"), engine.Add("loop", "db", "exited")
 	q, noted := Quiet{Host: h, Stack: "loop", Stops: []string{"db"}}, recorded{}
-	states := func() string { return strings.Join([]string{engine.State(web), engine.State(db), engine.State(off)}, " ") }
+	states := func() string {
+		return strings.Join([]string{engine.State(web), engine.State(db), engine.State(off)}, " ")
+	}
 	if err := q.Pause(t.Context(), noted.record); err != nil || states() != "paused exited exited" {
 		t.Fatalf("%s, %v", states(), err)
 	}

@@ -34,6 +34,9 @@ func (a *Archive) LearnProven(ctx context.Context) {
 		return
 	}
 	a.Access.Proven = map[string]record.Proven{}
+	if a.IsOwn() {
+		return // the record is about what hosts take over
+	}
 	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err != nil {
 		a.Access.Silent = err
@@ -53,6 +56,18 @@ func (a *Archive) LearnProven(ctx context.Context) {
 // NewestProven returns the newest proven snapshot of a repository that is known.
 func (a *Archive) NewestProven(id string) snapshot.Mark {
 	return a.trust(id).Proven
+}
+
+// newestKnown is the newest proven snapshot that is known on any target: what is taken next
+// is newer, wherever it goes.
+func (a *Archive) newestKnown() snapshot.Mark {
+	var newest snapshot.Mark
+	for _, t := range a.Targets {
+		if m := a.NewestProven(t.Repository); m.Newer(newest) {
+			newest = m
+		}
+	}
+	return newest
 }
 
 // trust says which of a repository's snapshots this host believes: by its own note,
@@ -77,12 +92,18 @@ func (a *Archive) trust(id string) snapshot.Trust {
 
 // ListForRestore lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
-// then it is errMissing, or given up where the operator said so.
+// then it is errMissing, or given up where the operator said so. A target that does not answer
+// is not waited for where another one has all that it is known to have. Where the operator
+// named a target, no other is asked.
 func (a *Archive) ListForRestore(ctx context.Context) ([]listing, error) {
 	a.LearnProven(ctx)
+	targets, err := a.asked()
+	if err != nil {
+		return nil, err
+	}
 	for began := time.Now(); ; {
-		listed, err := listings(a.Targets, a.Lister(ctx))
-		missing := a.missingNewest(listed)
+		listed, err := listings(targets, a.Lister(ctx))
+		missing := a.missingNewest(targets, listed)
 		if missing.Zero() || missing.ID == a.Access.GivenUp.ID {
 			return listed, errors.Join(err, undecided(a.Stack, listed))
 		}
@@ -92,7 +113,7 @@ func (a *Archive) ListForRestore(ctx context.Context) ([]listing, error) {
 			a.Access.GivenUp = missing
 			return listed, nil
 		case err != nil || late: // what does not answer may have it
-			return listed, errors.Join(err, missingError(a.Name, missing, listed))
+			return listed, errors.Join(err, a.missingError(missing, listed))
 		}
 		if err := here.Sleep(ctx, min(listAgain, listingLag(a.Host))); err != nil {
 			return listed, err
@@ -114,13 +135,66 @@ func (a *Archive) givesUp() bool {
 	return a.AcceptLoss && a.Host.Local(a.Name).Epoch < a.Epoch
 }
 
-func missingError(stack string, m snapshot.Mark, listed []listing) error {
+// asked are the targets that a restore takes from.
+func (a *Archive) asked() ([]agentapi.Target, error) {
+	if a.From == "" {
+		return a.Targets, nil
+	}
+	at := slices.IndexFunc(a.Targets, func(t agentapi.Target) bool { return t.Name == a.From })
+	if at < 0 {
+		return nil, fault.WithHint(fmt.Errorf("stack %s has no snapshot target %s", a.Name, a.From), "fleet.yaml lists them under data.snapshots")
+	}
+	return a.Targets[at : at+1], nil
+}
+
+// Unheard says which targets were not heard before a snapshot of another one was taken, and
+// the age of what each may have, as far as that is known.
+func (a *Archive) Unheard(listed []listing, c Candidate, now time.Time) []finding.Finding {
+	var found []finding.Finding
+	for _, t := range a.Targets {
+		if slices.ContainsFunc(listed, func(l listing) bool { return l.target.Name == t.Name }) {
+			continue
+		}
+		why := "did not answer"
+		if a.From != "" {
+			why = "was not asked (--from " + a.From + ")"
+		}
+		text := fmt.Sprintf("it %s; snapshot %s of %s was restored", why, dated(c.Info.ID, c.Info.Time), c.Target.Name)
+		switch m := a.NewestProven(t.Repository); {
+		case m.Zero():
+			text += "; it is not known what " + t.Name + " has"
+		case m.Newer(snapshot.Mark{Epoch: c.Info.Epoch, Seq: c.Info.Seq}):
+			text += fmt.Sprintf("; %s may have a newer one, %s, %s", t.Name, m, age(m, now))
+		default:
+			text += fmt.Sprintf("; %s may have one, %s, and none that is newer", t.Name, age(m, now))
+		}
+		found = append(found, finding.Finding{
+			Code: finding.TargetSilent, Severity: finding.Warning, Subject: a.Spec.Name + "/" + a.Name + "/" + t.Name, Text: text,
+			Fix: "nothing to do, unless newer data is needed: salvor snapshot ls " + a.Name + " lists it once the target answers",
+		})
+	}
+	return found
+}
+
+// age is how old what was proven is, as far as that is known.
+func age(m snapshot.Mark, now time.Time) string {
+	if m.At.IsZero() {
+		return "of unknown age"
+	}
+	return now.Sub(m.At).Round(time.Second).String() + " old"
+}
+
+func (a *Archive) missingError(m snapshot.Mark, listed []listing) error {
+	stack := a.Name
 	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so if it "+
 		"is lost permanently: salvor apply --fresh %s starts empty", stack)
 	if left := Candidates(listed); len(left) > 0 {
 		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); or use another one: salvor "+
 			"restore %s --snapshot ID, or salvor recover with --accept-loss for the newest that is left, %s; data "+
 			"written after it is lost", stack, dated(left[0].Info.ID, left[0].Info.Time))
+		if !slices.ContainsFunc(listed, func(l listing) bool { return l.target.Repository == m.Repository }) {
+			hint += fmt.Sprintf("; salvor recover with --from %s takes the newest of %s without asking the others", left[0].Target.Name, left[0].Target.Name)
+		}
 	}
 	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, ErrMissing), hint)
 }
@@ -184,7 +258,7 @@ func (k *Keeper) HistoryNoted(s *here.Stack) []finding.Finding {
 	if s.Consent == project.ConsentFresh || k.Local(s.Name).Lost {
 		return nil
 	}
-	noted := slices.DeleteFunc(k.Condition(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
+	noted := slices.DeleteFunc(k.Condition(s.Name).Findings(s.Stack), func(f finding.Finding) bool { return !aboutHistory(f) })
 	return onHost(s.Spec.Name, s.Name, noted)
 }
 
@@ -192,14 +266,14 @@ func aboutHistory(f finding.Finding) bool {
 	return slices.Contains([]finding.Code{finding.HistoryLost, finding.SnapshotRolledBack, finding.SnapshotFuture, finding.SnapshotUnproven}, f.Code)
 }
 
-// missingNewest returns the newest snapshot that is known of the stack when no listing
-// has it or anything newer, else the zero Mark. A newer repository is newer,
+// missingNewest returns the newest snapshot that is known of the stack on some targets when
+// no listing has it, or a copy of it, or anything newer, else the zero Mark. A newer repository is newer,
 // whatever the numbers.
-func (a *Archive) missingNewest(listed []listing) snapshot.Mark {
+func (a *Archive) missingNewest(targets []agentapi.Target, listed []listing) snapshot.Mark {
 	var best snapshot.Mark
 	youngest := -1
 	ages := map[string]int{}
-	for _, t := range a.Targets {
+	for _, t := range targets {
 		for age, one := range t.Line() {
 			ages[one.Repository] = age
 			m := a.NewestProven(one.Repository)
@@ -211,11 +285,19 @@ func (a *Archive) missingNewest(listed []listing) snapshot.Mark {
 	}
 	for _, l := range listed {
 		_, some := snapshot.Newest(l.Infos)
-		if age := ages[l.target.Repository]; age < youngest && some || age == youngest && !best.Missing(l.Listing) {
+		if age := ages[l.target.Repository]; age < youngest && some || age == youngest && (!best.Missing(l.Listing) || l.copied(best)) {
 			return snapshot.Mark{}
 		}
 	}
 	return best
+}
+
+// copied reports whether a repository has a copy of another one's snapshot: one with its
+// numbers.
+func (l listing) copied(m snapshot.Mark) bool {
+	return l.target.Repository != m.Repository && slices.ContainsFunc(l.Infos, func(i snapshot.Info) bool {
+		return !i.Diverged && i.Epoch == m.Epoch && i.Seq == m.Seq
+	})
 }
 
 // gone is the finding about a repository that is not there any more.
@@ -229,7 +311,7 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 func (a *Archive) prove(ctx context.Context, id string) error {
 	note, said := a.Notes()[id], a.Access.Proven[id]
 	m := note.Mark
-	if a.Spec.Record.Remote == "" || note.told(a.Epoch) && a.Access.Proven == nil {
+	if a.Spec.Record.Remote == "" || a.IsOwn() || note.told(a.Epoch) && a.Access.Proven == nil {
 		return nil
 	}
 	told := func() error { return a.changeRepositoryNote(id, func(n *repositoryNote) { n.Told = m.ID }) }

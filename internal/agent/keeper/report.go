@@ -79,7 +79,7 @@ func (r report) inTurn(ctx context.Context) error {
 // writeMissed writes what the record lacks, if anything.
 func (r report) writeMissed(ctx context.Context) error {
 	missed := r.missed(ctx)
-	if r.stack.Spec.Record.Remote == "" || !missed.any() {
+	if r.stack.Spec.Record.Remote == "" || r.stack.IsOwn() || !missed.any() {
 		return nil
 	}
 	return r.write(ctx, missed)

@@ -25,6 +25,7 @@ type repositoryNote struct {
 	Mark     snapshot.Mark     `json:"mark,omitzero"`   // the newest snapshot that was proven
 	Told     string            `json:"told,omitempty"`  // the snapshot that the record was last seen to know as the newest
 	Bytes    int64             `json:"bytes,omitempty"` // of its files
+	Speed    int64             `json:"speed,omitempty"` // bytes a second of the last large upload
 	Known    []string          `json:"known,omitempty"` // those that were there then, and this host's own since
 	Spare    repository.Spare  `json:"spare,omitzero"`
 	Suspects []string          `json:"suspects,omitempty"` // packs that a reading back found lost or changed
@@ -88,6 +89,9 @@ func (a *Archive) noteResult(id string, r snapshot.Result) error {
 		}
 		if !r.Skipped {
 			n.Suspects = nil
+		}
+		if speed := speedOf(r); speed > 0 {
+			n.Speed = speed
 		}
 		if !r.Skipped && !r.Snapshot.Diverged {
 			n.Known, n.Bytes = r.Known, r.Bytes

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,18 +102,20 @@ type Candidate struct {
 	Info   snapshot.Info
 }
 
-// Candidates returns what a restore may take, newest first; what is on several
-// targets once for each.
+// Candidates returns what a restore may take, newest first; what is on several targets once
+// for each, in the order of the file.
 func Candidates(listed []listing) []Candidate {
 	var all []Candidate
 	for _, l := range listed {
-		for _, i := range l.Infos {
+		for _, i := range slices.Backward(l.Infos) {
 			if !i.Diverged {
 				all = append(all, Candidate{l.target, i})
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Candidate) int { return snapshot.Compare(b.Info, a.Info) })
+	slices.SortStableFunc(all, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(b.Info.Epoch, a.Info.Epoch), cmp.Compare(b.Info.Seq, a.Info.Seq))
+	})
 	return all
 }
 
@@ -136,8 +139,8 @@ func (a *Archive) Newest(ctx context.Context) (Candidate, []listing, error) {
 	listed, err := listings(a.Targets, a.Lister(ctx))
 	all := Candidates(listed)
 	if len(all) == 0 {
-		if m := a.missingNewest(listed); !m.Zero() {
-			err = errors.Join(err, missingError(a.Name, m, listed))
+		if m := a.missingNewest(a.Targets, listed); !m.Zero() {
+			err = errors.Join(err, a.missingError(m, listed))
 		}
 		return Candidate{}, listed, errors.Join(err, Damaged(listed), fmt.Errorf("%s: %w", a.Name, snapshot.ErrNoSnapshot))
 	}

@@ -31,13 +31,13 @@ func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	}
 	today := int(now.Unix() / int64(24*time.Hour/time.Second))
 	var errs []error
-	for _, st := range spec.Stacks {
+	for _, st := range spec.Kept() {
 		var last rereadNote
 		if here.ReadJSON(k.RereadPath(st.Name), &last) != nil {
 			last = rereadNote{} // a note that can't be read is as good as none
 		}
 		local := k.Local(st.Name)
-		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 {
+		if last.Day == today || local.Lost || local.Epoch != st.Epoch && !st.IsOwn() || len(k.At(spec, st).Protected()) == 0 {
 			continue
 		}
 		errs = append(errs, k.RereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.RereadPath(st.Name), rereadNote{Day: today}))
@@ -52,11 +52,10 @@ func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) erro
 		return err
 	}
 	var errs []error
-	doubted := false
 	for _, t := range s.Targets {
 		repo, err := ArchiveOf(s).Repository(ctx, t)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, err, k.noteReread(s.Name, t.Name, false, err))
 			continue
 		}
 		checked, err := snapshot.CheckShare(ctx, repo.Repository, s.Name, today%Shares, Shares)
@@ -64,12 +63,11 @@ func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) erro
 		case errors.Is(err, snapshot.ErrNoRepository) && ArchiveOf(s).NewestProven(t.Repository).Zero():
 			err = nil // nothing was taken yet
 		case err == nil || snapshot.IsDamage(err):
-			doubted = doubted || len(checked.Suspects) > 0
-			errs = append(errs, ArchiveOf(s).noteChecked(t.Repository, checked))
+			err = errors.Join(err, ArchiveOf(s).noteChecked(t.Repository, checked))
 		}
-		errs = append(errs, err, repo.Close(ctx))
+		err = errors.Join(err, repo.Close(ctx))
+		errs = append(errs, err, k.noteReread(s.Name, t.Name, len(checked.Suspects) > 0, err))
 		k.Enter(journal.Entry{Kind: "reread", Stack: s.Name, Text: t.Name, Error: here.ErrorText(err)})
 	}
-	err = errors.Join(errs...)
-	return errors.Join(err, k.noteReread(s.Name, doubted, err))
+	return errors.Join(errs...)
 }

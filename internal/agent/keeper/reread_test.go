@@ -52,13 +52,13 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 	if !doubts(t, s) {
 		t.Fatal("nothing was found")
 	}
-	if c := k.Condition(s.Name); c.Unread == "" || !c.Tried.IsZero() {
+	if c := k.Condition(s.Name).On("offsite"); c.Unread == "" || !c.Tried.IsZero() {
 		t.Errorf("%+v: the next snapshot is not due at once", c)
 	}
 	if _, err := k.Take(t.Context(), s, keeper.Taking{Stopped: true, Sink: progress.Discard()}); err != nil {
 		t.Fatal(err) // no force: the data has not changed, and is taken anyway
 	}
-	if c := k.Condition(s.Name); c.Unread != "" {
+	if c := k.Condition(s.Name).On("offsite"); c.Unread != "" {
 		t.Errorf("what the snapshot examined is still a finding: %s", c.Unread)
 	}
 	for doubts(t, s) {
@@ -85,7 +85,7 @@ func TestAReadingBackMissesTheRepository(t *testing.T) {
 	if err := os.Rename(filepath.Join(remote, heretest.Stack), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.RereadStack(t.Context(), s, 0); !errors.Is(err, snapshot.ErrNoRepository) || k.Condition(s.Name).Unread == "" {
+	if err := k.RereadStack(t.Context(), s, 0); !errors.Is(err, snapshot.ErrNoRepository) || k.Condition(s.Name).On("offsite").Unread == "" {
 		t.Errorf("with the repository gone: %v", err)
 	}
 }
@@ -130,7 +130,7 @@ func TestEachStackIsReadBackOnceADay(t *testing.T) {
 	for day := range keeper.Shares {
 		failed = errors.Join(failed, k.RereadDue(t.Context(), today.Add(time.Duration(day+2)*24*time.Hour)))
 	}
-	if failed == nil || k.Condition(s.Name).Unread == "" && len(keeper.ArchiveOf(s).Notes()["aaaa0001"].Suspects) == 0 {
+	if failed == nil || k.Condition(s.Name).On("offsite").Unread == "" && len(keeper.ArchiveOf(s).Notes()["aaaa0001"].Suspects) == 0 {
 		t.Errorf("all packs are changed, and each share was read: %v, %+v", failed, k.Condition(s.Name))
 	}
 	if n := readings(t, h); n != 3+keeper.Shares {

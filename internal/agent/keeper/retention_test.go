@@ -68,7 +68,7 @@ func TestNothingIsDeletedThatMayBeWanted(t *testing.T) {
 			if n := count(t, remote, "aaaa0001"); n != 3 {
 				t.Errorf("%d snapshots are left", n)
 			}
-			found := keeper.New(s.Host).Condition(s.Name).Findings
+			found := keeper.New(s.Host).Condition(s.Name).On("offsite").Findings
 			due := slices.ContainsFunc(found, func(f finding.Finding) bool {
 				return f.Code == finding.PruneDue && f.Severity == finding.Info && strings.Contains(f.Text, "2 snapshots on offsite") && f.Fix == "salvor snapshot prune "+s.Name
 			})

@@ -48,23 +48,24 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
-	if same, err := (glance{k, takers.kept}).unchanged(ctx, s); same || err != nil {
+	left, err := (glance{k, takers.kept}).changed(ctx, s, dueTargets(k, s.Stack, k.Edges.Time()))
+	if len(left) == 0 || err != nil {
 		return err
 	}
 	defer k.Free() // what the packs took
 	own := New(k.Host)
 	defer own.Close(ctx)
-	_, err = own.Take(ctx, s, Taking{Sink: sink})
+	_, err = own.Take(ctx, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
 	return err
 }
 
-// Due returns the stacks that run here at their epoch and whose shortest interval has
-// passed since the last try, well or not; a snapshot that is owed is tried every OwedEvery.
-// Methods that pause are used at most every PauseEvery. What is between two versions, and
-// what has nothing to protect, is never due.
+// Due returns the stacks that run here at their epoch and of which a target is due: its
+// interval has passed since its last try, well or not; a snapshot that is owed is tried every
+// OwedEvery. Methods that pause are used at most every PauseEvery. What is between two
+// versions, and what has nothing to protect, is never due.
 func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
-	for _, st := range spec.Stacks {
+	for _, st := range spec.Kept() {
 		if s := ScheduleOf(k, spec, st); s != nil && !now.Before(s.Next) {
 			due = append(due, st)
 		}
@@ -72,53 +73,91 @@ func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	return due
 }
 
+// dueTargets returns the targets of a stack that are due, in the order of the file; all for
+// a snapshot that is owed.
+func dueTargets(k *Keeper, st agentapi.Stack, now time.Time) []agentapi.Target {
+	c, owed := k.Condition(st.Name), k.Wishes(st.Name).Owed != ""
+	return slices.DeleteFunc(slices.Clone(st.Targets), func(t agentapi.Target) bool {
+		return !owed && now.Before(next(c, st, t))
+	})
+}
+
 // ScheduleOf says when a stack's next snapshot is due, nil where none ever is.
 func ScheduleOf(k *Keeper, spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
-	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 {
+	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 || len(st.Targets) == 0 {
 		return nil
 	}
-	asked := shortest(st)
-	s := &agentapi.Schedule{Every: interval(st), Owed: k.Wishes(st.Name).Owed != ""}
-	if s.Every > asked {
-		s.Pausing = pausing(st)
+	c := k.Condition(st.Name)
+	s := &agentapi.Schedule{Owed: k.Wishes(st.Name).Owed != ""}
+	for i, t := range st.Targets {
+		at := next(c, st, t)
+		if s.Owed {
+			at = c.tried().Add(OwedEvery)
+		}
+		if i == 0 || at.Before(s.Next) {
+			s.Every, s.Next, s.Pausing = every(st, t), at, nil
+			if s.Every > t.Every {
+				s.Pausing = pausing(st)
+			}
+		}
 	}
 	if s.Owed {
 		s.Every, s.Pausing = OwedEvery, nil
 	}
-	if s.Every == 0 {
-		return nil
-	}
-	if s.Next = k.Condition(st.Name).Tried; !s.Next.IsZero() {
-		s.Next = s.Next.Add(s.Every)
-	}
 	return s
+}
+
+// next is when a target is due; zero for at once.
+func next(c Condition, st agentapi.Stack, t agentapi.Target) time.Time {
+	tried := c.On(t.Name).Tried
+	if tried.IsZero() {
+		return tried
+	}
+	at := tried.Add(every(st, t))
+	if again := c.On(t.Name).Again; again.After(at) {
+		return again
+	}
+	return at
+}
+
+// tried is when the last try on any target ended.
+func (c Condition) tried() time.Time {
+	var last time.Time
+	for _, on := range c.Targets {
+		if on.Tried.After(last) {
+			last = on.Tried
+		}
+	}
+	return last
 }
 
 // RunsHere reports whether a stack runs here at its epoch, by what is noted, and is not between
 // two versions.
 func (k *Keeper) RunsHere(s *here.Stack) bool {
+	if s.IsOwn() {
+		return true
+	}
 	local := k.Local(s.Name)
 	return !s.Stopped && !local.Lost && !local.ReleasedAt(s.Epoch) && local.Epoch == s.Epoch && !s.Attempt().InProgress()
 }
 
-// interval is how often a stack's snapshots are taken, 0 for never.
-func interval(st agentapi.Stack) time.Duration {
-	every := shortest(st)
-	if every > 0 && len(pausing(st)) > 0 {
-		every = max(every, st.PauseEvery)
+// every is how often a target gets a snapshot of a stack.
+func every(st agentapi.Stack, t agentapi.Target) time.Duration {
+	if len(pausing(st)) > 0 {
+		return max(t.Every, st.PauseEvery)
 	}
-	return every
+	return t.Every
 }
 
-// shortest is the shortest interval of the stack's targets, 0 without one.
+// shortest is how often a stack is read: as often as the target that gets most snapshots.
 func shortest(st agentapi.Stack) time.Duration {
-	var every time.Duration
-	for _, t := range st.Targets {
-		if every == 0 || t.Every < every {
-			every = t.Every
+	var least time.Duration
+	for i, t := range st.Targets {
+		if e := every(st, t); i == 0 || e < least {
+			least = e
 		}
 	}
-	return every
+	return least
 }
 
 // pausing are the volumes that a stack is paused for.

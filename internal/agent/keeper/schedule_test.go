@@ -55,8 +55,10 @@ func TestWhenASnapshotIsDue(t *testing.T) {
 		"declared stopped":      {local: ran, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) { st.Stopped = true }},
 		"nothing is protected":  {local: ran, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) { st.Volumes[0].Protect = fleet.None }},
 		"no target":             {local: ran, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) { st.Targets = nil }},
-		"the shortest counts": {local: ran, ago: 6 * time.Minute, want: true, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) {
-			st.Targets = append(st.Targets, agentapi.Target{Every: 5 * time.Minute})
+		"another target is due": {local: ran, ago: 6 * time.Minute, want: true, spoil: otherTried(t, 5*time.Minute, 6*time.Minute)},
+		"another is not due":    {local: ran, ago: 14 * time.Minute, spoil: otherTried(t, 5*time.Minute, 4*time.Minute)},
+		"a new target": {local: ran, ago: 6 * time.Minute, want: true, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) {
+			st.Targets = append(st.Targets, agentapi.Target{Name: "nas", Every: 24 * time.Hour})
 		}},
 		"a pause is rarer":       {local: ran, ago: 16 * time.Minute, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) { st.Volumes[0].Method = fleet.Pause }},
 		"a pause after an hour":  {local: ran, ago: 61 * time.Minute, want: true, spoil: func(_ *keeper.Keeper, st *agentapi.Stack) { st.Volumes[0].Method = fleet.Pause }},
@@ -73,7 +75,7 @@ func TestWhenASnapshotIsDue(t *testing.T) {
 			}
 		}
 		if c.ago != 0 {
-			if err := k.ChangeCondition(st.Name, func(n *keeper.Condition) { n.Tried = now.Add(-c.ago) }); err != nil {
+			if err := k.ChangeCondition(st.Name, "offsite", func(n *keeper.OnTarget) { n.Tried = now.Add(-c.ago) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -105,7 +107,7 @@ func TestWhyASnapshotIsRarer(t *testing.T) {
 		c.change(&st)
 		err := k.SaveLocal(st.Name, here.Local{Epoch: 2})
 		if err == nil {
-			err = k.ChangeCondition(st.Name, func(n *keeper.Condition) { n.Tried = now.Add(-5 * time.Minute) })
+			err = k.ChangeCondition(st.Name, "offsite", func(n *keeper.OnTarget) { n.Tried = now.Add(-5 * time.Minute) })
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -121,6 +123,17 @@ func attempt(t *testing.T, a here.Attempt) func(*keeper.Keeper, *agentapi.Stack)
 	return func(k *keeper.Keeper, st *agentapi.Stack) {
 		if err := k.At(agentapi.Host{Name: "alpha"}, *st).SaveAttempt(a); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// otherTried adds a target that was tried a while ago.
+func otherTried(t *testing.T, every, ago time.Duration) func(*keeper.Keeper, *agentapi.Stack) {
+	t.Helper()
+	return func(k *keeper.Keeper, st *agentapi.Stack) {
+		st.Targets = append(st.Targets, agentapi.Target{Name: "nas", Every: every})
+		if err := k.ChangeCondition(st.Name, "nas", func(n *keeper.OnTarget) { n.Tried = time.Now().Add(-ago) }); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -157,7 +170,7 @@ func TestTheDaemonTakesWhatIsDue(t *testing.T) {
 	defer watch.Close(t.Context())
 	round := func(ago time.Duration) int {
 		t.Helper()
-		if err := k.ChangeCondition(s.Name, func(c *keeper.Condition) { c.Tried = time.Now().Add(-ago) }); err != nil {
+		if err := k.ChangeCondition(s.Name, "offsite", func(c *keeper.OnTarget) { c.Tried = time.Now().Add(-ago) }); err != nil {
 			t.Fatal(err)
 		}
 		takers := keeper.NewTakers(keeper.TakerTurn, here.KeepOpen(k.Host))

@@ -31,15 +31,20 @@ type Taking struct {
 	Loss    bool // earlier snapshots that are gone from the remote are given up
 	Keep    bool // what a restore moved aside stays there
 
+	Targets []agentapi.Target // those that get one; nil for all
+	Within  time.Duration     // data that another target has is new enough where it is not older; 0 for what this taking reads
+
 	Diverged bool              // it is not on the stack's line: a recovery never picks it
 	Images   map[string]string // of the version that wrote it; nil for what was deployed last
 	Sink     progress.Sink
 }
 
-// Take takes one snapshot for each target, under the stack's lock, and returns the receipt
-// of the first. A target that fails keeps no other from its snapshot; the errors are joined.
-// How it went is noted as the stack's condition. The caller has checked the claim: a host
-// that was taken over since adds a snapshot of its own epoch, and deletes nothing.
+// Take has each target get a snapshot, under the stack's lock, and returns the receipt
+// of the first that has it. The stack is read once, for the first target that answers; the
+// others get a copy from there. A target that fails keeps no other from its snapshot; the errors
+// are joined. How it went is noted as the target's condition. The caller has checked the
+// claim: a host that was taken over since adds a snapshot of its own epoch, and deletes
+// nothing.
 func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
@@ -59,45 +64,68 @@ func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agent
 			"must not become the newest snapshot", s.Name), "salvor "+
 			"apply continues")
 	}
-	began := k.Edges.Time().UTC()
-	t = k.withOwed(s.Name, t)
-	first, found, err := k.takeEach(ctx, s, t)
-	if err == nil && !t.Diverged {
-		k.settleOwed(s.Name)
-	}
-	return first, errors.Join(err, k.NoteTaken(s.Spec.Name, s.Name, began, first, found, err))
+	return k.takeEach(ctx, s, k.withOwed(s.Name, t))
 }
 
-// takeEach takes a snapshot on every target and returns the first one's receipt
-// and all findings.
-func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
+// takeEach has every target get its snapshot, and returns the receipt of the first that
+// has one.
+func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first agentapi.SnapshotReceipt, err error) {
 	if len(s.Targets) == 0 {
-		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
+		return first, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
 	}
-	if err := errors.Join(s.CheckSources(), s.AllReady()); err != nil {
-		return first, nil, err
+	if t.Targets == nil {
+		t.Targets = s.Targets
 	}
-	s, err = s.Open()
+	s, err = opened(s)
+	turn := turns{k, s, t, k.Edges.Time().UTC().Add(-t.Within)}
 	if err != nil {
-		return first, nil, err
+		return first, errors.Join(err, turn.note(t.Targets, try{err: err}))
 	}
 	var errs []error
-	for i, target := range s.Targets {
-		receipt, err := k.takeOn(ctx, s, target, t)
-		if i == 0 {
-			first = receipt
+	taken := false
+	for i, target := range t.Targets {
+		did := turn.of(ctx, target)
+		if first.Stack == "" || did.err == nil && !taken {
+			first, taken = did.receipt, did.err == nil
 		}
-		found = append(found, receipt.Findings...)
-		errs = append(errs, err)
-		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: here.ErrorText(err)})
+		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + did.receipt.Verified, Error: here.ErrorText(did.err)})
+		of := t.Targets[i : i+1]
+		refused := did.refused()
+		if refused { // so would be every other
+			of = t.Targets[i:]
+		}
+		errs = append(errs, turn.note(of, did))
+		if did.err != nil && len(s.Targets) > 1 {
+			did.err = fmt.Errorf("target %s: %w", target.Name, did.err)
+		}
+		errs = append(errs, did.err)
+		if refused {
+			break
+		}
 	}
 	if !t.Diverged {
+		if taken {
+			k.settleOwed(s.Name)
+		}
 		k.noteUnreported(s, report{k, s}.writeMissed(ctx))
 	}
-	return first, found, errors.Join(errs...)
+	return first, errors.Join(errs...)
 }
 
-func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
+// opened is a stack of which all data is here, with what its seal opens. After an error it
+// is the stack as it was.
+func opened(s *here.Stack) (*here.Stack, error) {
+	if err := errors.Join(s.CheckSources(), s.AllReady()); err != nil {
+		return s, err
+	}
+	open, err := s.Open()
+	if err != nil {
+		return s, err
+	}
+	return open, nil
+}
+
+func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking, from *snapshot.Source) (receipt agentapi.SnapshotReceipt, err error) {
 	if t.Counts || !ArchiveOf(s).Notes()[target.Repository].told(s.Epoch) {
 		ArchiveOf(s).LearnProven(ctx)
 	}
@@ -125,7 +153,7 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 			receipt.Findings = []finding.Finding{f}
 			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
 		}
-		if err := repository.Create(ctx, repo.Store, repo.Password); err != nil {
+		if err := repository.CreateLike(ctx, repo.Store, repo.Password, ArchiveOf(s).cutting(target)); err != nil {
 			return receipt, err
 		}
 	}
@@ -133,9 +161,10 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	if err != nil {
 		return receipt, err
 	}
+	job.From = from
 	job.Holds = func(ctx context.Context) error { return k.Guard.NotLost(ctx, s) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return ArchiveOf(s).before(ctx, target) }
-	job.After = known
+	job.After, job.Above = known, ArchiveOf(s).newestKnown()
 	job.Uploading = func(id string) error {
 		return ArchiveOf(s).changeRepositoryNote(target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
 	}
@@ -222,7 +251,7 @@ func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job *sn
 // what the remote has is read.
 func (k *Keeper) cached(ctx context.Context, s *here.Stack, target agentapi.Target, remote blob.Store) (*cache.Store, error) {
 	dir := k.Paths.Objects(target.Repository)
-	if len(ArchiveOf(s).Notes()[target.Repository].Suspects) > 0 || k.Condition(s.Name).Unread != "" {
+	if len(ArchiveOf(s).Notes()[target.Repository].Suspects) > 0 || k.Condition(s.Name).On(target.Name).Unread != "" {
 		if err := os.RemoveAll(dir); err != nil {
 			return nil, err
 		}

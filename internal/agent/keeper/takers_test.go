@@ -86,7 +86,7 @@ func TestWhatIsNoLongerDueIsNotTaken(t *testing.T) {
 		Volumes: []project.Volume{{Name: "data", Path: "/data", Protect: fleet.Snapshot}},
 	}
 	err := errors.Join(h.SaveSpec(agentapi.Host{Name: "alpha", Stacks: []agentapi.Stack{st}}), h.SaveLocal("notes", here.Local{Epoch: 1}),
-		k.ChangeCondition("notes", func(c *Condition) { c.Tried = tried }))
+		k.ChangeCondition("notes", "offsite", func(c *OnTarget) { c.Tried = tried }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestWhatIsNoLongerDueIsNotTaken(t *testing.T) {
 			t.Errorf("%s: %v", stack, err)
 		}
 	}
-	if c := k.Condition("notes"); !c.Tried.Equal(tried) {
+	if c := k.Condition("notes").On("offsite"); !c.Tried.Equal(tried) {
 		t.Errorf("it was tried: %+v", c)
 	}
 }

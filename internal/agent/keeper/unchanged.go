@@ -6,7 +6,6 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
-	"salvor/internal/finding"
 	"salvor/internal/journal"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/cache"
@@ -18,46 +17,45 @@ type glance struct {
 	open *here.Kept // the repositories
 }
 
-// unchanged is Take for a stack of which every target has all that there is, and reports
-// whether that is so. It costs two calls for each target: what keys and what snapshots there
-// are. In doubt it is not so, and nothing was done.
-func (k glance) unchanged(ctx context.Context, s *here.Stack) (bool, error) {
-	if k.Wishes(s.Name).Owed != "" || k.Condition(s.Name).Unread != "" || len(s.Targets) == 0 {
-		return false, nil
+// changed returns those of a stack's targets that do not have all that there is. It costs
+// two calls for each: what keys and what snapshots there are. In doubt a target is returned,
+// and nothing was done there.
+func (k glance) changed(ctx context.Context, s *here.Stack, targets []agentapi.Target) ([]agentapi.Target, error) {
+	if k.Wishes(s.Name).Owed != "" {
+		return targets, nil
 	}
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer lock.Release()
 	if (report{k.Keeper, s}).missed(ctx).any() || s.AllReady() != nil {
-		return false, nil
+		return targets, nil
 	}
 	if s, err = s.Open(); err != nil {
-		return false, err
+		return nil, err
 	}
 	s.Access = s.Access.Through(k.open.Open)
-	began := k.Edges.Time().UTC()
-	var first agentapi.SnapshotReceipt
-	var found []finding.Finding
-	for i, target := range s.Targets {
+	var left []agentapi.Target
+	for _, target := range targets {
+		did := try{read: k.Edges.Time().UTC()}
 		result, same, err := k.unchangedOn(ctx, s, target)
 		if err != nil || !same {
-			return false, nil // whatever it is, the taking says it
+			left = append(left, target) // whatever it is, the taking says it
+			continue
 		}
-		receipt := receiptOf(s.Stack, result)
-		if found = append(found, onHost(s.Spec.Name, s.Name, receipt.Findings)...); i == 0 {
-			first = receipt
-		}
-	}
-	for _, target := range s.Targets {
+		did.receipt = receiptOf(s.Stack, result)
+		did.receipt.Findings = onHost(s.Spec.Name, s.Name, did.receipt.Findings)
 		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": "})
+		if err := k.noteTry(s, target.Name, did); err != nil {
+			return nil, err
+		}
 	}
-	return true, k.NoteTaken(s.Spec.Name, s.Name, began, first, found, nil)
+	return left, nil
 }
 
 func (k glance) unchangedOn(ctx context.Context, s *here.Stack, target agentapi.Target) (r snapshot.Result, same bool, err error) {
-	if n := ArchiveOf(s).Notes()[target.Repository]; !n.told(s.Epoch) && s.Spec.Record.Remote != "" || len(n.Suspects) > 0 {
+	if n := ArchiveOf(s).Notes()[target.Repository]; !n.told(s.Epoch) && s.Spec.Record.Remote != "" || len(n.Suspects) > 0 || k.Condition(s.Name).On(target.Name).Unread != "" {
 		return r, false, nil
 	}
 	repo, err := ArchiveOf(s).Repository(ctx, target)

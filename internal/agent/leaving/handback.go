@@ -100,7 +100,7 @@ func (h Host) plain(ctx context.Context, asked agentapi.HandBackStack) (agentapi
 	if err != nil {
 		return answer, how, err
 	}
-	answer.Stopped, answer.Folder, answer.Secrets, answer.Recreates = s.Stopped, how.Dir, how.Secrets(), how.Services()
+	answer.Stopped, answer.Folder, answer.Up, answer.Secrets, answer.Recreates = s.Stopped, how.Dir, how.Up, how.Secrets(), how.Services()
 	answer.Replaces, err = stack.Named(h.Stacks, s.Name).Replaces(ctx, how.Plain)
 	for _, file := range answer.Replaces {
 		if slices.Contains(answer.Secrets, file) {

@@ -20,6 +20,7 @@ import (
 	"salvor/internal/hostprep"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/stack"
 )
 
 // ErrHasStacks means that a host still runs stacks for the fleet.
@@ -50,7 +51,7 @@ func (h Host) Leave(ctx context.Context, req agentapi.Leave, sink progress.Sink)
 		name string
 		do   func(context.Context) ([]string, error)
 	}{
-		{"leave-service", h.leaveService}, {"leave-restic", h.leaveRestic}, {"leave-memory", h.leaveMemory},
+		{"leave-service", h.leaveService}, {"leave-trials", h.leaveTrials}, {"leave-restic", h.leaveRestic}, {"leave-memory", h.leaveMemory},
 		{"leave-state", h.leaveState}, {"leave-keys", h.leaveKeys}, {"leave-program", h.leaveProgram},
 	} {
 		removed, err := step.do(ctx)
@@ -80,6 +81,14 @@ func (h Host) leaveService(ctx context.Context) ([]string, error) {
 
 func notThere(stderr string) bool {
 	return strings.Contains(stderr, "does not exist") || strings.Contains(stderr, "not loaded") || strings.Contains(stderr, "not found")
+}
+
+// leaveTrials removes the databases that a killed snapshot or restore was loading.
+func (h Host) leaveTrials(ctx context.Context) ([]string, error) {
+	if err := stack.EndIsolated(ctx, h.Stacks); !here.NoEngine(err) {
+		return nil, err
+	}
+	return nil, nil
 }
 
 // leaveRestic removes restic where Salvor installed it and nothing else asked for it since.

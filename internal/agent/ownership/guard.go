@@ -119,6 +119,9 @@ func (g *Guard) pause() time.Duration {
 }
 
 func (g *Guard) notOlder(ctx context.Context, s *here.Stack, age time.Duration) record.Verdict {
+	if s.IsOwn() {
+		return record.Verdict{MayChange: true} // no other host can have it
+	}
 	g.mu.Lock()
 	names := g.newest.names
 	g.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -97,10 +98,17 @@ func adoptable(ctx context.Context, s *here.Stack) error {
 // adoptFix is what makes Git and the host the same, or does without.
 func adoptFix(s *here.Stack, c stack.Comparison) string {
 	otherwise := "; salvor apply --take " + s.Name + " starts what Git says, with the data on this host"
-	if c.Renewed() {
-		return fmt.Sprintf("on %s, in %s: docker compose up --detach recreates them with the Compose that is there, then run this again", s.Spec.Name, s.Adopt.Dir) + otherwise
+	project, managed := "", ", or deploy it again in Komodo, Dockge or Portainer if that started it"
+	if s.Adopt == nil {
+		managed = ""
+	} else if name := s.Project.Called(s.Name); name != path.Base(s.Adopt.Dir) {
+		project = "-p " + name + " "
+		managed = ", or deploy it again in what started it as project " + name + " (Komodo, Dockge, Portainer, docker compose -p " + name + ")"
 	}
-	return "put the files in Git as they are on the host, then run this again" + otherwise
+	if c.Renewed() {
+		return fmt.Sprintf("on %s, in %s: docker compose %sup --detach recreates them with the Compose that is there%s; then run this again", s.Spec.Name, s.Adopt.Dir, project, managed) + otherwise
+	}
+	return "put the files in Git as they are on the host" + managed + "; then run this again" + otherwise
 }
 
 // compareAdopted compares what runs of a stack with what Git says. Secrets that are not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"salvor/internal/agent/keeper"
 	"salvor/internal/fault"
@@ -31,6 +32,9 @@ func (s *Start) FetchNewest(ctx context.Context, volumes []snapshot.Volume, data
 		if err == nil {
 			if m := s.Access.GivenUp; !m.Zero() {
 				s.Run.Warn(s.Name, keeper.LossAccepted(s.Run.Spec.Name, s.Name, m, c.Info))
+			}
+			for _, f := range keeper.ArchiveOf(s.Stack).Unheard(listed, c, time.Now()) {
+				s.Run.Warn(s.Name, f)
 			}
 			s.Run.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
 			return fetched, nil

@@ -147,7 +147,9 @@ func (r *Run) prepare(ctx context.Context) error {
 	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
-	here.MountsOf(r.Host, r.Spec).Make(ctx)
+	if err := here.MountsOf(r.Host, r.Spec).Make(ctx); err != nil {
+		r.Trouble("mounts", err) // it is tried again, and the mount is a finding
+	}
 	r.Meet(needMounts, nil)
 	if lacks, err := r.Lacks(ctx, r.Spec); err != nil || lacks != "" {
 		r.Meet(needEngine, noEngine(r.Spec.Name, lacks))

@@ -30,11 +30,11 @@ const (
 
 // A Scenario is one run of one scenario.
 type Scenario struct {
-	*lab.Lab
-	Seed uint64
-	For  time.Duration // how long writers and faults continue
-	Full bool          // not only what there is time for among all other tests
-	Rand *rand.Rand    // seeded; for the test's goroutine alone
+	*lab.Lab // nil WithoutLab
+	Seed     uint64
+	For      time.Duration // how long writers and faults continue
+	Full     bool          // not only what there is time for among all other tests
+	Rand     *rand.Rand    // seeded; for the test's goroutine alone
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -44,6 +44,17 @@ type Scenario struct {
 // scenario continues when --for was not given. The counts are printed at the end.
 func Begin(t *testing.T, usually time.Duration) *Scenario {
 	t.Helper()
+	s := WithoutLab(t, usually)
+	s.Lab = labtest.Start(t, lab.Options{Name: name(t.Name())})
+	return s
+}
+
+// WithoutLab is Begin for a scenario that needs no host.
+func WithoutLab(t *testing.T, usually time.Duration) *Scenario {
+	t.Helper()
+	if os.Getenv(labtest.EnvLater) != "" {
+		t.Skip(labtest.Later)
+	}
 	name := name(t.Name())
 	s := &Scenario{Seed: rand.Uint64() % 1e9, For: usually, Full: os.Getenv(EnvFull) != "", counts: map[string]int{}}
 	if given := os.Getenv(EnvSeed); given != "" {
@@ -64,7 +75,6 @@ func Begin(t *testing.T, usually time.Duration) *Scenario {
 	s.Rand = rand.New(rand.NewPCG(s.Seed, 0))
 	t.Logf("scenario %s: seed %d, for %s", name, s.Seed, s.For)
 	t.Cleanup(func() { t.Logf("scenario %s: seed %d: %s", name, s.Seed, s.summary()) })
-	s.Lab = labtest.Start(t, lab.Options{Name: name})
 	return s
 }
 

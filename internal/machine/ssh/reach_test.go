@@ -295,7 +295,7 @@ func TestCancelOnADeadConnectionReturnsBeforeTheKeepalive(t *testing.T) {
 
 func TestAnIdleConnectionStaysUp(t *testing.T) {
 	t.Parallel()
-	m, _ := linked(t, 50*time.Millisecond)
+	m, _ := linked(t, 300*time.Millisecond)
 	if _, err := m.Run(t.Context(), machine.Command("sleep", "1")); err != nil {
 		t.Error(err)
 	}

@@ -47,6 +47,7 @@ type Store struct {
 	mu     sync.Mutex       // guards what follows
 	listed map[string]int64 // sizes of the objects that the remote has
 	all    bool             // listed has everything but locks
+	locks  bool             // and locks, until they are listed
 }
 
 // New returns a Store that keeps copies in dir, which is made when there is one to keep.
@@ -56,8 +57,8 @@ func New(of blob.Store, dir string) *Store {
 }
 
 // ListAll lists the whole repository at once, which takes fewer calls than one kind of
-// objects after another. Later listings and look-ups, but for those of locks, are answered
-// by this one and by what was stored and deleted since.
+// objects after another. Later listings and look-ups are answered by this one and by what was
+// stored and deleted since. Of locks that holds once: it shows those that were left behind.
 func (s *Store) ListAll(ctx context.Context) error {
 	objects, err := s.Store.List(ctx, "")
 	if err != nil {
@@ -77,7 +78,7 @@ func (s *Store) ListAll(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	s.listed, s.all = all, true
+	s.listed, s.all, s.locks = all, true, true
 	s.mu.Unlock()
 	for _, kind := range []string{"snapshots", "index", "keys"} {
 		s.tidy(kind)
@@ -116,9 +117,10 @@ func (s *Store) List(ctx context.Context, dir string) ([]blob.Object, error) {
 func (s *Store) known(dir string) ([]blob.Object, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.all || dir == "" || dir == lockDir {
+	if !s.all || dir == "" || dir == lockDir && !s.locks {
 		return nil, false
 	}
+	s.locks = s.locks && dir != lockDir
 	var objects []blob.Object
 	for p, size := range s.listed {
 		if rest, is := strings.CutPrefix(p, dir+"/"); is {

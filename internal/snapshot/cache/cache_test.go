@@ -31,8 +31,8 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// TestListedAtOnce: nothing is asked again but locks, and what this one stores and deletes
-// is known.
+// TestListedAtOnce: nothing is asked again but locks, once those that were left behind were
+// shown, and what this one stores and deletes is known.
 func TestListedAtOnce(t *testing.T) {
 	r := newRemote()
 	lock, pack, key := r.put(t, "locks/", "lock"), r.put(t, "data/ab/", "pack"), r.put(t, "keys/", "key")
@@ -60,6 +60,10 @@ func TestListedAtOnce(t *testing.T) {
 		if _, err := s.Stat(t.Context(), p); !errors.Is(err, want) {
 			t.Errorf("%s: %v", p, err)
 		}
+	}
+	left, err := s.List(t.Context(), lockDir)
+	if len(left) != 1 || err != nil {
+		t.Errorf("%v, %v", left, err)
 	}
 	remove(t, r, lock)
 	locks, err := s.List(t.Context(), lockDir)

@@ -104,7 +104,8 @@ type Start struct {
 	MountAt string // where it has the folder
 	Argv    []string
 	Healthy []string
-	Proof   bool // nothing waits for it: it may be slow
+	Stop    string // the signal that ends it in an orderly way: "SIGTERM"
+	Proof   bool   // nothing waits for it: it may be slow
 }
 
 // Running is a server that a Starter started.

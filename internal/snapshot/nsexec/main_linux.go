@@ -39,7 +39,7 @@ func Main(stdin io.Reader) error {
 	if err := silenceStdin(); err != nil {
 		return err
 	}
-	if err := renounce(); err != nil {
+	if err := renounce(w.User); err != nil {
 		return err
 	}
 	if err := refuse(); err != nil {
@@ -47,6 +47,9 @@ func Main(stdin io.Reader) error {
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {
 		return fmt.Errorf("lower the priority: %w", err)
+	}
+	if err := become(w.User); err != nil {
+		return fmt.Errorf("become the user %s: %w", w.User, err)
 	}
 	env := append(os.Environ(), w.Env...)
 	return fmt.Errorf("start %s: %w", argv[0], unix.Exec(argv[0], argv, env))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -96,10 +97,10 @@ func kept(capability uintptr) bool {
 }
 
 // renounce gives up for the program, and for all that it starts, the capabilities
-// that are not kept, and gaining any.
-func renounce() error {
+// that are not kept, all of them for a user, and gaining any.
+func renounce(user string) error {
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
-		if kept(c) {
+		if user == "" && kept(c) {
 			continue
 		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: this kernel does not know it
@@ -108,6 +109,26 @@ func renounce() error {
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("gain no privileges: %w", err)
+	}
+	return nil
+}
+
+// become makes this thread, which is to exec, one of a user, "uid:gid", without other
+// groups. "" changes nothing.
+func become(user string) error {
+	if user == "" {
+		return nil
+	}
+	owner, group, _ := strings.Cut(user, ":")
+	uid, err := strconv.ParseUint(owner, 10, 32)
+	gid, err2 := strconv.ParseUint(group, 10, 32)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	for _, call := range [][4]uintptr{{unix.SYS_SETGROUPS}, {unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)}, {unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)}} {
+		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
+			return errno
+		}
 	}
 	return nil
 }

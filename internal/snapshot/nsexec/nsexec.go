@@ -35,6 +35,7 @@ type Bind struct {
 // once.
 type Spec struct {
 	Argv     []string // Argv[0] is an absolute path
+	User     string   // "uid:gid" that the program runs as, without any capability; "" for root with some
 	Env      []string
 	Binds    []Bind
 	Writes   []string // folders of the host that the program writes to; it can read all others
@@ -45,6 +46,7 @@ type Spec struct {
 // wire is a Spec on standard input; only here are the secrets in plain text.
 type wire struct {
 	Argv     []string          `json:"argv"`
+	User     string            `json:"user,omitempty"`
 	Env      []string          `json:"env,omitempty"`
 	Binds    []Bind            `json:"binds,omitempty"`
 	Writes   []string          `json:"writes,omitempty"`
@@ -59,7 +61,7 @@ func Command(helper []string, spec Spec) (machine.Cmd, error) {
 	for name, v := range spec.Secrets {
 		secrets[name] = v.Reveal()
 	}
-	input, err := json.Marshal(wire{spec.Argv, spec.Env, spec.Binds, spec.Writes, spec.Hostname, secrets})
+	input, err := json.Marshal(wire{spec.Argv, spec.User, spec.Env, spec.Binds, spec.Writes, spec.Hostname, secrets})
 	if err != nil {
 		return machine.Cmd{}, err
 	}

@@ -1,12 +1,15 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+
+	"salvor/internal/snapshot/method"
 )
 
 // normalized sorts lines without comments and without the numbers by which
@@ -42,7 +45,7 @@ func Objects(dump string) (string, error) {
 		names = append(names, db.File+listSuffix)
 	}
 	for _, name := range names {
-		content, err := readFile(dump, name)
+		content, err := method.ReadFile(dump, name)
 		if err != nil {
 			return "", err
 		}
@@ -51,41 +54,22 @@ func Objects(dump string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// sameLines compares two normalized texts.
-func sameLines(is, want string) error {
-	left := map[string]int{}
-	for line := range strings.SplitSeq(want, "\n") {
-		left[line]++
-	}
-	for line := range strings.SplitSeq(is, "\n") {
-		if left[line]--; left[line] < 0 {
-			return fmt.Errorf("%w: %q is there but was not in the dump", ErrDiffers, line)
-		}
-	}
-	for line, n := range left {
-		if n > 0 {
-			return fmt.Errorf("%w: %q is missing", ErrDiffers, line)
-		}
-	}
-	return nil
-}
-
 // sameRows compares the number of rows in every table with what was dumped.
 func (s session) sameRows(ctx context.Context, db Database) error {
-	var out answer
+	var out method.Answer
 	if err := s.run(ctx, db.Name, strings.NewReader(countTables), &out, psql()...); err != nil {
 		return fmt.Errorf("count rows: %w", err)
 	}
-	tables, err := parseCounts(&out.kept)
+	tables, err := parseCounts(bytes.NewReader(out.Bytes()))
 	if err != nil {
 		return err
 	}
 	if len(tables) != len(db.Tables) {
-		return fmt.Errorf("%w: %d tables, want %d", ErrDiffers, len(tables), len(db.Tables))
+		return fmt.Errorf("%w: %d tables, want %d", method.ErrDiffers, len(tables), len(db.Tables))
 	}
 	for i, want := range db.Tables {
 		if is := tables[i]; is.Name != want.Name || is.Rows != want.Rows && want.Rows != uncounted {
-			return fmt.Errorf("%w: table %s has %d rows, want table %s with %d", ErrDiffers, is.Name, is.Rows, want.Name, want.Rows)
+			return fmt.Errorf("%w: table %s has %d rows, want table %s with %d", method.ErrDiffers, is.Name, is.Rows, want.Name, want.Rows)
 		}
 	}
 	return nil
@@ -93,7 +77,7 @@ func (s session) sameRows(ctx context.Context, db Database) error {
 
 // sameObjects compares the list of a database's objects with what was dumped.
 func (s session) sameObjects(ctx context.Context, db Database, dump string, noTablespaces bool) error {
-	want, err := readFile(dump, db.File+listSuffix)
+	want, err := method.ReadFile(dump, db.File+listSuffix)
 	if err != nil {
 		return err
 	}
@@ -105,18 +89,18 @@ func (s session) sameObjects(ctx context.Context, db Database, dump string, noTa
 	if err != nil {
 		return err
 	}
-	return sameLines(is, string(want))
+	return method.SameLines(is, string(want))
 }
 
 // sameRoles compares roles, memberships and their settings.
 func (s session) sameRoles(ctx context.Context, dump string) error {
-	want, err := readFile(dump, globalsFile)
+	want, err := method.ReadFile(dump, globalsFile)
 	if err != nil {
 		return err
 	}
-	var out answer
+	var out method.Answer
 	if err := s.run(ctx, s.at.Database, nil, &out, "pg_dumpall", "-w", "-l", connection(s.at.Database), "--globals-only", "--no-tablespaces"); err != nil {
 		return err
 	}
-	return sameLines(normalized(out.String()), normalized(string(want)))
+	return method.SameLines(normalized(out.String()), normalized(string(want)))
 }

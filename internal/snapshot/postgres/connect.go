@@ -51,11 +51,11 @@ const askTries = 3
 // connect to it.
 func find(ctx context.Context, r method.Runner) (session, error) {
 	s := session{runner: r, options: optionsFor(0)}
-	var out answer
+	var out method.Answer
 	var err error
 	for range askTries {
-		out = answer{}
-		err = exec(ctx, r, method.Command{Argv: []string{shell, "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
+		out = method.Answer{}
+		err = method.Exec(ctx, r, method.Command{Argv: []string{shell, "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -66,8 +66,8 @@ func find(ctx context.Context, r method.Runner) (session, error) {
 	if s.user = strings.TrimSpace(out.String()); !ownerForm.MatchString(s.user) {
 		return s, fmt.Errorf("find the server: %.100q is not a user and a group", s.user)
 	}
-	out = answer{}
-	if err := exec(ctx, r, method.Command{User: s.user, Argv: []string{shell, "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
+	out = method.Answer{}
+	if err := method.Exec(ctx, r, method.Command{User: s.user, Argv: []string{shell, "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
 		return s, fmt.Errorf("connect to the server: %w", silent(err))
 	}
 	fields := strings.Split(out.String(), "\x00")

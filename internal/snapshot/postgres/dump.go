@@ -12,15 +12,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/method"
 )
 
-// dumpWithin bounds the dump of one server.
-const dumpWithin = 2 * time.Hour
+// What a container says of one server is bounded, see also method.Answer.
+const (
+	maxCounts    = 64 << 20 // bytes of one database's counts
+	maxLine      = 64 << 10 // bytes of one count
+	maxDatabases = 4096
+)
 
 const listDatabases = `SELECT json_agg(datname ORDER BY datname) FROM pg_catalog.pg_database WHERE datname <> 'template0' AND datconnlimit <> -2`
 
@@ -39,7 +42,7 @@ SELECT json_build_array('large objects', count(*)) FROM pg_catalog.pg_largeobjec
 // error means that the dump can't bring the server back; ErrElsewhere, that
 // the volume is not its data.
 func Dump(ctx context.Context, r method.Runner, v method.Volume, dir string) (Manifest, error) {
-	ctx, cancel := context.WithTimeout(ctx, dumpWithin)
+	ctx, cancel := context.WithTimeout(ctx, method.DumpWithin)
 	defer cancel()
 	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -62,7 +65,7 @@ func Dump(ctx context.Context, r method.Runner, v method.Volume, dir string) (Ma
 // Probe reports in little time whether a dump of the server can be taken; the
 // manifest has no databases.
 func Probe(ctx context.Context, r method.Runner, v method.Volume) (Manifest, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, method.AskWithin)
 	defer cancel()
 	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
 	s, err := m.look(ctx, r, v)
@@ -74,7 +77,7 @@ func Probe(ctx context.Context, r method.Runner, v method.Volume) (Manifest, err
 
 // look finds the server and describes it.
 func (m *Manifest) look(ctx context.Context, r method.Runner, v method.Volume) (session, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, method.AskWithin)
 	defer cancel()
 	s, err := find(ctx, r)
 	if err != nil {
@@ -98,7 +101,7 @@ func (s session) dumpAll(ctx context.Context, m *Manifest, dir string) (err erro
 		return fmt.Errorf("list databases: %w", err)
 	}
 	if len(names) > maxDatabases {
-		return fmt.Errorf("%w: %d databases", ErrTooMuch, len(names))
+		return fmt.Errorf("%w: %d databases", method.ErrTooMuch, len(names))
 	}
 	for _, name := range names {
 		db, err := s.dump(ctx, name, dir, m.Server.LeftOut)
@@ -108,17 +111,17 @@ func (s session) dumpAll(ctx context.Context, m *Manifest, dir string) (err erro
 		m.Databases = append(m.Databases, db)
 	}
 	all := []string{"pg_dumpall", "-w", "-l", connection(s.at.Database)}
-	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, globalsFile), maxAnswer, append(all, "--globals-only", "--no-tablespaces")...); err != nil {
+	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, globalsFile), method.MaxAnswer, append(all, "--globals-only", "--no-tablespaces")...); err != nil {
 		return fmt.Errorf("dump roles: %w", err)
 	}
-	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, tablespacesFile), maxAnswer, append(all, "--tablespaces-only")...); err != nil {
+	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, tablespacesFile), method.MaxAnswer, append(all, "--tablespaces-only")...); err != nil {
 		return fmt.Errorf("dump tablespaces: %w", err)
 	}
 	return nil
 }
 
 func (s session) toFile(ctx context.Context, database, path string, limit int64, argv ...string) error {
-	f, err := createDump(path, limit)
+	f, err := method.CreateDump(path, limit)
 	if err != nil {
 		return err
 	}
@@ -136,7 +139,7 @@ func (s session) dump(ctx context.Context, name, dir string, noTablespaces bool)
 	var err error
 	db.Tables, err = s.inTransaction(ctx, name, func(ctx context.Context, snapshot string) error {
 		argv = append(argv, "--snapshot="+snapshot)
-		if err := s.toFile(ctx, name, filepath.Join(dir, db.File), unlimited, argv...); err != nil {
+		if err := s.toFile(ctx, name, filepath.Join(dir, db.File), method.Unlimited, argv...); err != nil {
 			return err
 		}
 		list, err := s.list(ctx, name, argv...)
@@ -202,8 +205,8 @@ func parseCounts(out io.Reader) ([]Table, error) {
 	lines.Buffer(nil, maxLine)
 	var read int64
 	for lines.Scan() {
-		if read += int64(len(lines.Bytes())) + 1; read > maxCounts || len(tables) >= maxTables {
-			return nil, fmt.Errorf("count rows: %w", tooMuch(maxCounts))
+		if read += int64(len(lines.Bytes())) + 1; read > maxCounts || len(tables) >= method.MaxTables {
+			return nil, fmt.Errorf("count rows: %w", method.TooMuch(maxCounts))
 		}
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
@@ -215,7 +218,7 @@ func parseCounts(out io.Reader) ([]Table, error) {
 		tables = append(tables, t)
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return nil, fmt.Errorf("count rows: %w: a line of more than %d KiB", ErrTooMuch, maxLine>>10)
+		return nil, fmt.Errorf("count rows: %w: a line of more than %d KiB", method.ErrTooMuch, maxLine>>10)
 	}
 	return tables, lines.Err()
 }
@@ -226,7 +229,7 @@ const listScript = `(set -o pipefail) 2>/dev/null && set -o pipefail; "$@" | pg_
 // list returns what a pg_dump with these arguments holds, one line an object,
 // sorted, without what differs from server to server.
 func (s session) list(ctx context.Context, database string, argv ...string) (string, error) {
-	var out answer
+	var out method.Answer
 	err := s.run(ctx, database, nil, &out, append([]string{shell, "-c", listScript, "salvor"}, append(argv, "--schema-only")...)...)
 	if err != nil {
 		return "", fmt.Errorf("list its objects: %w", err)

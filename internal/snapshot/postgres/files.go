@@ -1,16 +1,11 @@
 package postgres
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"salvor/internal/snapshot/method"
 )
@@ -45,7 +40,7 @@ func (m Manifest) Files(v method.Volume) ([]string, error) {
 	defer root.Close()
 	var found []string
 	for i, f := range m.Folders {
-		entries, err := entriesOf(root, f.Path)
+		entries, err := method.EntriesOf(root, f.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -73,106 +68,3 @@ func (m Manifest) isTablespace(v method.Volume, rel string) bool {
 
 // FilesIn is where a dump has the files of Files.
 func FilesIn(dump string) string { return filepath.Join(dump, filesDir) }
-
-func entriesOf(root *os.Root, folder string) ([]fs.DirEntry, error) {
-	f, err := root.Open(folder)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := f.ReadDir(-1)
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, errors.Join(err, f.Close())
-}
-
-// putFiles moves the files of a dump to where they were, in place of what the
-// server has made. Neither the dump nor the server leads it elsewhere by a link.
-func (m Manifest) putFiles(dump, into string) error {
-	to, err := os.OpenRoot(into)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	from, err := os.OpenRoot(FilesIn(dump))
-	if errors.Is(err, fs.ErrNotExist) {
-		return m.fitFolders(to)
-	}
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	for _, f := range slices.Backward(m.Folders) {
-		entries, err := entriesOf(from, f.Path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if m.leadsToFile(path.Join(f.Path, e.Name())) {
-				continue
-			}
-			if err := move(from, to, f.Path, e.Name()); err != nil {
-				return fmt.Errorf("put %s back: %w", e.Name(), err)
-			}
-		}
-	}
-	return m.fitFolders(to)
-}
-
-// move moves an entry of a folder to the folder of that path below another root,
-// in place of what is there.
-func move(from, to *os.Root, folder, name string) error {
-	if err := to.RemoveAll(filepath.Join(folder, name)); err != nil {
-		return err
-	}
-	source, err := from.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := to.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer target.Close()
-	return unix.Renameat(int(source.Fd()), name, int(target.Fd()), name)
-}
-
-func (m Manifest) leadsToFile(rel string) bool {
-	return slices.ContainsFunc(m.Folders, func(f Folder) bool { return f.Path == rel })
-}
-
-// fitFolders makes the folders down to the data as they were in the volume.
-func (m Manifest) fitFolders(into *os.Root) error {
-	for _, f := range m.Folders {
-		if err := into.Mkdir(f.Path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := fitFolder(into, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fitFolder sets owner and mode of the folder that it has opened: a server that
-// runs as its owner can't put anything else there meanwhile.
-func fitFolder(into *os.Root, f Folder) error {
-	dir, err := into.OpenFile(f.Path, os.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Chown(f.UID, f.GID), dir.Chmod(fs.FileMode(f.Mode&0o777)|specialBits(f.Mode)), dir.Close())
-}
-
-// specialBits are the bits of a mode that Go keeps elsewhere.
-func specialBits(mode uint32) fs.FileMode {
-	var m fs.FileMode
-	for bit, as := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if mode&bit != 0 {
-			m |= as
-		}
-	}
-	return m
-}

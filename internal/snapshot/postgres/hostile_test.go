@@ -83,15 +83,15 @@ func TestS15WhatAContainerSaysIsBounded(t *testing.T) {
 		program, says string
 		most          int64
 	}{
-		"owner":         {"owner", line, askTries * (maxAnswer + 1<<20)},
-		"server":        {"find", line, maxAnswer + 1<<20},
-		"description":   {"description", line, maxAnswer + 1<<20},
-		"databases":     {"databases", line, maxAnswer + 1<<20},
+		"owner":         {"owner", line, askTries * (method.MaxAnswer + 1<<20)},
+		"server":        {"find", line, method.MaxAnswer + 1<<20},
+		"description":   {"description", line, method.MaxAnswer + 1<<20},
+		"databases":     {"databases", line, method.MaxAnswer + 1<<20},
 		"transaction":   {"transaction", line[:maxLine+1], maxLine},
 		"one long line": {"psql", line, 2 * maxLine},
 		"counts":        {"psql", `["` + strings.Repeat("a", maxLine/2) + `", 1]` + "\n…", maxCounts + 1<<20},
-		"list":          {shell, line, maxAnswer + 1<<20},
-		"roles":         {"pg_dumpall", line, maxAnswer + 1<<20},
+		"list":          {shell, line, method.MaxAnswer + 1<<20},
+		"roles":         {"pg_dumpall", line, method.MaxAnswer + 1<<20},
 		"many names":    {"databases", "[" + strings.Repeat(`"a",`, maxDatabases) + `"b"]`, 1 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestS15ADumpLeavesAReserveOfTheDisk(t *testing.T) {
 	h.says["pg_dump"] = strings.Repeat("\x00", 1<<20) + "…"
 	_, err := Dump(t.Context(), h, v, filepath.Join(disk, "dump"))
 	var st unix.Statfs_t
-	if !errors.Is(err, ErrNoRoom) || unix.Statfs(disk, &st) != nil || st.Bavail*20 < st.Blocks {
+	if !errors.Is(err, method.ErrNoRoom) || unix.Statfs(disk, &st) != nil || st.Bavail*20 < st.Blocks {
 		t.Errorf("%d of %d blocks are left: %v", st.Bavail, st.Blocks, err)
 	}
 }
@@ -170,7 +170,7 @@ func TestS31NoLinkOfADatabaseLeadsOutOfItsVolume(t *testing.T) {
 	if m, err := Dump(t.Context(), h, v, filepath.Join(t.TempDir(), "dump")); err == nil {
 		t.Errorf("the server was taken to be in %+v", m.Folders)
 	}
-	m := Manifest{Folders: []Folder{{Path: "."}, {Path: "data"}}}
+	m := Manifest{Folders: method.Folders{{Path: "."}, {Path: "data"}}}
 	if files, err := m.Files(v); err == nil {
 		t.Errorf("beside the server: %q", files)
 	}
@@ -182,7 +182,7 @@ func TestS31ALoadStaysInItsFolders(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]func(t *testing.T, dump, into, outside string) Manifest{
 		"manifest climbs": func(*testing.T, string, string, string) Manifest {
-			return Manifest{Folders: []Folder{{Path: "."}, {Path: "../outside"}}}
+			return Manifest{Folders: method.Folders{{Path: "."}, {Path: "../outside"}}}
 		},
 		"link in the dump": func(t *testing.T, dump, into, outside string) Manifest {
 			return linked(t, filepath.Join(FilesIn(dump), "data"), outside, filepath.Join(into, "data"))
@@ -203,7 +203,7 @@ func TestS31ALoadStaysInItsFolders(t *testing.T) {
 				t.Fatal(err)
 			}
 			m := c(t, dump, into, outside)
-			err := errors.Join(m.check(), m.putFiles(dump, into))
+			err := errors.Join(m.check(), m.Folders.PutFiles(FilesIn(dump), into))
 			info, gone := os.Stat(outside)
 			if _, lost := os.Lstat(kept); err == nil || gone != nil || lost != nil || info.Mode().Perm() != 0o700 {
 				t.Errorf("outside is %v, %v, %v; error %v", info, gone, lost, err)
@@ -219,7 +219,7 @@ func linked(t *testing.T, link, to, other string) Manifest {
 	if err := errors.Join(os.Symlink(to, link), os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, "kept"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	return Manifest{Folders: []Folder{{Path: "."}, {Path: "data", Mode: 0o755, UID: 70, GID: 70}}}
+	return Manifest{Folders: method.Folders{{Path: "."}, {Path: "data", Mode: 0o755, UID: 70, GID: 70}}}
 }
 
 // TestS31AFileOfADumpIsAFile: a link in a snapshot's dump does not have a file of
@@ -231,7 +231,7 @@ func TestS31AFileOfADumpIsAFile(t *testing.T) {
 		if err := os.Symlink(to, filepath.Join(dump, name)); err != nil {
 			t.Fatal(err)
 		}
-		if content, err := readFile(dump, name); err == nil {
+		if content, err := method.ReadFile(dump, name); err == nil {
 			t.Errorf("%s: %.40q", name, content)
 		}
 	}

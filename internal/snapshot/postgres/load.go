@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
-	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/method"
 )
@@ -20,13 +17,10 @@ import (
 // A Load makes a server's files of a dump.
 type Load method.Load
 
-// stopWithin bounds the orderly end of a server.
-const stopWithin = 2 * time.Minute
-
 // ReadManifest returns the manifest of a dump.
 func ReadManifest(dump string) (Manifest, error) {
 	var m Manifest
-	content, err := readFile(dump, manifestFile)
+	content, err := method.ReadFile(dump, manifestFile)
 	if err != nil {
 		return m, err
 	}
@@ -40,58 +34,20 @@ func ReadManifest(dump string) (Manifest, error) {
 }
 
 // Run loads the dump and compares it; the volume then holds what the dumped one held.
-// Interrupted, it is called again. The server makes its files durable when it stops.
+// Interrupted, it is called again.
 func (l Load) Run(ctx context.Context) error {
 	m, err := ReadManifest(l.Dump)
 	if err != nil {
 		return err
 	}
 	l.Volume.MountAt = m.MountAt
-	loaded := filepath.Join(l.Dump, loadedFile)
-	if _, err := os.Lstat(loaded); errors.Is(err, fs.ErrNotExist) {
-		if err := l.begin(m); err != nil {
-			return err
-		}
-		if err := l.serve(ctx, m); err != nil || l.Proof {
-			return err
-		}
-		if err := atomicfile.Write(loaded, strings.NewReader(""), 0o600); err != nil {
-			return err
-		}
-	} else if err != nil {
-		return err
-	}
-	return m.putFiles(l.Dump, l.Volume.Path)
+	return method.Load(l).Make(m.Folders, FilesIn(l.Dump), func() error {
+		return method.Load(l).Serve(ctx, m.start(l.Proof), func(r method.Running) error { return l.fill(ctx, r, m) })
+	})
 }
 
-// begin makes the volume's folders, in place of what is there.
-func (l Load) begin(m Manifest) error {
-	if err := errors.Join(os.RemoveAll(l.Volume.Path), os.Mkdir(l.Volume.Path, 0o700)); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(l.Volume.Path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(m.fitFolders(root), root.Close())
-}
-
-// loadedFile says in a dump that only its files are still to be put back, which
-// takes them out of it.
-const loadedFile = "loaded"
-
-func (l Load) serve(ctx context.Context, m Manifest) (err error) {
-	running, err := l.Start(ctx, m.start(l.Proof))
-	if running != nil {
-		defer func() {
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-			defer cancel()
-			err = errors.Join(err, running.Stop(stop))
-		}()
-	}
-	if err != nil {
-		return fmt.Errorf("start the database: %w", err)
-	}
+// fill has a new server hold what the dump does.
+func (l Load) fill(ctx context.Context, running method.Runner, m Manifest) (err error) {
 	s := session{runner: running, user: m.Server.User, options: optionsFor(m.Server.Version), at: endpoint{
 		Data: m.Server.Data, Bin: m.Server.Bin, Host: m.Server.Data, Port: loadPort, Role: m.Server.Superuser, Database: "postgres",
 	}}
@@ -111,7 +67,7 @@ func (l Load) serve(ctx context.Context, m Manifest) (err error) {
 
 // roles loads roles and tablespaces. Of roles, a new server has its superuser.
 func (l Load) roles(ctx context.Context, s session, m Manifest) error {
-	content, err := readFile(l.Dump, globalsFile)
+	content, err := method.ReadFile(l.Dump, globalsFile)
 	if err != nil {
 		return err
 	}
@@ -131,7 +87,7 @@ func (l Load) roles(ctx context.Context, s session, m Manifest) error {
 			return fmt.Errorf("tablespace %s: %w", t.Name, err)
 		}
 	}
-	if content, err = readFile(l.Dump, tablespacesFile); err != nil {
+	if content, err = method.ReadFile(l.Dump, tablespacesFile); err != nil {
 		return err
 	}
 	if err := s.run(ctx, s.at.Database, strings.NewReader(string(content)), nil, psql()...); err != nil {
@@ -142,7 +98,7 @@ func (l Load) roles(ctx context.Context, s session, m Manifest) error {
 
 // makeTablespace makes a tablespace's folder, which must be there and the
 // server's.
-func (l Load) makeTablespace(t tablespace, data Folder) error {
+func (l Load) makeTablespace(t tablespace, data method.Folder) error {
 	rel, ok := l.Volume.Inside(t.Location)
 	if !ok {
 		return fmt.Errorf("%s is outside of the volume", t.Location)
@@ -184,7 +140,7 @@ func (l Load) database(ctx context.Context, s session, m Manifest, db Database) 
 	if m.Server.LeftOut {
 		restore = append(restore, "--no-tablespaces")
 	}
-	f, err := openFile(l.Dump, db.File)
+	f, err := method.OpenFile(l.Dump, db.File)
 	if err != nil {
 		return err
 	}

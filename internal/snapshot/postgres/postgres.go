@@ -12,37 +12,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
-	"salvor/internal/machine"
 	"salvor/internal/snapshot/method"
 )
-
-// ErrDiffers is wrapped by errors that mean: what was loaded is not what the
-// dump was taken of.
-var ErrDiffers = errors.New("loaded data differs from the dump")
 
 // Manifest is manifest.json of a dump. Next to it are globals.sql (roles),
 // tablespaces.sql, for each database its dump in pg_dump's custom format and the list
 // of what that dump holds, and in the folder "files" what else the volume holds.
 type Manifest struct {
-	Schema    int        `json:"schema"`
-	Server    Server     `json:"server"`
-	MountAt   string     `json:"mount_at"` // where the server had the volume
-	Folders   []Folder   `json:"folders"`  // from the volume's root to the data folder
-	Databases []Database `json:"databases"`
-}
-
-// A Folder is a folder of a volume on the way to the data.
-type Folder struct {
-	Path string `json:"path"` // in the volume, "." for its root
-	Mode uint32 `json:"mode"` // permission bits
-	UID  int    `json:"uid"`
-	GID  int    `json:"gid"`
+	Schema    int            `json:"schema"`
+	Server    Server         `json:"server"`
+	MountAt   string         `json:"mount_at"` // where the server had the volume
+	Folders   method.Folders `json:"folders"`  // from the volume's root to the data folder
+	Databases []Database     `json:"databases"`
 }
 
 // Database is one database of a dump.
@@ -93,7 +79,7 @@ type session struct {
 // run runs a program of Postgres that connects to a database.
 func (s session) run(ctx context.Context, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
 	argv = append([]string{shell, "-c", string(connectScript), "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
-	return exec(ctx, s.runner, method.Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
+	return method.Exec(ctx, s.runner, method.Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
 }
 
 // psql is argv for psql without the user's settings, stopping at errors.
@@ -108,50 +94,23 @@ func (s session) sql(ctx context.Context, database string, statements ...string)
 
 // query runs a query that returns one JSON value; null leaves into as it is.
 func (s session) query(ctx context.Context, database, query string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, method.AskWithin)
 	defer cancel()
-	var out answer
+	var out method.Answer
 	if err := s.run(ctx, database, nil, &out, psql("-c", query)...); err != nil {
 		return err
 	}
-	if len(bytes.TrimSpace(out.kept.Bytes())) == 0 {
+	if len(bytes.TrimSpace(out.Bytes())) == 0 {
 		return nil
 	}
-	return json.Unmarshal(out.kept.Bytes(), into)
-}
-
-// exec runs a command; an error has everything that the program said.
-func exec(ctx context.Context, r method.Runner, c method.Command) error {
-	err := r.Exec(ctx, c)
-	if exit, ok := errors.AsType[*machine.ExitError](err); ok {
-		if said := oneLine(string(exit.Stderr)); said != "" {
-			return errors.New(said)
-		}
-	}
-	return err
-}
-
-// oneLine makes one line of what a program wrote to stderr.
-func oneLine(stderr string) string {
-	var lines []string
-	for line := range strings.Lines(stderr) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, " | ")
+	return json.Unmarshal(out.Bytes(), into)
 }
 
 // check refuses a manifest that names what is not in its dump or volume: it may come
 // out of a snapshot that someone else made.
 func (m Manifest) check() error {
-	if len(m.Folders) == 0 {
-		return fmt.Errorf("%s is not a folder", manifestFile)
-	}
-	for _, f := range m.Folders {
-		if !filepath.IsLocal(f.Path) {
-			return fmt.Errorf("%q is not a folder of a volume", f.Path)
-		}
+	if err := m.Folders.Check(); err != nil {
+		return err
 	}
 	for _, db := range m.Databases {
 		if !filepath.IsLocal(db.File) || filepath.Base(db.File) != db.File {

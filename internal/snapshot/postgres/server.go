@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"salvor/internal/snapshot/method"
 )
@@ -65,7 +64,7 @@ const describeServer = `SELECT json_build_object(
  'tablespaces', (SELECT json_agg(json_build_object('name', spcname, 'location', pg_tablespace_location(oid)) ORDER BY spcname) FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default','pg_global')))`
 
 // describe asks the server, and looks at its folders on this host.
-func (s session) describe(ctx context.Context, v method.Volume) (server Server, folders []Folder, err error) {
+func (s session) describe(ctx context.Context, v method.Volume) (server Server, folders method.Folders, err error) {
 	rel, ok := v.Inside(s.at.Data)
 	if !ok {
 		return server, nil, fmt.Errorf("%w: in %s, not below %s", method.ErrElsewhere, s.at.Data, v.MountAt)
@@ -82,7 +81,7 @@ func (s session) describe(ctx context.Context, v method.Volume) (server Server, 
 		return server, nil, fmt.Errorf("describe the server: %w", err)
 	}
 	server.User, server.Data, server.Bin = s.user, s.at.Data, s.at.Bin
-	if folders, err = foldersOf(root, rel); err != nil {
+	if folders, err = method.FoldersOf(root, rel); err != nil {
 		return server, nil, err
 	}
 	server.GroupRead = folders[len(folders)-1].Mode&0o050 == 0o050
@@ -101,24 +100,4 @@ func (s *Server) noteMoved(root *os.Root, v method.Volume, rel string) {
 		_, ok := v.Inside(t.Location)
 		return !ok
 	})
-}
-
-// foldersOf describes the folders from a volume's root to its data.
-func foldersOf(root *os.Root, rel string) ([]Folder, error) {
-	var folders []Folder
-	paths := []string{"."}
-	for i, c := range rel + "/" {
-		if c == '/' && rel != "." {
-			paths = append(paths, rel[:i])
-		}
-	}
-	for _, p := range paths {
-		info, err := root.Stat(p)
-		if err != nil {
-			return nil, err
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		folders = append(folders, Folder{p, uint32(st.Mode & 0o7777), int(st.Uid), int(st.Gid)}) //nolint:unconvert // of another type on macOS
-	}
-	return folders, nil
 }

@@ -5,7 +5,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 
 	"salvor/internal/snapshot/method"
 )
@@ -26,8 +25,9 @@ func (m Manifest) start(proof bool) method.Start {
 	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
 		server = append(server, "-c", name+"="+s.Settings[name])
 	}
-	script := "set -e\nunset PGDATA\n[ -s " + word(path.Join(s.Data, "PG_VERSION")) + " ] || " + words(made) + " >/dev/null\nexec " + words(server)
-	return method.Start{User: s.User, MountAt: m.MountAt, Argv: []string{shell, "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
+	script := "set -e\nunset PGDATA\n[ -s " + method.Word(path.Join(s.Data, "PG_VERSION")) + " ] || " + method.Words(made) + " >/dev/null\nexec " + method.Words(server)
+	return method.Start{User: s.User, MountAt: m.MountAt, Argv: []string{shell, "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort},
+		Stop: "SIGINT" /* at once */, Proof: proof}
 }
 
 func (s Server) program(name string) string {
@@ -64,15 +64,4 @@ func (s Server) initdb() []string {
 		}
 	}
 	return argv
-}
-
-// word quotes one word for a shell.
-func word(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-func words(argv []string) string {
-	quoted := make([]string, len(argv))
-	for i, a := range argv {
-		quoted[i] = word(a)
-	}
-	return strings.Join(quoted, " ")
 }

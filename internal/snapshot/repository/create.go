@@ -52,6 +52,12 @@ type config struct {
 // without a configuration open nothing, and are replaced. Where there is one already,
 // the error is os.ErrExist.
 func Create(ctx context.Context, store blob.Store, password secret.Value) error {
+	return CreateLike(ctx, store, password, Cutting{})
+}
+
+// CreateLike is Create for a repository that cuts files where another one does, so that what
+// is copied between them is the same as what is taken there.
+func CreateLike(ctx context.Context, store blob.Store, password secret.Value, c Cutting) error {
 	there, err := Exists(ctx, store)
 	if err != nil {
 		return fmt.Errorf("create snapshot repository: %w", err)
@@ -59,18 +65,42 @@ func Create(ctx context.Context, store blob.Store, password secret.Value) error 
 	if there {
 		return fmt.Errorf("create snapshot repository: one exists: %w", os.ErrExist)
 	}
-	if err := create(ctx, store, password); err != nil {
+	if err := create(ctx, store, password, c); err != nil {
 		return fmt.Errorf("create snapshot repository: %w", err)
 	}
 	return nil
 }
 
-func create(ctx context.Context, store blob.Store, password secret.Value) error {
+// A Cutting says where files are cut into pieces: restic's chunker parameters. The zero one
+// is none in particular.
+type Cutting struct{ polynomial chunker.Pol }
+
+// Cutting returns that of the repository whose two files these are copies of.
+func (s Spare) Cutting(password secret.Value) (Cutting, error) {
+	master, err := unlock(s.Key, password)
+	if err != nil {
+		return Cutting{}, err
+	}
+	plain, err := master.open(s.Config)
+	if err != nil {
+		return Cutting{}, err
+	}
+	var c config
+	if err := json.Unmarshal(plain, &c); err != nil {
+		return Cutting{}, err
+	}
+	if !c.Polynomial.Irreducible() {
+		return Cutting{}, errors.New("the repository's configuration has no usable chunker polynomial")
+	}
+	return Cutting{c.Polynomial}, nil
+}
+
+func create(ctx context.Context, store blob.Store, password secret.Value, c Cutting) error {
 	master, err := firstKey(ctx, store, password)
 	if err != nil {
 		return err
 	}
-	sealed, err := master.configure()
+	sealed, err := master.configure(c)
 	if err != nil {
 		return err
 	}
@@ -109,16 +139,17 @@ func firstKey(ctx context.Context, store blob.Store, password secret.Value) (mas
 }
 
 // configure returns a new configuration, sealed with the key.
-func (k masterKey) configure() (sealed []byte, err error) {
-	polynomial, err := chunker.RandomPolynomial()
-	if err != nil {
-		return nil, err
+func (k masterKey) configure(c Cutting) (sealed []byte, err error) {
+	if c.polynomial == 0 {
+		if c.polynomial, err = chunker.RandomPolynomial(); err != nil {
+			return nil, err
+		}
 	}
 	id := make([]byte, 32)
 	if _, err := rand.Read(id); err != nil {
 		return nil, err
 	}
-	plain, err := json.Marshal(config{Version: 2, ID: hex.EncodeToString(id), Polynomial: polynomial})
+	plain, err := json.Marshal(config{Version: 2, ID: hex.EncodeToString(id), Polynomial: c.polynomial})
 	if err != nil {
 		return nil, err
 	}

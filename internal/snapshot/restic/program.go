@@ -46,6 +46,7 @@ type Repository struct {
 type call struct {
 	args    []string
 	binds   []nsexec.Bind
+	from    Repository // the other one, for a copy
 	stdout  io.Writer
 	stderr  io.Writer
 	timeout time.Duration
@@ -73,6 +74,9 @@ func (p Program) run(ctx context.Context, repo Repository, c call) error {
 		Argv: append(argv, c.args...), Binds: c.binds, Hostname: p.Name,
 		Env:     []string{"RESTIC_PROGRESS_FPS=" + strconv.Itoa(2)},
 		Secrets: map[string]secret.Value{"repository": repo.URL, "password": repo.Password},
+	}
+	if !c.from.URL.IsZero() {
+		spec.Secrets["from-repository"], spec.Secrets["from-password"] = c.from.URL, c.from.Password
 	}
 	if p.Temp != "" {
 		spec.Env = append(spec.Env, "TMPDIR="+p.Temp)
@@ -149,6 +153,14 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 		return Summary{}, err
 	}
 	return report.result()
+}
+
+// Copy copies one snapshot, by its full id, from another repository, with what repo lacks of
+// it. The other one is only read, and not locked. Where repo has the same snapshot already,
+// it does nothing.
+func (p Program) Copy(ctx context.Context, repo, from Repository, id string) error {
+	args := []string{"copy", "--no-lock", "--from-repository-file", "{from-repository}", "--from-password-file", "{from-password}", id}
+	return p.run(ctx, repo, call{args: args, from: from})
 }
 
 // Prune removes what no snapshot needs.

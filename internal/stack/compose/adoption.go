@@ -36,7 +36,11 @@ func adoptionOf(l *load) (*project.Adoption, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.Files = append(a.Files, project.File{Path: below(l.Stack.Dir, name), Mode: 0o600, Data: content})
+		mode := uint32(0o644)
+		if info, there := l.stat(name); there && info.Mode()&0o111 != 0 {
+			mode = 0o755
+		}
+		a.Files = append(a.Files, project.File{Path: below(l.Stack.Dir, name), Mode: mode, Data: content})
 	}
 	for name, value := range l.env {
 		a.Vars[name] = escapedValue(value)

@@ -19,11 +19,11 @@ type database struct {
 	method fleet.Method
 }
 
-// The native methods come one by one; until then a database is paused.
+// A database without a native method is paused.
 var databases = []database{
 	{"postgres", []string{"postgres", "postgresql", "postgis", "timescaledb", "timescaledb-ha", "pgvector", "pgvecto-rs", "pgautoupgrade", "immich-postgres", "postgresql-repmgr"},
 		[]string{"/var/lib/postgresql", "/var/lib/pgsql", "/bitnami/postgresql", "/home/postgres/pgdata"}, fleet.Postgres},
-	{"mariadb", []string{"mariadb", "mysql", "percona", "percona-server", "mysql-server", "mariadb-galera"}, []string{"/var/lib/mysql", "/bitnami/mariadb", "/bitnami/mysql"}, fleet.Pause},
+	{"mariadb", []string{"mariadb", "mysql", "percona", "percona-server", "mysql-server", "mariadb-galera"}, []string{"/var/lib/mysql", "/bitnami/mariadb", "/bitnami/mysql"}, fleet.MariaDB},
 	{"mongodb", []string{"mongo", "mongodb", "mongodb-community-server", "percona-server-mongodb", "ferretdb"}, []string{"/data/db", "/bitnami/mongodb"}, fleet.Pause},
 	{"redis", []string{"redis", "valkey", "keydb", "dragonfly", "redis-stack", "redis-stack-server"}, []string{"/bitnami/redis", "/bitnami/valkey"}, fleet.Pause},
 	{"clickhouse", []string{"clickhouse", "clickhouse-server"}, []string{"/var/lib/clickhouse"}, fleet.Pause},

@@ -59,7 +59,7 @@ func Run(ctx context.Context, c machine.Cmd, dial func(context.Context, string) 
 	}
 	r.store = store
 	defer store.close()
-	err = r.do(ctx)
+	err = r.do(ctx, dial)
 	if ctx.Err() != nil {
 		return machine.Output{}, ctx.Err()
 	}
@@ -77,7 +77,7 @@ func Run(ctx context.Context, c machine.Cmd, dial func(context.Context, string) 
 	return machine.Output{}, &machine.ExitError{Argv: []string{"restic"}, Code: code, Stderr: []byte(text)}
 }
 
-func (r *run) do(ctx context.Context) (err error) {
+func (r *run) do(ctx context.Context, dial func(context.Context, string) (net.Conn, error)) (err error) {
 	if r.key, err = unlock(ctx, r.store, r.Secrets["password"]); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (r *run) do(ctx context.Context) (err error) {
 		return err
 	}
 	command := slices.IndexFunc(r.Argv, func(a string) bool {
-		return slices.Contains([]string{"backup", "restore", "repair", "check", "prune"}, a)
+		return slices.Contains([]string{"backup", "restore", "repair", "check", "prune", "copy"}, a)
 	})
 	if command < 0 {
 		return fmt.Errorf("unknown command: %q", r.Argv)
@@ -94,6 +94,8 @@ func (r *run) do(ctx context.Context) (err error) {
 	switch r.Argv[command] {
 	case "backup":
 		return r.locked(ctx, false, func() error { return r.backup(ctx, args) })
+	case "copy":
+		return r.locked(ctx, false, func() error { return r.copy(ctx, args[len(args)-1], dial) })
 	case "restore":
 		return r.restore(ctx, args)
 	case "repair":

@@ -1,4 +1,4 @@
-package postgres
+package method
 
 import (
 	"bytes"
@@ -16,13 +16,12 @@ import (
 // A container says what it likes. What of it is kept in memory or on disk is
 // bounded, and so is the time that it takes.
 const (
-	maxAnswer    = 16 << 20 // bytes of one query, list or script
-	maxCounts    = 64 << 20 // bytes of one database's counts
-	maxLine      = 64 << 10 // bytes of one count
-	maxTables    = 1 << 20  // of one database
-	maxDatabases = 4096
+	MaxAnswer = 16 << 20 // bytes of one query, list or script
+	MaxTables = 1 << 20  // of one database
 
-	askWithin = 5 * time.Minute // a question that needs no dump
+	AskWithin  = 5 * time.Minute // a question that needs no dump
+	DumpWithin = 2 * time.Hour   // the dump of one server
+	stopWithin = 2 * time.Minute // the orderly end of a server
 )
 
 // ErrTooMuch is wrapped by errors that mean: a container says more than any
@@ -33,22 +32,26 @@ var ErrTooMuch = errors.New("the container's output is too long")
 // disk.
 var ErrNoRoom = errors.New("not enough disk space")
 
-func tooMuch(limit int64) error { return fmt.Errorf("%w: more than %d MiB", ErrTooMuch, limit>>20) }
+// TooMuch is ErrTooMuch with the limit that was passed, in bytes.
+func TooMuch(limit int64) error { return fmt.Errorf("%w: more than %d MiB", ErrTooMuch, limit>>20) }
 
-// An answer keeps what a program says, up to maxAnswer. Write is the only way in:
+// An Answer keeps what a program says, up to MaxAnswer. Write is the only way in:
 // a bytes.Buffer that is embedded would be filled past it.
-type answer struct{ kept bytes.Buffer }
+type Answer struct{ kept bytes.Buffer }
 
 // Write implements io.Writer.
-func (a *answer) Write(p []byte) (int, error) {
-	if a.kept.Len()+len(p) > maxAnswer {
-		return 0, tooMuch(maxAnswer)
+func (a *Answer) Write(p []byte) (int, error) {
+	if a.kept.Len()+len(p) > MaxAnswer {
+		return 0, TooMuch(MaxAnswer)
 	}
 	return a.kept.Write(p)
 }
 
 // String returns what was said.
-func (a *answer) String() string { return a.kept.String() }
+func (a *Answer) String() string { return a.kept.String() }
+
+// Bytes returns what was said.
+func (a *Answer) Bytes() []byte { return a.kept.Bytes() }
 
 // reserve is what a dump leaves free on a disk: 1 GiB, less on a small one.
 const reserve = 1 << 30
@@ -56,27 +59,27 @@ const reserve = 1 << 30
 // looksEvery is how much is written between two looks at the disk.
 const looksEvery = 4 << 20
 
-// A dumpFile is written up to a limit, and while the disk keeps its reserve.
-type dumpFile struct {
+// A DumpFile is written up to a limit, and while the disk keeps its reserve.
+type DumpFile struct {
 	file   *os.File
 	limit  int64
 	unseen int64 // written since the last look
 }
 
-// createDump makes a new file of a dump.
-func createDump(path string, limit int64) (*dumpFile, error) {
+// CreateDump makes a new file of a dump, of at most limit bytes.
+func CreateDump(path string, limit int64) (*DumpFile, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &dumpFile{file: f, limit: limit, unseen: looksEvery}, nil
+	return &DumpFile{file: f, limit: limit, unseen: looksEvery}, nil
 }
 
-// unlimited is the limit of a dump's data: the disk's.
-const unlimited = math.MaxInt64
+// Unlimited is the limit of a dump's data: the disk's.
+const Unlimited = math.MaxInt64
 
 // Write implements io.Writer.
-func (d *dumpFile) Write(p []byte) (int, error) {
+func (d *DumpFile) Write(p []byte) (int, error) {
 	if d.limit -= int64(len(p)); d.limit < 0 {
 		return 0, fmt.Errorf("%w: its script is too long", ErrTooMuch)
 	}
@@ -89,7 +92,7 @@ func (d *dumpFile) Write(p []byte) (int, error) {
 	return d.file.Write(p)
 }
 
-func (d *dumpFile) hasRoom(more int64) error {
+func (d *DumpFile) hasRoom(more int64) error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(d.file.Fd()), &st); err != nil {
 		return err
@@ -103,25 +106,25 @@ func (d *dumpFile) hasRoom(more int64) error {
 }
 
 // Close implements io.Closer.
-func (d *dumpFile) Close() error { return d.file.Close() }
+func (d *DumpFile) Close() error { return d.file.Close() }
 
-// readFile reads a file of a dump's folder: a regular one of at most maxAnswer, so
+// ReadFile reads a file of a dump's folder: a regular one of at most MaxAnswer, so
 // that a snapshot can't have another file of the host read for it.
-func readFile(dump, name string) ([]byte, error) {
-	f, err := openFile(dump, name)
+func ReadFile(dump, name string) ([]byte, error) {
+	f, err := OpenFile(dump, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxAnswer+1))
-	if err == nil && len(content) > maxAnswer {
-		err = fmt.Errorf("%s: %w", name, tooMuch(maxAnswer))
+	content, err := io.ReadAll(io.LimitReader(f, MaxAnswer+1))
+	if err == nil && len(content) > MaxAnswer {
+		err = fmt.Errorf("%s: %w", name, TooMuch(MaxAnswer))
 	}
 	return content, err
 }
 
-// openFile opens a regular file of a dump's folder.
-func openFile(dump, name string) (*os.File, error) {
+// OpenFile opens a regular file of a dump's folder.
+func OpenFile(dump, name string) (*os.File, error) {
 	root, err := os.OpenRoot(dump)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,292 @@
+package scenarios
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"salvor/internal/mount"
+	"salvor/internal/storage/drivetest"
+)
+
+// A book has what programs wrote to a shared volume, and what was shown of it. It is
+// safe for concurrent use.
+type book struct {
+	mu     sync.Mutex
+	papers []*paper
+	former map[string]*paper // by each name that one ever had
+}
+
+// A paper is one file. A program that got an error for it does not touch it again, so
+// that at most the last of its versions may be there in part.
+type paper struct {
+	names    []string // that it may have on the remote; the last is what its program gave it
+	versions []version
+	acked    int // number of the version that was last shown as uploaded, 0 for none
+	changes  int // that programs began
+	busy     bool
+	over     bool // its last change ended with an error
+	deleted  bool // or may be, if it is over
+	history  []string
+}
+
+// note adds to what is printed if something is wrong with the paper in the end.
+func (p *paper) note(format string, args ...any) {
+	p.history = append(p.history, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// A version is what a program wrote, or began to.
+type version struct {
+	sum   string
+	bytes []byte // nil for a large one
+	seed  uint64 // of a large one
+	size  int64
+}
+
+func small(b []byte) version {
+	sum := sha256.Sum256(b)
+	return version{sum: hex.EncodeToString(sum[:]), bytes: b, size: int64(len(b))}
+}
+
+func large(seed uint64, size int64) version {
+	v := version{seed: seed, size: size}
+	h := sha256.New()
+	_, _ = io.Copy(h, v.reader()) // neither fails
+	v.sum = hex.EncodeToString(h.Sum(nil))
+	return v
+}
+
+func (v version) reader() io.Reader {
+	if v.bytes != nil {
+		return bytes.NewReader(v.bytes)
+	}
+	var seed [32]byte
+	for i := range 8 {
+		seed[i] = byte(v.seed >> (8 * i))
+	}
+	return io.LimitReader(rand.NewChaCha8(seed), v.size)
+}
+
+// begin notes that a program begins to change a paper, to a version if it has a sum, to a
+// name if it is not empty.
+func (b *book) begin(p *paper, v version, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(p.names) == 0 {
+		b.papers = append(b.papers, p)
+	}
+	p.busy = true
+	p.changes++
+	p.note("change %d, %d bytes, %s", p.changes, v.size, name)
+	if v.sum != "" {
+		p.versions = append(p.versions, v)
+	}
+	if name != "" {
+		p.names = append(p.names, name)
+		b.former[name] = p
+	}
+}
+
+func (b *book) ended(p *paper, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.busy, p.over = false, err != nil
+	p.note("ended %v", err)
+}
+
+func (p *paper) name() string { return p.names[len(p.names)-1] }
+
+// acknowledge takes for stored what a look does not show as unsent. Papers that programs
+// change meanwhile are left out.
+func (b *book) acknowledge(look func() (mount.Unsent, error)) error {
+	b.mu.Lock()
+	before := map[*paper]int{}
+	for _, p := range b.papers {
+		if !p.busy && !p.over && !p.deleted {
+			before[p] = p.changes
+		}
+	}
+	b.mu.Unlock()
+	unsent, err := look()
+	if err != nil {
+		return err
+	}
+	waits := map[string]bool{}
+	for _, f := range unsent {
+		waits[f.Path] = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for p, changes := range before {
+		if !p.busy && p.changes == changes && !waits[p.name()] {
+			if p.acked < len(p.versions) || len(p.names) > 1 {
+				p.note("shown as uploaded")
+			}
+			p.acked, p.names = len(p.versions), p.names[len(p.names)-1:]
+		}
+	}
+	return nil
+}
+
+// any returns a paper that was shown as uploaded and that no program changes, nil for none.
+func (b *book) any(r *rand.Rand) *paper {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.papers) == 0 {
+		return nil
+	}
+	if p := b.papers[r.IntN(len(b.papers))]; p.acked > 0 && !p.busy && !p.over && !p.deleted {
+		return p
+	}
+	return nil
+}
+
+// mixed reports whether content is none that a program ever wrote to the paper.
+func (b *book) mixed(p *paper, content []byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return p.has(content, 0) == 0
+}
+
+// has returns the number of the version that content is, not before one; 0 if it is none.
+func (p *paper) has(content []byte, from int) int {
+	sum := sha256.Sum256(content)
+	text := hex.EncodeToString(sum[:])
+	for i := len(p.versions); i > max(from-1, 0); i-- {
+		if p.versions[i-1].sum == text {
+			return i
+		}
+	}
+	if p.over && p.inPart(content) {
+		return len(p.versions)
+	}
+	return 0
+}
+
+// inPart reports whether content may be what a write left that ended with an error: a
+// beginning of the new version, or blocks of it over the version before.
+func (p *paper) inPart(content []byte) bool {
+	last := p.versions[len(p.versions)-1]
+	begin := make([]byte, len(content))
+	if n, _ := io.ReadFull(last.reader(), begin); n == len(content) && bytes.Equal(begin, content) {
+		return true
+	}
+	if len(p.versions) < 2 || last.bytes == nil || len(content) != len(last.bytes) {
+		return false
+	}
+	old := p.versions[len(p.versions)-2].bytes
+	for at := 0; at < len(content); at += blockSize {
+		part := content[at:min(at+blockSize, len(content))]
+		same := func(b []byte) bool { return at+len(part) <= len(b) && bytes.Equal(part, b[at:at+len(part)]) }
+		if !same(last.bytes) && !same(old) {
+			return false
+		}
+	}
+	return true
+}
+
+// origins describes a mixture: how many of its blocks are of which version.
+func (p *paper) origins(content []byte) string {
+	count := map[int]int{}
+	for at := 0; at < len(content); at += blockSize {
+		part, from := content[at:min(at+blockSize, len(content))], 0
+		for n := len(p.versions); n > 0 && from == 0; n-- {
+			if b := p.versions[n-1].bytes; at+len(part) <= len(b) && bytes.Equal(part, b[at:at+len(part)]) {
+				from = n
+			}
+		}
+		count[from]++
+	}
+	return fmt.Sprintf("blocks by version %v of %d, uploaded as %d, ended with an error: %v", count, len(p.versions), p.acked, p.over)
+}
+
+// A verdict is what the end of a run shows.
+type verdict struct {
+	stored, listed int
+	leftover       int // copies under a name that a file does not have any more, or of one that was deleted
+	wrong          []string
+}
+
+// judge compares the book with the files of the remote and with what was set aside.
+func (b *book) judge(drive *drivetest.Server, root string, aside [][]byte) (verdict, error) {
+	onDrive := map[string][][]byte{}
+	for _, e := range drive.Look(root) {
+		if e.Trashed {
+			continue
+		}
+		content, err := drive.Content(e.ID)
+		if err != nil {
+			return verdict{}, err
+		}
+		onDrive[e.Path] = append(onDrive[e.Path], content)
+	}
+	var v verdict
+	known := map[string]bool{}
+	for _, p := range b.papers {
+		for _, name := range p.names {
+			known[name] = true
+		}
+		before := len(v.wrong)
+		if v.judge(p, onDrive, aside); len(v.wrong) > before {
+			v.wrong[len(v.wrong)-1] += "\n\t" + strings.Join(p.history, "\n\t")
+		}
+	}
+	for path, contents := range onDrive {
+		p := b.former[path]
+		switch {
+		case known[path]:
+		case p != nil && p.has(contents[0], 0) > 0:
+			v.leftover++
+		default:
+			v.wrong = append(v.wrong, "no program wrote "+path)
+		}
+	}
+	slices.Sort(v.wrong)
+	return v, nil
+}
+
+func (v *verdict) judge(p *paper, onDrive map[string][][]byte, aside [][]byte) {
+	found, copies := 0, 0
+	for _, name := range p.names {
+		for _, content := range onDrive[name] {
+			copies++
+			number := p.has(content, 0)
+			if number == 0 {
+				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that no program wrote, %s", name, len(content), p.origins(content)))
+			}
+			found = max(found, number)
+		}
+	}
+	newest := 0
+	if found < len(p.versions) {
+		for _, content := range aside {
+			newest = max(newest, p.has(content, found+1))
+		}
+	}
+	what := fmt.Sprintf("%s, version %d of %d", strings.Join(p.names, " or "), p.acked, len(p.versions))
+	switch {
+	case p.deleted:
+		if copies > 0 && !p.over {
+			v.leftover++
+		}
+	case found < p.acked && newest < p.acked:
+		v.wrong = append(v.wrong, fmt.Sprintf("LOST: %s, was shown as uploaded; the remote has version %d", what, found))
+	case found < p.acked:
+		v.wrong = append(v.wrong, what+", was shown as uploaded, and is only set aside")
+	case p.over:
+	case max(found, newest) < len(p.versions):
+		v.wrong = append(v.wrong, fmt.Sprintf("%s is not on the remote, which has version %d, and not listed", what, found))
+	case newest > found:
+		v.listed++
+	default:
+		v.stored++
+		v.leftover += copies - 1
+	}
+}
