@@ -128,6 +128,18 @@ func checkLock(l fleet.Lock) (key string, err error) {
 	return "", nil
 }
 
+func checkRestore(r *fleet.Restore) error {
+	switch {
+	case r == nil:
+		return nil
+	case r.ID == "" || r.Epoch < 1 || r.Snapshot == "":
+		return errors.New("restore lacks its id, epoch or snapshot")
+	case slices.Contains(r.Volumes, "") || !slices.IsSorted(r.Volumes):
+		return errors.New("restore has a volume without a name, or volumes that are not sorted")
+	}
+	return nil
+}
+
 func checkPlaced(p fleet.Placement) error {
 	if err := fleet.ValidHost(p.Host); err != nil {
 		return fmt.Errorf("host: %w", err)
@@ -138,18 +150,12 @@ func checkPlaced(p fleet.Placement) error {
 	if p.Epoch < 1 || p.Epoch > fleet.MaxEpoch {
 		return fmt.Errorf("epoch is %d, want 1 to %d", p.Epoch, fleet.MaxEpoch)
 	}
-	if r := p.Restore; r != nil && (r.ID == "" || r.Epoch < 1 || r.Snapshot == "") {
-		return errors.New("restore lacks its id, epoch or snapshot")
-	}
-	if r := p.Restore; r != nil && (slices.Contains(r.Volumes, "") || !slices.IsSorted(r.Volumes)) {
-		return errors.New("restore has a volume without a name, or volumes that are not sorted")
-	}
 	for _, target := range slices.Sorted(maps.Keys(p.Repositories)) {
 		if p.Repositories[target] == "" {
 			return fmt.Errorf("repository of target %q has no id", target)
 		}
 	}
-	if err := errors.Join(checkFormer(p), checkProven(p)); err != nil {
+	if err := errors.Join(checkRestore(p.Restore), checkFormer(p), checkProven(p)); err != nil {
 		return err
 	}
 	for _, service := range slices.Sorted(maps.Keys(p.Images)) {

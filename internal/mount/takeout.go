@@ -65,6 +65,17 @@ func (f File) takeOut(cache string) (File, error) {
 	return out, f.Done()
 }
 
+// Return moves the content of a file that TakeOut took to where the cache keeps it, in place
+// of what is there. It takes no room.
+func (f File) Return(cache string) error {
+	back := f
+	back.root = cache
+	return os.Rename(f.in(dataFolder), back.in(dataFolder))
+}
+
+// SetAside moves a file that TakeOut took to the folder to, as Mend does.
+func (f File) SetAside(to string) error { return f.move(to) }
+
 // Open returns the content of a file that is not on the remote yet.
 func (f File) Open() (*os.File, error) { return os.Open(f.in(dataFolder)) }
 

@@ -41,6 +41,15 @@ type File struct {
 	root string // the folder that has it: the cache, or the one for what TakeOut took
 }
 
+// Cached is how many bytes of a file are in the cache.
+func (f File) Cached() int64 {
+	var n int64
+	for _, r := range f.Ranges {
+		n += r.Size
+	}
+	return n
+}
+
 // A Range is a part of a file.
 type Range struct{ Pos, Size int64 }
 

@@ -23,6 +23,7 @@ type files struct {
 	notes string // folder of the notes that rclone has of cached files
 	names *names
 	room  *room
+	ctx   context.Context // of the mounter
 	held  *held
 	knows func(path string) bool // whether rclone knows the remote's object of a file
 	locks [64]sync.RWMutex       // by number: writing, against synchronising
@@ -175,9 +176,9 @@ func (f *files) paths(at ...place) []string {
 // Rename implements fuse.RawFileSystem.
 func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
 	at := f.paths(place{in.NodeId, from}, place{in.Newdir, to})
-	defer f.held.uploads.hold(heldMost, at...)()
+	defer f.held.uploads.hold(f.ctx, heldMost, at...)()
 	if !f.knows(at[0]) {
-		if err := f.held.moveLost(context.Background(), at[0], at[1]); err != nil {
+		if err := f.held.moveLost(f.ctx, at[0], at[1]); err != nil {
 			return fuse.EIO
 		}
 	}
@@ -192,9 +193,9 @@ func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to strin
 // Unlink implements fuse.RawFileSystem.
 func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
 	at := f.paths(place{in.NodeId, name})[0]
-	defer f.held.uploads.hold(heldMost, at)()
+	defer f.held.uploads.hold(f.ctx, heldMost, at)()
 	if !f.knows(at) {
-		if err := f.held.removeLost(context.Background(), at); err != nil {
+		if err := f.held.removeLost(f.ctx, at); err != nil {
 			return fuse.EIO
 		}
 	}

@@ -152,10 +152,10 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
 	}
-	err := s.again(m.left)
+	err := m.again(s)
 	var server *fuse.Server
 	if err == nil {
-		server, err = m.fuse(s)
+		server, err = m.fuse(ctx, s)
 	}
 	if err != nil {
 		s.vfs.Shutdown()
@@ -209,7 +209,7 @@ func (m *Mounter) vfsOptions(v Volume) *vfscommon.Options {
 }
 
 // fuse mounts a volume without asking any program to do it.
-func (m *Mounter) fuse(s *served) (*fuse.Server, error) {
+func (m *Mounter) fuse(ctx context.Context, s *served) (*fuse.Server, error) {
 	opt := mountlib.Options{AllowOther: true, DefaultPermissions: true, AttrTimeout: fs.Duration(attrFor), DeviceName: mount.Source(m.opt.Stack, s.Name)}
 	root, err := mount2.NewFS(s.vfs, &opt).Root()
 	if err != nil {
@@ -225,7 +225,7 @@ func (m *Mounter) fuse(s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), held: s.held, knows: s.knows,
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, knows: s.knows,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}

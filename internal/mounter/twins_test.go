@@ -148,7 +148,7 @@ func TestUploadsAndRenamesAreApart(t *testing.T) {
 		other()
 	}
 	held := make(chan func())
-	go func() { held <- u.hold(time.Minute, "folder", "elsewhere") }()
+	go func() { held <- u.hold(t.Context(), time.Minute, "folder", "elsewhere") }()
 	select {
 	case <-held:
 		t.Fatal("the rename did not wait for the upload")
@@ -165,7 +165,7 @@ func TestUploadsAndRenamesAreApart(t *testing.T) {
 	if end, err = u.begin(t.Context(), "folder/a"); err != nil {
 		t.Fatal(err)
 	}
-	u.hold(time.Millisecond, "folder/a")() // gives up
+	u.hold(t.Context(), time.Millisecond, "folder/a")() // gives up
 	end()
 	if len(u.under)+len(u.still) > 0 {
 		t.Errorf("left: %v, %v", u.under, u.still)

@@ -29,11 +29,11 @@ func (u *uploads) begin(ctx context.Context, path string) (end func(), err error
 
 // hold has no upload of the paths, or of what is below them, begin until release is called,
 // and returns when those under way are over, or after limit: a large one may take long.
-func (u *uploads) hold(limit time.Duration, paths ...string) (release func()) {
+func (u *uploads) hold(ctx context.Context, limit time.Duration, paths ...string) (release func()) {
 	u.mu.Lock()
 	u.count(u.still, paths, 1)
 	u.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	quiet := func() bool {
 		for _, p := range paths {

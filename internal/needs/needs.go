@@ -125,13 +125,9 @@ func (n *Needs) fleetUses(name string) []Use {
 		}
 	}
 	for _, r := range f.Remotes {
-		for _, s := range r.Options {
-			add("remote "+r.Name, s)
-		}
+		add("remote "+r.Name, slices.Collect(maps.Values(r.Options))...)
 		for _, h := range storage.HostCredentials(r) {
-			for _, s := range h.Options {
-				add("remote "+r.Name+" for "+h.To, s)
-			}
+			add("remote "+r.Name+" for "+h.To, slices.Collect(maps.Values(h.Options))...)
 		}
 	}
 	for _, r := range f.Registries {
@@ -143,18 +139,22 @@ func (n *Needs) fleetUses(name string) []Use {
 	if name == secretnames.SignKey && len(n.checkout.FleetSigners) > 0 {
 		uses = append(uses, Use{Fleet: "the fleet's signatures"})
 	}
-	for _, h := range f.Hosts {
+	addMounts(f.Hosts, add)
+	for id, s := range f.Vaults {
+		add("vault id "+id, s)
+	}
+	add("git.key", f.Git.Key)
+	return uses
+}
+
+func addMounts(hosts []fleet.Host, add func(what string, settings ...secret.Setting)) {
+	for _, h := range hosts {
 		for _, m := range h.Mounts {
 			if m.Credentials != "" {
 				add("mount "+m.Name+" of "+h.Name, m.Credential())
 			}
 		}
 	}
-	for id, s := range f.Vaults {
-		add("vault id "+id, s)
-	}
-	add("git.key", f.Git.Key)
-	return uses
 }
 
 // Variable returns whose variable a secret is, if it is one of a stack.

@@ -87,28 +87,36 @@ func (p *part) write(ctx context.Context, w io.Writer) error {
 		if !it.hasContent() {
 			continue
 		}
-		left := it.node.Size
-		for range it.node.Content {
-			content, err, ok := next()
-			if !ok {
-				err = errors.Join(ctx.Err(), io.ErrUnexpectedEOF)
-			}
-			if left -= int64(len(content)); err == nil && left < 0 {
-				break
-			}
-			if err == nil {
-				_, err = out.Write(content)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", it.name, err)
-			}
-			p.done(int64(len(content)))
-		}
-		if left != 0 {
-			return fmt.Errorf("%s has another size than the snapshot says: %w", it.name, snapshot.ErrDamaged)
+		if err := p.writeContent(ctx, out, it, next); err != nil {
+			return fmt.Errorf("%s: %w", it.name, err)
 		}
 	}
 	return out.Close()
+}
+
+// writeContent writes one file, from the next blobs.
+func (p *part) writeContent(ctx context.Context, out io.Writer, it item, next func() ([]byte, error, bool)) error {
+	left := it.node.Size
+	for range it.node.Content {
+		content, err, ok := next()
+		if !ok {
+			err = errors.Join(ctx.Err(), io.ErrUnexpectedEOF)
+		}
+		if left -= int64(len(content)); err == nil && left < 0 {
+			break
+		}
+		if err == nil {
+			_, err = out.Write(content)
+		}
+		if err != nil {
+			return err
+		}
+		p.done(int64(len(content)))
+	}
+	if left != 0 {
+		return fmt.Errorf("it has another size than the snapshot says: %w", snapshot.ErrDamaged)
+	}
+	return nil
 }
 
 func (i item) hasContent() bool { return i.node.Type == "file" && i.same == "" }

@@ -42,6 +42,17 @@ func (p *paper) note(format string, args ...any) {
 	p.history = append(p.history, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
+// A found is the content of a file that was found somewhere.
+type found struct {
+	sum     string
+	content []byte
+}
+
+func foundAs(content []byte) found {
+	sum := sha256.Sum256(content)
+	return found{hex.EncodeToString(sum[:]), content}
+}
+
 // A version is what a program wrote, or began to.
 type version struct {
 	sum   string
@@ -152,19 +163,17 @@ func (b *book) any(r *rand.Rand) *paper {
 func (b *book) mixed(p *paper, content []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return p.has(content, 0) == 0
+	return p.has(foundAs(content), 0) == 0
 }
 
-// has returns the number of the version that content is, not before one; 0 if it is none.
-func (p *paper) has(content []byte, from int) int {
-	sum := sha256.Sum256(content)
-	text := hex.EncodeToString(sum[:])
+// has returns the number of the version that was found, not before one; 0 if it is none.
+func (p *paper) has(f found, from int) int {
 	for i := len(p.versions); i > max(from-1, 0); i-- {
-		if p.versions[i-1].sum == text {
+		if p.versions[i-1].sum == f.sum {
 			return i
 		}
 	}
-	if p.over && p.inPart(content) {
+	if p.over && p.inPart(f.content) {
 		return len(p.versions)
 	}
 	return 0
@@ -174,6 +183,9 @@ func (p *paper) has(content []byte, from int) int {
 // beginning of the new version, or blocks of it over the version before.
 func (p *paper) inPart(content []byte) bool {
 	last := p.versions[len(p.versions)-1]
+	if int64(len(content)) > last.size {
+		return false
+	}
 	begin := make([]byte, len(content))
 	if n, _ := io.ReadFull(last.reader(), begin); n == len(content) && bytes.Equal(begin, content) {
 		return true
@@ -215,8 +227,8 @@ type verdict struct {
 }
 
 // judge compares the book with the files of the remote and with what was set aside.
-func (b *book) judge(drive *drivetest.Server, root string, aside [][]byte) (verdict, error) {
-	onDrive := map[string][][]byte{}
+func (b *book) judge(drive *drivetest.Server, root string, aside []found) (verdict, error) {
+	onDrive := map[string][]found{}
 	for _, e := range drive.Look(root) {
 		if e.Trashed {
 			continue
@@ -225,7 +237,7 @@ func (b *book) judge(drive *drivetest.Server, root string, aside [][]byte) (verd
 		if err != nil {
 			return verdict{}, err
 		}
-		onDrive[e.Path] = append(onDrive[e.Path], content)
+		onDrive[e.Path] = append(onDrive[e.Path], foundAs(content))
 	}
 	var v verdict
 	known := map[string]bool{}
@@ -252,22 +264,22 @@ func (b *book) judge(drive *drivetest.Server, root string, aside [][]byte) (verd
 	return v, nil
 }
 
-func (v *verdict) judge(p *paper, onDrive map[string][][]byte, aside [][]byte) {
-	found, copies := 0, 0
+func (v *verdict) judge(p *paper, onDrive map[string][]found, aside []found) {
+	stored, copies := 0, 0
 	for _, name := range p.names {
-		for _, content := range onDrive[name] {
+		for _, one := range onDrive[name] {
 			copies++
-			number := p.has(content, 0)
+			number := p.has(one, 0)
 			if number == 0 {
-				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that no program wrote, %s", name, len(content), p.origins(content)))
+				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that no program wrote, %s", name, len(one.content), p.origins(one.content)))
 			}
-			found = max(found, number)
+			stored = max(stored, number)
 		}
 	}
 	newest := 0
-	if found < len(p.versions) {
-		for _, content := range aside {
-			newest = max(newest, p.has(content, found+1))
+	if stored < len(p.versions) {
+		for _, one := range aside {
+			newest = max(newest, p.has(one, stored+1))
 		}
 	}
 	what := fmt.Sprintf("%s, version %d of %d", strings.Join(p.names, " or "), p.acked, len(p.versions))
@@ -276,14 +288,14 @@ func (v *verdict) judge(p *paper, onDrive map[string][][]byte, aside [][]byte) {
 		if copies > 0 && !p.over {
 			v.leftover++
 		}
-	case found < p.acked && newest < p.acked:
-		v.wrong = append(v.wrong, fmt.Sprintf("LOST: %s, was shown as uploaded; the remote has version %d", what, found))
-	case found < p.acked:
+	case stored < p.acked && newest < p.acked:
+		v.wrong = append(v.wrong, fmt.Sprintf("LOST: %s, was shown as uploaded; the remote has version %d", what, stored))
+	case stored < p.acked:
 		v.wrong = append(v.wrong, what+", was shown as uploaded, and is only set aside")
 	case p.over:
-	case max(found, newest) < len(p.versions):
-		v.wrong = append(v.wrong, fmt.Sprintf("%s is not on the remote, which has version %d, and not listed", what, found))
-	case newest > found:
+	case max(stored, newest) < len(p.versions):
+		v.wrong = append(v.wrong, fmt.Sprintf("%s is not on the remote, which has version %d, and not listed", what, stored))
+	case newest > stored:
 		v.listed++
 	default:
 		v.stored++

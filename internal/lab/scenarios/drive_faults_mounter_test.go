@@ -38,7 +38,6 @@ type mountJob struct {
 	Point, Cache, Keep, Aside, Stamp string
 	Size, KeepFree                   int64
 	ReadOnly                         bool
-	uploads                          time.Duration // how long the end may take
 }
 
 const flushLimit = 4 * time.Minute

@@ -246,7 +246,7 @@ func (d *troubledDrive) settles(t *testing.T) {
 	must(t, err)
 	t.Logf("flushed in %s, %d files are left", time.Since(began).Round(time.Second/10), len(left))
 	must(t, d.book.acknowledge(d.unsent))
-	var aside [][]byte
+	var aside []found
 	for _, top := range []string{filepath.Join(d.disk, "aside"), filepath.Join(d.job.Cache, "vfs")} {
 		err := filepath.WalkDir(top, func(p string, e fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -256,7 +256,7 @@ func (d *troubledDrive) settles(t *testing.T) {
 				return err
 			}
 			content, err := os.ReadFile(p)
-			aside = append(aside, content)
+			aside = append(aside, foundAs(content))
 			return err
 		})
 		must(t, err)

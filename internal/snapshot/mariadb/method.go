@@ -98,13 +98,9 @@ func (m Manifest) Files(v method.Volume) ([]string, error) {
 		}
 		for _, e := range entries {
 			rel := path.Join(f.Path, e.Name())
-			own := e.Name() == "lost+found"
-			if last := i+1 == len(m.Folders); last && !own {
-				if own, err = isServersOwn(root, rel, e); err != nil {
-					return nil, err
-				}
-			} else if !last {
-				own = own || rel == m.Folders[i+1].Path
+			own, err := m.isOwn(root, i, rel, e)
+			if err != nil {
+				return nil, err
 			}
 			if !own && (e.IsDir() || e.Type().IsRegular()) {
 				found = append(found, rel)
@@ -112,6 +108,18 @@ func (m Manifest) Files(v method.Volume) ([]string, error) {
 		}
 	}
 	return found, nil
+}
+
+// isOwn reports whether an entry of the i-th folder belongs to the server, or is on the way to
+// its data.
+func (m Manifest) isOwn(root *os.Root, i int, rel string, e fs.DirEntry) (bool, error) {
+	switch {
+	case e.Name() == "lost+found":
+		return true, nil
+	case i+1 == len(m.Folders):
+		return isServersOwn(root, rel, e)
+	}
+	return rel == m.Folders[i+1].Path, nil
 }
 
 // isServersOwn reports whether an entry of a data folder is the server's. A folder is,
