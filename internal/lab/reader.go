@@ -9,8 +9,8 @@ var reader = built{name: "reader", script: recipe("reader.sh")}
 // data is in snapshots. Nothing of Salvor is on it.
 type Reader struct{ service }
 
-// Reader starts it. It finds the lab's Drive, if that was started before.
-func (l *Lab) Reader(ctx context.Context) (*Reader, error) {
+// StartReader starts it. It finds the lab's Drive, if that was started before.
+func StartReader(ctx context.Context, l *Lab) (*Reader, error) {
 	image, err := l.build(ctx, reader)
 	if err != nil {
 		return nil, err

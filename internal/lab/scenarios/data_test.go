@@ -79,7 +79,7 @@ func underLoad(t *testing.T, s *scenario.Scenario) *dataFleet {
 	d.drive.AddClient(drivetest.Client{ID: driveClient, Secret: driveSecret})
 	d.w, err = world.New(ctx, s.Lab, world.Options{Log: testLog{t}, Drive: d.drive})
 	must(t, err)
-	d.reader, err = s.Reader(ctx)
+	d.reader, err = lab.StartReader(ctx, s.Lab)
 	must(t, err)
 	hosts := spares(t, d.w, "alpha", "beta")
 	d.on, d.other = hosts[0], hosts[1]
