@@ -220,33 +220,34 @@ func (p Project) writePlain(ctx context.Context, plain Plain) error {
 		return err
 	}
 	for _, f := range plain.Files {
-		file := path.Join(plain.Dir, f.Path)
-		if err := p.within(ctx, plain.Dir, file); err != nil {
-			return err
-		}
-		if err := p.folders(ctx, plain.Dir, f); err != nil {
-			return err
-		}
-		asIs, err := p.keepUsers(ctx, plain, f)
-		if err != nil {
-			return err
-		}
-		if asIs && !f.Secret {
-			continue
-		}
-		if err := p.host.put(ctx, file, f.Data, f.Mode); err != nil {
-			return err
-		}
-		if f.UID != 0 || f.GID != 0 {
-			if err := p.host.run(ctx, "chown", fmt.Sprintf("%d:%d", f.UID, f.GID), "--", file); err != nil {
-				return err
-			}
-		}
-		if err := p.asBefore(ctx, plain, f); err != nil {
+		if err := p.writeFile(ctx, plain, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (p Project) writeFile(ctx context.Context, plain Plain, f PlainFile) error {
+	file := path.Join(plain.Dir, f.Path)
+	if err := p.within(ctx, plain.Dir, file); err != nil {
+		return err
+	}
+	if err := p.folders(ctx, plain.Dir, f); err != nil {
+		return err
+	}
+	asIs, err := p.keepUsers(ctx, plain, f)
+	if err != nil || asIs && !f.Secret {
+		return err
+	}
+	if err := p.host.put(ctx, file, f.Data, f.Mode); err != nil {
+		return err
+	}
+	if f.UID != 0 || f.GID != 0 {
+		if err := p.host.run(ctx, "chown", fmt.Sprintf("%d:%d", f.UID, f.GID), "--", file); err != nil {
+			return err
+		}
+	}
+	return p.asBefore(ctx, plain, f)
 }
 
 // folders makes those that a file needs: of the secrets' only root enters the outermost.

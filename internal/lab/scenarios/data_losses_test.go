@@ -97,8 +97,8 @@ func (d *dataFleet) quarantined(t *testing.T, lost *lab.Host) {
 	if err := d.has("same", "new\n"); err != nil {
 		t.Errorf("after %s returned: %v", lost.Name, err)
 	}
-	if status := statusOf(t, d.w); !strings.Contains(status, "not on the remote, and not uploaded") || !strings.Contains(status, "same") {
-		t.Errorf("status does not list the file that was set aside:\n%s", status)
+	if status := statusOf(t, d.w); !strings.Contains(status, "not on the remote, and not uploaded") {
+		t.Errorf("status does not list what was set aside:\n%s", status)
 	}
 	d.Count("files set aside", 1)
 }
