@@ -49,6 +49,10 @@ const cloudImage = `printf 'PasswordAuthentication yes\nPermitRootLogin yes\n' >
 systemctl restart ssh && rm /root/.ssh/authorized_keys
 `
 
+// patient has sshd 9.8 and newer not refuse an address for a while because of its failed
+// logins: alpha sees more of them in a row than a person types in a minute.
+const patient = "echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/60-patient.conf; systemctl restart ssh\n"
+
 // deliver starts the servers: alpha's password must be changed, beta is Debian 12, has no
 // Python, and a user whom sudo asks, gamma still boots.
 func (p *provider) deliver(ctx context.Context) error {
@@ -58,7 +62,7 @@ func (p *provider) deliver(ctx context.Context) error {
 		name, setUp string
 		release     int
 	}{
-		{"alpha", "echo root:" + firstPassword + " | chpasswd && chage -d 0 root", 13},
+		{"alpha", patient + "echo root:" + firstPassword + " | chpasswd && chage -d 0 root", 13},
 		{"beta", "useradd -m -s /bin/bash ops && echo ops:" + firstPassword + " | chpasswd && rm -f /usr/bin/python3*", 12},
 		{"gamma", "echo root:" + firstPassword + " | chpasswd\n" + boots, 13},
 	} {
@@ -112,7 +116,8 @@ func (p *provider) refused(t *testing.T, err error, code int, want string) {
 	t.Helper()
 	var end *world.CommandError
 	if !errors.As(err, &end) || end.Code() != code || !strings.Contains(end.Said, want) {
-		t.Fatalf("%v; want exit code %d and %q", err, code, want)
+		t.Errorf("%v; want exit code %d and %q", err, code, want)
+		return
 	}
 	if strings.Contains(end.Said, "hunter2") {
 		t.Fatalf("the message has a password: %v", err)
