@@ -137,10 +137,9 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	if err := mount.Prepare(v.Point); err != nil {
 		return nil, err
 	}
-	if !v.ReadOnly {
-		if err := remote.Mkdir(ctx, ""); err != nil {
-			return nil, err
-		}
+	remote, err := top(ctx, v, remote)
+	if err != nil {
+		return nil, err
 	}
 	may := m.opt.May
 	if v.ReadOnly {
@@ -152,7 +151,7 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
 	}
-	err := m.again(s)
+	err = m.again(s)
 	var server *fuse.Server
 	if err == nil {
 		server, err = m.fuse(ctx, s)
