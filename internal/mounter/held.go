@@ -28,6 +28,7 @@ type held struct {
 	name     string
 	may      func() bool
 	others   bool // change it, too, at any time
+	line     Line // to the remote, nil for one without limits
 	uploads  *uploads
 	doubts   doubts
 	gone     gone
@@ -110,7 +111,7 @@ func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options
 		return nil, err
 	}
 	defer end()
-	return h.found(h.store(ctx, &heldReader{in, h.may}, src, options...))
+	return h.found(h.store(ctx, h.sent(ctx, in), src, options...))
 }
 
 // upload waits until a file may be uploaded; end is called when it is.
@@ -196,8 +197,14 @@ func (o *heldObject) ID() string { return idOf(o.Object) }
 // that was listed, after the remote has begun to answer with one content of it.
 func (o *heldObject) Open(ctx context.Context, options ...fs.OpenOption) (io.ReadCloser, error) {
 	in, err := o.Object.Open(ctx, options...)
-	if err != nil || !o.h.others {
-		return in, err
+	if err != nil {
+		return nil, err
+	}
+	if o.h.line != nil {
+		in = o.h.line.Down(ctx, in)
+	}
+	if !o.h.others {
+		return in, nil
 	}
 	now, err := o.h.Fs.NewObject(ctx, o.Remote())
 	if err == nil && (now.Size() != o.Size() || !now.ModTime(ctx).Equal(o.ModTime(ctx))) {
@@ -217,7 +224,7 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 		return err
 	}
 	defer end()
-	reader := &heldReader{in, o.h.may}
+	reader := o.h.sent(ctx, in)
 	if o.h.gone.has(idOf(o)) {
 		o.h.doubts.add(src.Remote(), nil)
 		stored, err := o.h.store(ctx, reader, src, options...)
@@ -259,6 +266,14 @@ func (o *heldObject) SetModTime(ctx context.Context, t time.Time) error {
 		return err
 	}
 	return o.Object.SetModTime(ctx, t)
+}
+
+// sent returns the content of an upload as it may be sent.
+func (h *held) sent(ctx context.Context, in io.Reader) io.Reader {
+	if h.line != nil {
+		in = h.line.Up(ctx, in)
+	}
+	return &heldReader{in, h.may}
 }
 
 // A heldReader ends an upload when the remote may not be changed any more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -45,6 +46,13 @@ type Volume struct {
 	Point    string
 	ReadOnly bool
 	Others   bool // other hosts write to it
+	Line     Line // to the remote; nil for one without limits
+}
+
+// A Line passes on contents as fast as the remote may be sent and may send them.
+type Line interface {
+	Up(context.Context, io.Reader) io.Reader
+	Down(context.Context, io.ReadCloser) io.ReadCloser
 }
 
 // Options are what a stack's mounts have in common.
@@ -146,6 +154,7 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 		may = func() bool { return false }
 	}
 	held := hold(v.Name, remote, may, v.Others)
+	held.line = v.Line
 	s := &served{Volume: v, held: held, vfs: vfs.New(settings(ctx), held, m.vfsOptions(v))}
 	if s.vfs.Opt.CacheMode != vfscommon.CacheModeFull {
 		s.vfs.Shutdown()
