@@ -31,7 +31,7 @@ func (s *sealed) open(ctx context.Context) func() (mounter.Remote, error) {
 		"vault": {Type: "crypt", Options: options("remote", "drive:vault", "password", "canary", "password2", "salt")},
 	}
 	return func() (mounter.Remote, error) {
-		return storage.Tokens("").Mountable(ctx, remotes, fleet.Location{Remote: "vault", Path: "shared/library"})
+		return storage.Computer{}.Mountable(ctx, remotes, fleet.Location{Remote: "vault", Path: "shared/library"})
 	}
 }
 
