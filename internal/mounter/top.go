@@ -8,7 +8,7 @@ import (
 )
 
 // top returns the remote of a volume with its folder. One that is made now is looked for by a
-// remote that is opened anew, as the next start does, until it is found: that start would make another one.
+// remote that is opened again, as the next start does, until it is found: that start would make another one.
 func top(ctx context.Context, v Volume, remote Remote) (Remote, error) {
 	if v.ReadOnly {
 		return remote, nil

@@ -266,6 +266,9 @@ func (d *troubledDrive) settles(t *testing.T) {
 		}
 		t.Error(wrong)
 	}
+	for _, how := range v.left[:min(2, len(v.left))] {
+		t.Log(how)
+	}
 	d.Count("stored", v.stored)
 	d.Count("listed", v.listed)
 	d.Count("leftovers under former names", v.leftover)
