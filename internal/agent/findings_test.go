@@ -48,18 +48,20 @@ var misfortunes = []misfortune{
 		agenttest.Flip(s.t, s.largest())
 		s.reread()
 	}, func(s *struck) { s.mustTake() }},
-	{"missing pack", func(s *struck) {
-		if err := os.Remove(s.largest()); err != nil {
-			s.t.Fatal(err)
+	{"missing packs", func(s *struck) {
+		for _, pack := range s.packs {
+			if err := os.Remove(pack); err != nil {
+				s.t.Fatal(err)
+			}
 		}
-		heretest.Write(s.t, s.file(0), "written since") // of the rest the host has what the pack held
+		heretest.Write(s.t, s.file(0), "written since") // of the rest the host has what the packs held
 		s.mustTake()
 	}, nil},
 	{"prune during a backup", pruneDuring, func(s *struck) { s.mustTake() }},
 	{"stale lock of a killed snapshot", staleOwn, nil},
 	{"stale lock of a killed restic check", staleOther, func(s *struck) { s.mustRestic("unlock", "--remove-all"); s.mustTake() }},
-	{"clock an hour ahead", func(s *struck) { s.off = time.Hour }, clockRight},
-	{"clock an hour behind", func(s *struck) { s.off = -time.Hour }, clockRight},
+	{"clock an hour ahead", func(s *struck) { s.off.Store(int64(time.Hour)) }, clockRight},
+	{"clock an hour behind", func(s *struck) { s.off.Store(int64(-time.Hour)) }, clockRight},
 	{"NFS folder not mounted", notMounted, mountedAgain},
 	{"target late while another is fine", oneLate, nil},
 }
@@ -118,18 +120,20 @@ func excludeAll(s *struck) {
 // pruneDuring: a file comes back that only the first snapshot has, and while restic relies on
 // its content there, someone removes the locks, that snapshot, and all that no other one needs.
 func pruneDuring(s *struck) {
-	heretest.Write(s.t, filepath.Join(s.volume(), "old"), noise(2, large))
+	heretest.Write(s.t, filepath.Join(s.volume(), "old"), noise(2, large/8))
 	var once sync.Once // other packs wait for it
 	s.puts = func(path string) {
 		if strings.HasPrefix(path, "data/") {
 			once.Do(func() {
 				s.mustRestic("unlock", "--remove-all")
 				s.mustRestic("forget", "--prune", s.first)
+				s.off.Store(int64(2 * time.Minute)) // of a snapshot that is taken while someone types this
 			})
 		}
 	}
 	s.refused()
 	s.puts = nil
+	s.off.Store(0)
 	once.Do(func() { s.t.Error("nothing was pruned") })
 }
 
@@ -188,7 +192,7 @@ func staleOther(s *struck) {
 func clockRight(s *struck) {
 	heretest.Write(s.t, s.file(1), "written since")
 	s.mustTake()
-	s.off = 0
+	s.off.Store(0)
 	if due := keeper.New(s.Host).Due(s.spec, time.Now()); len(due) != 1 {
 		s.t.Error("with the right clock no snapshot is due at once")
 	}
@@ -235,7 +239,7 @@ func oneLate(s *struck) {
 	if err := errors.Join(os.Rename(folder, folder+".away"), os.WriteFile(folder, nil, 0o600)); err != nil {
 		s.t.Fatal(err)
 	}
-	s.off = 2 * time.Hour
+	s.off.Store(int64(2 * time.Hour))
 	heretest.Write(s.t, s.file(1), "written since")
 	s.refused() // by one of the two
 }
@@ -288,7 +292,7 @@ func (s *struck) said(found []finding.Finding) string {
 	}
 	text := strings.NewReplacer(s.remote, "NAS", s.Paths.Volumes, "VOLUMES").Replace(b.String())
 	for _, vary := range []struct{ what, as string }{
-		{`\b[0-9a-f]{64}\b`, "ID"}, {`\b[0-9a-f]{8}\b`, "ID"}, {`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"}, {`/tmp/\S+?/(\d{3})`, "DIR"}, {`tmp-\S+\.mount`, "UNIT.mount"}, {`(\dh\d+m)\d+s`, "${1}Ns"},
+		{`(salvor/[\w-]+)/\S+: (pack|blob)`, "$1/PATH: $2"}, {`\b[0-9a-f]{64}\b`, "ID"}, {`\b[0-9a-f]{8}\b`, "ID"}, {`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"}, {`/tmp/\S+?/(\d{3})`, "DIR"}, {`tmp-\S+\.mount`, "UNIT.mount"}, {`(\dh\d+m)\d+s`, "${1}Ns"},
 	} {
 		text = regexp.MustCompile(vary.what).ReplaceAllString(text, vary.as)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,16 +42,18 @@ type struck struct {
 	remote  string // nas
 	spec    agentapi.Host
 	stack   agentapi.Stack
-	off     time.Duration     // by which the host's clock is wrong
+	off     atomic.Int64      // nanoseconds by which the host's clock is wrong
 	puts    func(path string) // called before something is written to a remote; nil for nothing
 	accepts bool              // what the operator says of the next snapshot
 	plan    []finding.Finding // of a plan, which no host makes
 	taken   map[string]string // what the newest good snapshot has: content by path
 	good    agentapi.SnapshotInfo
-	first   string // id of the one before, which has a file more: old
+	first   string   // id of the one before, which has a file more: old
+	packs   []string // that the first one made
 }
 
-// files are those of the stack; large is most of it.
+// files are those of the stack. One more, of large bytes, is most of it: it lies in the middle of
+// its pack.
 const files, large = 40, 1 << 20
 
 func newStruck(t *testing.T) *struck {
@@ -58,7 +61,8 @@ func newStruck(t *testing.T) *struck {
 	s := &struck{Host: heretest.Host(t), t: t, remote: t.TempDir()}
 	s.Stacks, s.Late = stack.New(stacktest.New()), time.Millisecond
 	t.Cleanup(s.Stacks.Close)
-	s.Edges.Now = func() time.Time { return time.Now().Add(s.off) }
+	s.Edges.Now = func() time.Time { return time.Now().Add(time.Duration(s.off.Load())) }
+	s.Snapshots.Now = s.Edges.Now
 	s.Edges.Folders = s.folder
 	s.stack = heretest.Sealed(t, s.Host, s.remote, 1, "cccc0003", "aaaa0001")
 	s.stack.Volumes[0].Born = time.Unix(1, 0)
@@ -78,8 +82,8 @@ func newStruck(t *testing.T) *struck {
 		heretest.Write(t, s.file(n), strings.Repeat("a file of the stack\n", 50*n))
 	}
 	heretest.Write(t, filepath.Join(v.Path, "large"), noise(1, large))
-	heretest.Write(t, filepath.Join(v.Path, "old"), noise(2, large))
-	s.first = s.mustTake().Snapshot.ID
+	heretest.Write(t, filepath.Join(v.Path, "old"), noise(2, large/8))
+	s.first, s.packs = s.mustTake().Snapshot.ID, s.allPacks()
 	heretest.Write(t, s.file(0), "written later")
 	if err := os.Remove(filepath.Join(v.Path, "old")); err != nil {
 		t.Fatal(err)
@@ -143,11 +147,16 @@ func (s *struck) repository(elem ...string) string {
 // largest is the pack that has most of the first snapshot's data.
 func (s *struck) largest() string {
 	s.t.Helper()
+	return slices.MaxFunc(s.allPacks(), func(a, b string) int { return int(size(s.t, a) - size(s.t, b)) })
+}
+
+func (s *struck) allPacks() []string {
+	s.t.Helper()
 	packs, err := filepath.Glob(s.repository("data", "*", "*"))
 	if err != nil || len(packs) == 0 {
 		s.t.Fatal(packs, err)
 	}
-	return slices.MaxFunc(packs, func(a, b string) int { return int(size(s.t, a) - size(s.t, b)) })
+	return packs
 }
 
 func size(t *testing.T, path string) int64 {

@@ -295,10 +295,17 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 // listAgain is the pause between two looks at a listing that may be late.
 const listAgain = 5 * time.Second
 
+// listedFor is how long a listing of the packs is relied on. A short snapshot costs no second one,
+// which counts on remotes that allow few calls.
+const listedFor = time.Minute
+
 // stillThere lists the packs once more, since something else may have deleted some after the
 // repository was looked at: a snapshot that rests on those is not good, and the next one finds
 // out what is left.
 func stillThere(ctx context.Context, t *taking) error {
+	if t.engine.now().Sub(t.looked) < listedFor {
+		return nil
+	}
 	store := t.job.Repository.Store
 	if t.job.Remote != nil {
 		store = t.job.Remote

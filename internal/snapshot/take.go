@@ -199,8 +199,9 @@ type taking struct {
 	limit  time.Duration
 	repo   *repository.Repository
 	listed Listing
-	last   Info // newest usable in the repository, if any
-	healed bool // the repository was repaired, so that every file is read again
+	looked time.Time // before the repository was listed
+	last   Info      // newest usable in the repository, if any
+	healed bool      // the repository was repaired, so that every file is read again
 	before map[string]Stats
 	state  localState
 	clean  time.Time       // when writing out what is in memory began
@@ -239,6 +240,7 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	if err := t.scan(); err != nil {
 		return nil, err
 	}
+	t.looked = e.now()
 	if t.repo, err = openRepository(ctx, j.Repository); err != nil {
 		return nil, err
 	}

@@ -71,9 +71,12 @@ func (s *sftp) close() error {
 	return err
 }
 
-// ssh is OpenSSH's client for the server.
-func (s *sftp) ssh() string {
-	return fmt.Sprintf("ssh -p %s -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s -o ServerAliveInterval=60 bench@127.0.0.1 -s sftp", s.port, s.key, s.hosts)
+// client writes a program that is OpenSSH's client for the server, and returns its path. The server
+// does not say how a session ended, which restic takes for a failure.
+func (s *sftp) client() (string, error) {
+	path := s.key + "-client"
+	script := fmt.Sprintf("#!/bin/sh\nssh -p %s -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s bench@127.0.0.1 -s sftp\nexit 0\n", s.port, s.key, s.hosts)
+	return path, os.WriteFile(path, []byte(script), 0o700)
 }
 
 // run runs a program and returns what it printed; where it fails the error has the end of that.

@@ -45,6 +45,9 @@ func snapshots(ctx context.Context, log func(string, ...any), report func(Figure
 		return err
 	}
 	defer func() { err = errors.Join(err, b.server.close()) }()
+	if b.client, err = b.server.client(); err != nil {
+		return err
+	}
 	if err := errors.Join(plant(b.source, snapshotFiles, snapshotSize), b.prepare()); err != nil {
 		return err
 	}
@@ -77,6 +80,7 @@ func snapshots(ctx context.Context, log func(string, ...any), report func(Figure
 type snapshotting struct {
 	dir, source string
 	server      *sftp
+	client      string // for restic
 	engine      snapshot.Engine
 	log         func(string, ...any)
 	round       int
@@ -220,7 +224,7 @@ func (b *snapshotting) restore(ctx context.Context) (time.Duration, error) {
 
 // restic runs Debian's on its repository by OpenSSH, with a cache of its own.
 func (b *snapshotting) restic(ctx context.Context, args ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, "restic", append([]string{"--repo", "sftp:bench@127.0.0.1:" + b.plain, "-o", "sftp.command=" + b.server.ssh(), "--quiet"}, args...)...)
+	cmd := exec.CommandContext(ctx, "restic", append([]string{"--repo", "sftp:bench@127.0.0.1:" + b.plain, "-o", "sftp.command=" + b.client, "--quiet"}, args...)...)
 	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+benchPassword, "RESTIC_CACHE_DIR="+filepath.Join(b.dir, "restic", filepath.Base(b.plain)))
 	began := time.Now()
 	_, err := run(cmd)
