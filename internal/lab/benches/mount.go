@@ -162,7 +162,7 @@ func (b *mounting) salvor(ctx context.Context, folder, point, cache string) (fun
 		Stack: "bench", Cache: cache, Keep: cache + "-copies", Aside: cache + "-aside", Size: 8 << 30, KeepFree: 1 << 30, Umask: 0o22,
 		May: func() bool { return true }, WriteBack: mountWrites,
 	}, []mounter.Volume{{Name: folder, Point: point, Open: func() (mounter.Remote, error) {
-		return storage.Tokens("").Mountable(ctx, storage.Remotes{"nas": b.server.remote}, fleet.Location{Remote: "nas", Path: folder})
+		return storage.Computer{}.Mountable(ctx, storage.Remotes{"nas": b.server.remote}, fleet.Location{Remote: "nas", Path: folder})
 	}}})
 	if err != nil {
 		return nil, err
