@@ -19,7 +19,9 @@ import (
 // counted is a line that counts what passes.
 type counted struct{ up, down atomic.Int64 }
 
-func (c *counted) Up(_ context.Context, in io.Reader) io.Reader { return io.TeeReader(in, adding{&c.up}) }
+func (c *counted) Up(_ context.Context, in io.Reader) io.Reader {
+	return io.TeeReader(in, adding{&c.up})
+}
 
 func (c *counted) Down(_ context.Context, in io.ReadCloser) io.ReadCloser {
 	return struct {
