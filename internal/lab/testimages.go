@@ -30,8 +30,12 @@ const (
 	Nginx    Image = "nginx"
 )
 
-// Valkey keeps each write at once in /data. Registries have it once it was pushed.
-const Valkey Image = "valkey"
+// Valkey keeps each write at once in /data. MariaDB keeps the part of the official image's
+// contract that its entrypoint names. Registries have them once they were pushed.
+const (
+	Valkey  Image = "valkey"
+	MariaDB Image = "mariadb"
+)
 
 // WriterNext is Writer's next version: it migrates its database, writes on and
 // is never healthy. Registries have it once it was pushed.
@@ -50,6 +54,13 @@ var builtImages = map[Image]built{
 	Valkey: {name: "valkey", script: recipe("valkey.sh"), changes: []string{
 		"VOLUME /data", "EXPOSE 6379", `CMD ["valkey-server", "--dir", "/data", "--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"]`,
 	}},
+	MariaDB: {
+		name: "mariadb", script: recipe("mariadb.sh"), files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": recipe("mariadb-entrypoint")},
+		changes: []string{
+			"VOLUME /var/lib/mysql", "EXPOSE 3306", `ENTRYPOINT ["docker-entrypoint.sh"]`,
+			`CMD ["mariadbd", "--skip-name-resolve", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M"]`, // small: several servers share the machine
+		},
+	},
 }
 
 // Image returns the local tag of a test image, building it when the engine does
