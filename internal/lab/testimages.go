@@ -22,19 +22,15 @@ var services = built{name: "services", script: recipe("services.sh"), files: map
 // An Image is one that stacks of tests and the demo use.
 type Image string
 
-// The images that every registry of the lab has. Postgres keeps the official image's contract;
-// Writer is internal/lab/writer; Nginx serves /usr/share/nginx/html on port 80.
+// The images that every registry of the lab has. Postgres keeps the official image's contract,
+// MariaDB the part of it that its entrypoint names; Writer is internal/lab/writer; Nginx serves
+// /usr/share/nginx/html on port 80; Valkey keeps each write at once in /data.
 const (
+	MariaDB  Image = "mariadb"
 	Postgres Image = "postgres"
 	Writer   Image = "writer"
 	Nginx    Image = "nginx"
-)
-
-// Valkey keeps each write at once in /data. MariaDB keeps the part of the official image's
-// contract that its entrypoint names. Registries have them once they were pushed.
-const (
-	Valkey  Image = "valkey"
-	MariaDB Image = "mariadb"
+	Valkey   Image = "valkey"
 )
 
 // WriterNext is Writer's next version: it migrates its database, writes on and

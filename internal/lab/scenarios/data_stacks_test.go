@@ -147,23 +147,17 @@ func (d *dataFleet) stacks(t *testing.T) {
 	ctx := t.Context()
 	images, err := d.w.Images(ctx)
 	must(t, err)
-	filled := strings.NewReplacer("POSTGRES\n", images.Postgres+"\n", "MARIADB\n", d.pushed(t, lab.MariaDB)+"\n", "WRITER\n", images.Writer+"\n",
-		"VALKEY\n", d.pushed(t, lab.Valkey)+"\n", "NGINX\n", images.Nginx+"\n", "URL", listen(t, d.Lab, d.collector))
+	mariadb, err := d.w.Registry.Ref(ctx, lab.MariaDB)
+	must(t, err)
+	valkey, err := d.w.Registry.Ref(ctx, lab.Valkey)
+	must(t, err)
+	filled := strings.NewReplacer("POSTGRES\n", images.Postgres+"\n", "MARIADB\n", mariadb+"\n", "WRITER\n", images.Writer+"\n",
+		"VALKEY\n", valkey+"\n", "NGINX\n", images.Nginx+"\n", "URL", listen(t, d.Lab, d.collector))
 	must(t, d.w.Write("stacks/shop/compose.yaml", filled.Replace(shopStack)))
 	for i := range 5 {
 		site := fmt.Sprintf("x-salvor: {host: alpha}\nservices: {web: {image: %q, restart: unless-stopped}}\n", images.Nginx)
 		must(t, d.w.Write(fmt.Sprintf("stacks/site%d/compose.yaml", i+1), site))
 	}
-}
-
-// pushed has the registry have an image, and returns its name there.
-func (d *dataFleet) pushed(t *testing.T, image lab.Image) string {
-	t.Helper()
-	local, err := d.Image(t.Context(), image)
-	must(t, err)
-	ref, err := d.w.Registry.PushAs(t.Context(), local, string(image)+":lab")
-	must(t, err)
-	return ref
 }
 
 // A holding is what one copy of the shop's volumes holds.
