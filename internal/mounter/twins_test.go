@@ -114,6 +114,20 @@ func TestARenamedFileGetsItsName(t *testing.T) {
 	}
 }
 
+// TestAnUploadedFileFollowsItsName: one that was renamed as its upload ended gets its name.
+func TestAnUploadedFileFollowsItsName(t *testing.T) {
+	h, server, root := onDrive(t)
+	o := put(t, h, "old", "1", time.Now())
+	for _, name := range []string{"new", "new"} {
+		if err := h.follow(t.Context(), o, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := there(server, root); !slices.Equal(all, []string{"new"}) || o.Remote() != "new" {
+		t.Errorf("there is %q, and the object is %s", all, o.Remote())
+	}
+}
+
 // TestAChangedFileIsNotMixed: what another host has changed since it was listed is not read
 // with the size that it had.
 func TestAChangedFileIsNotMixed(t *testing.T) {
@@ -148,7 +162,10 @@ func TestUploadsAndRenamesAreApart(t *testing.T) {
 		other()
 	}
 	held := make(chan func())
-	go func() { held <- u.hold(t.Context(), time.Minute, "folder", "elsewhere") }()
+	go func() {
+		release, _ := u.hold(t.Context(), time.Minute, "folder", "elsewhere")
+		held <- release
+	}()
 	select {
 	case <-held:
 		t.Fatal("the rename did not wait for the upload")
@@ -165,7 +182,10 @@ func TestUploadsAndRenamesAreApart(t *testing.T) {
 	if end, err = u.begin(t.Context(), "folder/a"); err != nil {
 		t.Fatal(err)
 	}
-	u.hold(t.Context(), time.Millisecond, "folder/a")() // gives up
+	release, quiet := u.hold(t.Context(), time.Millisecond, "folder/a")
+	if release(); quiet {
+		t.Error("an upload is under way, and it is said to be over")
+	}
 	end()
 	if len(u.under)+len(u.still) > 0 {
 		t.Errorf("left: %v, %v", u.under, u.still)

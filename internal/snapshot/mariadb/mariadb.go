@@ -11,7 +11,6 @@ import (
 	"context"
 	_ "embed" // the script that runs in the container
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,6 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
 	"salvor/internal/snapshot/method"
 )
 
@@ -64,15 +62,8 @@ const (
 // ReadManifest returns the manifest of a dump.
 func ReadManifest(dump string) (Manifest, error) {
 	var m Manifest
-	content, err := method.ReadFile(dump, manifestFile)
-	if err != nil {
+	if err := method.ReadManifest(dump, manifestFile, &m, &m.Schema); err != nil {
 		return m, err
-	}
-	if err := json.Unmarshal(content, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", manifestFile, err)
-	}
-	if m.Schema > fleet.Schema {
-		return m, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", manifestFile, m.Schema, fleet.Schema)
 	}
 	return m, m.Folders.Check()
 }

@@ -2,6 +2,7 @@ package method
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/internal/fleet"
 )
 
 // A container says what it likes. What of it is kept in memory or on disk is
@@ -121,6 +124,22 @@ func ReadFile(dump, name string) ([]byte, error) {
 		err = fmt.Errorf("%s: %w", name, TooMuch(MaxAnswer))
 	}
 	return content, err
+}
+
+// ReadManifest reads the manifest of a dump, which is JSON, and refuses one of a newer
+// schema; schema is the field of the manifest that has it.
+func ReadManifest(dump, name string, manifest any, schema *int) error {
+	content, err := ReadFile(dump, name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, manifest); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if *schema > fleet.Schema {
+		return fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", name, *schema, fleet.Schema)
+	}
+	return nil
 }
 
 // OpenFile opens a regular file of a dump's folder.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/fleet"
 	"salvor/internal/snapshot/method"
 )
 
@@ -20,15 +18,8 @@ type Load method.Load
 // ReadManifest returns the manifest of a dump.
 func ReadManifest(dump string) (Manifest, error) {
 	var m Manifest
-	content, err := method.ReadFile(dump, manifestFile)
-	if err != nil {
+	if err := method.ReadManifest(dump, manifestFile, &m, &m.Schema); err != nil {
 		return m, err
-	}
-	if err := json.Unmarshal(content, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", manifestFile, err)
-	}
-	if m.Schema > fleet.Schema {
-		return m, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", manifestFile, m.Schema, fleet.Schema)
 	}
 	return m, m.check()
 }

@@ -137,7 +137,8 @@ func (c *Container) Start(t testing.TB) {
 	}
 }
 
-// inside makes the container's mounts and runs its program.
+// inside makes the container's mounts and runs its program. A server that starts removes all
+// temporary tables from its TMPDIR, so each has one of its own.
 const inside = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
@@ -145,7 +146,8 @@ mount -t tmpfs tmpfs /var/lib
 mkdir -p "$2"
 mount --bind "$1" "$2"
 mount -t tmpfs tmpfs /run
-mkdir -m 1777 /run/mysqld
+mkdir -m 1777 /run/mysqld /run/tmp
+export TMPDIR=/run/tmp
 user=$3
 shift 3
 exec setpriv --reuid="${user%:*}" --regid="${user#*:}" --clear-groups -- "$@"`
