@@ -11,7 +11,7 @@ import (
 )
 
 // A snapshot is copied from one target to another without the stack's lock: it is finished, and
-// a copy may take days. Who begins a copy holds the stack's lock for a moment, so whoever holds
+// a copy may take days. Who begins a copy holds the stack's lock for a moment, so who holds
 // that and sees no copy has the repositories for itself.
 
 // copyLock is the name of the lock that a copy to a target holds.

@@ -73,7 +73,7 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 // TestACopyDelaysNoSnapshot: while a copy to one target hangs, the stack's own snapshots on the
-// other are on time, whoever takes them. The target gets a copy of the newest once it is over.
+// other are on time, the daemon's and those of an operator. The target gets a copy of the newest once it is over.
 func TestACopyDelaysNoSnapshot(t *testing.T) {
 	t.Parallel()
 	p := twoTargets(t)

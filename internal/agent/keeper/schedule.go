@@ -58,7 +58,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	defer k.Free() // what the packs took
 	own := New(k.Host)
 	defer own.Close(ctx)
-	got, err := own.readFor(ctx, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
+	got, err := readFor(ctx, own, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
 	for _, c := range got.copies {
 		takers.copy(ctx, func() {
 			defer k.Free()

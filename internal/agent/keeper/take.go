@@ -49,7 +49,7 @@ type Taking struct {
 // claim: a host that was taken over since adds a snapshot of its own epoch, and deletes
 // nothing.
 func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
-	got, err := k.readFor(ctx, s, t)
+	got, err := readFor(ctx, k, s, t)
 	errs := []error{err}
 	for _, c := range got.copies {
 		did := c.Make(ctx)
@@ -60,23 +60,23 @@ func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.Sn
 }
 
 // readFor is Take with the copies left to be made, each of them by its Make.
-func (k *Keeper) readFor(ctx context.Context, s *here.Stack, t Taking) (taken, error) {
+func readFor(ctx context.Context, k *Keeper, s *here.Stack, t Taking) (taken, error) {
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
 		return taken{}, err
 	}
 	defer lock.Release()
 	t.apart = true
-	return k.takeLocked(ctx, s, t)
+	return takeLocked(ctx, k, s, t)
 }
 
 // TakeLocked is Take for a caller that holds the stack's lock.
 func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
-	got, err := k.takeLocked(ctx, s, t)
+	got, err := takeLocked(ctx, k, s, t)
 	return got.receipt, err
 }
 
-func (k *Keeper) takeLocked(ctx context.Context, s *here.Stack, t Taking) (taken, error) {
+func takeLocked(ctx context.Context, k *Keeper, s *here.Stack, t Taking) (taken, error) {
 	if len(s.Protected()) == 0 {
 		return taken{receipt: agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}}, nil
 	}
