@@ -32,6 +32,7 @@ type held struct {
 	uploads  *uploads
 	doubts   doubts
 	gone     gone
+	written  folders
 	patience time.Duration // how long a listing may lack what was stored, before that is an error
 	features *fs.Features
 }
@@ -153,6 +154,7 @@ func (h *held) move(ctx context.Context, src fs.Object, remote string) (fs.Objec
 	if o, ok := src.(*heldObject); ok {
 		src = o.Object
 	}
+	h.written.add(parent(remote))
 	return h.found(h.Fs.Features().Move(ctx, src, remote))
 }
 
@@ -163,7 +165,11 @@ func (h *held) dirMove(ctx context.Context, src fs.Fs, srcRemote, dstRemote stri
 	if from, ok := src.(*held); ok {
 		src = from.Fs
 	}
-	return h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+	err := h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+	if err == nil {
+		h.written.renamed(srcRemote, dstRemote)
+	}
+	return err
 }
 
 func (h *held) found(o fs.Object, err error) (fs.Object, error) {
@@ -239,6 +245,7 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 	switch {
 	case err == nil:
 		o.Object = listed
+		o.h.written.add(parent(src.Remote()))
 	case errors.Is(err, errLate):
 		o.h.gone.add(idOf(o)) // someone has removed it: the next try makes another one
 	}
