@@ -48,14 +48,25 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
-	left, err := (glance{k, takers.kept}).changed(ctx, s, dueTargets(k, s.Stack, k.Edges.Time()))
-	if len(left) == 0 || err != nil {
+	left := dueTargets(k, s.Stack, k.Edges.Time())
+	if len(left) == 0 {
+		return nil
+	}
+	if left, err = (glance{k, takers.kept}).changed(ctx, s, left); len(left) == 0 || err != nil {
 		return err
 	}
 	defer k.Free() // what the packs took
 	own := New(k.Host)
 	defer own.Close(ctx)
-	_, err = own.Take(ctx, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
+	got, err := readFor(ctx, own, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
+	for _, c := range got.copies {
+		takers.copy(ctx, func() {
+			defer k.Free()
+			if did := c.Make(ctx); did.err != nil {
+				k.Trouble("snapshots", did.err)
+			}
+		})
+	}
 	return err
 }
 
@@ -74,11 +85,12 @@ func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 }
 
 // dueTargets returns the targets of a stack that are due, in the order of the file; all for
-// a snapshot that is owed.
+// a snapshot that is owed. One to which a copy is under way is not.
 func dueTargets(k *Keeper, st agentapi.Stack, now time.Time) []agentapi.Target {
 	c, owed := k.Condition(st.Name), k.Wishes(st.Name).Owed != ""
 	return slices.DeleteFunc(slices.Clone(st.Targets), func(t agentapi.Target) bool {
-		return !owed && now.Before(next(c, st, t))
+		_, copied := here.CopyTo(k.Host, t)
+		return copied || !owed && now.Before(next(c, st, t))
 	})
 }
 
