@@ -94,6 +94,10 @@ func TestACopyDelaysNoSnapshot(t *testing.T) {
 	p.write("two")
 	round(25 * time.Hour)
 	<-g.reached
+	await(t, "the next snapshot is planned", func() bool {
+		next := keeper.ScheduleOf(p.keeper, p.Spec, p.Stack.Stack)
+		return next != nil && next.Next.After(p.Host.Edges.Now())
+	})
 	for i, after := range []time.Duration{16 * time.Minute, 32 * time.Minute} {
 		p.write(strings.Repeat("more", i+1))
 		await(t, "a snapshot on nas", func() bool {

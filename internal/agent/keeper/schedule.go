@@ -94,24 +94,32 @@ func dueTargets(k *Keeper, st agentapi.Stack, now time.Time) []agentapi.Target {
 	})
 }
 
-// ScheduleOf says when a stack's next snapshot is due, nil where none ever is.
+// ScheduleOf says when a stack's next snapshot is due, nil where none ever is. A target to which
+// one is copied is not due until that is over.
 func ScheduleOf(k *Keeper, spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
 	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 || len(st.Targets) == 0 {
 		return nil
 	}
 	c := k.Condition(st.Name)
-	s := &agentapi.Schedule{Owed: k.Wishes(st.Name).Owed != ""}
-	for i, t := range st.Targets {
+	s, some := &agentapi.Schedule{Owed: k.Wishes(st.Name).Owed != ""}, false
+	for _, t := range st.Targets {
+		if _, copied := here.CopyTo(k.Host, t); copied {
+			continue
+		}
 		at := next(c, st, t)
 		if s.Owed {
 			at = c.tried().Add(OwedEvery)
 		}
-		if i == 0 || at.Before(s.Next) {
+		if !some || at.Before(s.Next) {
+			some = true
 			s.Every, s.Next, s.Pausing = every(st, t), at, nil
 			if s.Every > t.Every {
 				s.Pausing = pausing(st)
 			}
 		}
+	}
+	if !some {
+		return nil
 	}
 	if s.Owed {
 		s.Every, s.Pausing = OwedEvery, nil
