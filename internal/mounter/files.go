@@ -203,7 +203,12 @@ func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) f
 	at := f.paths(place{in.NodeId, name})[0]
 	release, _ := f.held.uploads.hold(f.ctx, heldMost, at)
 	defer release()
-	if err := f.held.removeLost(f.ctx, at, f.object(at)); err != nil {
+	known := f.object(at)
+	if f.held.removeLost(f.ctx, at, known) != nil {
+		return fuse.EIO
+	}
+	// rclone leaves the file on the remote, without an error, if that fails while it waits for an upload
+	if known != nil && known.Remove(f.ctx) != nil {
 		return fuse.EIO
 	}
 	status := f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -179,12 +180,13 @@ func (h *held) found(o fs.Object, err error) (fs.Object, error) {
 	return h.object(o), nil
 }
 
-func (h *held) object(o fs.Object) fs.Object { return &heldObject{o, h} }
+func (h *held) object(o fs.Object) fs.Object { return &heldObject{Object: o, h: h} }
 
 // A heldObject is a file of a held file system.
 type heldObject struct {
 	fs.Object
-	h *held
+	h       *held
+	removed atomic.Bool
 }
 
 // Fs implements fs.Object.
@@ -230,6 +232,7 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 		stored, err := o.h.store(ctx, reader, src, options...)
 		if err == nil {
 			o.Object = stored
+			o.removed.Store(false)
 		}
 		return err
 	}
@@ -252,12 +255,17 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 	return err
 }
 
-// Remove implements fs.Object.
+// Remove implements fs.Object. It may be called again.
 func (o *heldObject) Remove(ctx context.Context) error {
+	if o.removed.Load() {
+		return nil
+	}
 	if err := o.h.wait(ctx, heldMost); err != nil {
 		return err
 	}
-	return errors.Join(o.h.removeTwins(ctx, o.Object), o.h.remove(ctx, o.Object))
+	err := errors.Join(o.h.removeTwins(ctx, o.Object), o.h.remove(ctx, o.Object))
+	o.removed.Store(err == nil)
+	return err
 }
 
 // SetModTime implements fs.Object.

@@ -106,3 +106,26 @@ func TestASealedRemote(t *testing.T) {
 		t.Errorf("there are %d files on the Drive", files)
 	}
 }
+
+// TestAFailedRemovalIsAnError: a file that waits for its upload, of which the remote has an
+// older version, is not removed while the remote refuses that.
+func TestAFailedRemovalIsAnError(t *testing.T) {
+	s, server, root := newSealedStand(t)
+	s.start()
+	at := filepath.Join(s.Point, "a")
+	must(t, os.WriteFile(at, []byte("older"), 0o600))
+	s.uploaded()
+	server.Fail(drivetest.Rule{Kind: drivetest.Update, Fault: drivetest.Refuse(drivetest.ErrStorageFull)})
+	must(t, os.WriteFile(at, []byte("newer"), 0o600))
+	if os.Remove(at) == nil {
+		t.Error("the removal that the remote refused went well")
+	}
+	server.Mend()
+	if got := read(t, at); string(got) != "newer" {
+		t.Errorf("the file is %q after that", got)
+	}
+	must(t, os.Remove(at))
+	if all := server.Look(root); len(all) != 1 || !all[0].Trashed {
+		t.Errorf("the Drive has %v, want the file in its trash", all)
+	}
+}

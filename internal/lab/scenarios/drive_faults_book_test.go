@@ -260,6 +260,7 @@ func (p *paper) origins(content []byte) string {
 // A verdict is what the end of a run shows.
 type verdict struct {
 	stored, listed int
+	kept           int // what was shown as uploaded of files whose last change ended with an error
 	leftover       int // copies under a name that a file does not have any more, or of one that was deleted
 	wrong          []string
 	left           []string // how one or two of the leftovers came about
@@ -333,6 +334,9 @@ func (v *verdict) judge(p *paper, onDrive map[string][]found, aside map[string]b
 	case stored < p.acked:
 		v.wrong = append(v.wrong, what+", was shown as uploaded, and is only set aside")
 	case p.over:
+		if p.acked > 0 {
+			v.kept++
+		}
 	case max(stored, newest) < len(p.versions):
 		v.wrong = append(v.wrong, fmt.Sprintf("%s is not on the remote, which has version %d, and not listed", what, stored))
 	case newest > stored:

@@ -21,8 +21,8 @@ import (
 
 const (
 	driveOwner = "olga@example.com"
-	drivePace  = 2 // files that Google lets one account make each second, about
-	scribes    = 8
+	drivePace  = 2  // files that Google lets one account make each second, about
+	scribes    = 24 // most of them wait for a remote that refuses
 )
 
 // A troubledDrive is a shared volume on an emulated Drive that fails, with a mounter that is
@@ -270,6 +270,7 @@ func (d *troubledDrive) settles(t *testing.T) {
 		t.Log(how)
 	}
 	d.Count("stored", v.stored)
+	d.Count("stored, and a later change failed", v.kept)
 	d.Count("listed", v.listed)
 	d.Count("leftovers under former names", v.leftover)
 	d.Count("wrong", len(v.wrong))
