@@ -111,6 +111,8 @@ const (
 	CrashLoop          Code = "crash-loop"
 	ServiceDown        Code = "service-down"
 	EngineMissing      Code = "engine-missing"
+	ClockWrong         Code = "clock-wrong"
+	RebootRequired     Code = "reboot-required"
 )
 
 // Row documents one code.
@@ -183,8 +185,8 @@ func Table() []Row {
 			"newer data is needed: salvor snapshot ls STACK lists it once the target answers"},
 		{SnapshotUnverified, "Uploaded data does not read back as it was written.", "salvor snapshot take STACK " +
 			"takes a new one of the data on the host"},
-		{SnapshotLasts, "A snapshot has been running for more than ten minutes. The first one of much data takes long; " +
-			"otherwise something may be blocking it.", "wait, " +
+		{SnapshotLasts, "A snapshot, or a copy of one to another target, has been running for more than ten minutes. The first one of much data takes long; " +
+			"otherwise something may be blocking it. A copy delays no snapshot on other targets.", "wait, " +
 			"or look at what is in the volume; the snapshot is given up after three days, and the next one continues " +
 			"from there"},
 		{RemoteDenied, "A host's login to a remote has ended or was revoked. Snapshots and reports wait until it is renewed; nothing is lost meanwhile.", "salvor remote renew REMOTE, then salvor apply"},
@@ -201,6 +203,11 @@ func Table() []Row {
 		{ServiceDown, "A service that should run does not, or its health check fails.", "salvor logs STACK SERVICE says why; salvor restart STACK starts it again"},
 		{EngineMissing, "A host whose Docker Salvor does not take care of (manage: in fleet.yaml) lacks an engine or Compose: " +
 			"its stacks are not started.", "salvor host take HOST docker, then salvor apply; or install it there yourself"},
+		{ClockWrong, "A host's clock and that of the operator's computer are more than five minutes apart. No snapshot is lost: " +
+			"which one is newer is decided by numbers. The ages that are shown are wrong.", "timedatectl " +
+			"on both shows which is wrong, and what sets it"},
+		{RebootRequired, "Security upgrades that are installed on a host, such as a kernel, count only after a reboot. Salvor does not reboot hosts.", "reboot " +
+			"the host when its stacks may be away for a minute; they start again automatically"},
 		{HistoryLost, "The remote has none of the proven snapshots of a stack. A disk may not be mounted there, or the " +
 			"repository was emptied or deleted.", "bring " +
 			"it back; if it is lost permanently, salvor snapshot take STACK --accept-loss takes a new one of the data on " +

@@ -42,6 +42,7 @@ type Spec struct {
 	SSH                SSH
 	Signers            []byte // the content of hostpath.Layout.Signers; nil leaves what is there
 	Mounts             []fleet.Mount
+	SQLite             bool // a volume of the host has databases that SQLite copies
 }
 
 // SSH has the keys with which one may log in to the host as a user.
@@ -95,8 +96,14 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	}
 	keepsTime := spec.Manage.Has(fleet.AreaTime) && ownClock(f)
 	list := append(dataPackages(s), mountPackages(spec.Mounts)...)
+	if spec.SQLite {
+		list = append(list, packages(SQLite)...)
+	}
 	if keepsTime {
 		list = append(list, packages(timesyncd)...)
+	}
+	if spec.Manage.Has(fleet.AreaUpdates) {
+		list = append(list, packages(unattended)...)
 	}
 	install := resource.Packages{
 		Name: "host",
@@ -107,6 +114,9 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	all := slices.Concat(e.before, []converge.Resource{install}, e.units(install.ID()))
 	if keepsTime {
 		all = append(all, resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install.ID()}})
+	}
+	if spec.Manage.Has(fleet.AreaUpdates) {
+		all = append(all, updates(f, install.ID())...)
 	}
 	keys, err := authorizedKeys(f, spec.SSH)
 	return slices.Concat(all, keys, salvord(e.unit), signers(spec.Signers), mounts(spec.Mounts, install.ID())), err
@@ -147,6 +157,9 @@ func ForRestore(f Facts) ([]converge.Resource, error) {
 
 // Restic is the package that snapshots are taken and restored with.
 const Restic = "restic"
+
+// SQLite is the package with the program that copies databases of SQLite.
+const SQLite = "sqlite3"
 
 // dataPackages bring data back.
 func dataPackages(s system) []resource.Package {

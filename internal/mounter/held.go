@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -32,6 +33,7 @@ type held struct {
 	uploads  *uploads
 	doubts   doubts
 	gone     gone
+	written  folders
 	patience time.Duration // how long a listing may lack what was stored, before that is an error
 	features *fs.Features
 }
@@ -153,6 +155,7 @@ func (h *held) move(ctx context.Context, src fs.Object, remote string) (fs.Objec
 	if o, ok := src.(*heldObject); ok {
 		src = o.Object
 	}
+	h.written.add(parent(remote))
 	return h.found(h.Fs.Features().Move(ctx, src, remote))
 }
 
@@ -163,7 +166,11 @@ func (h *held) dirMove(ctx context.Context, src fs.Fs, srcRemote, dstRemote stri
 	if from, ok := src.(*held); ok {
 		src = from.Fs
 	}
-	return h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+	err := h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+	if err == nil {
+		h.written.renamed(srcRemote, dstRemote)
+	}
+	return err
 }
 
 func (h *held) found(o fs.Object, err error) (fs.Object, error) {
@@ -173,12 +180,13 @@ func (h *held) found(o fs.Object, err error) (fs.Object, error) {
 	return h.object(o), nil
 }
 
-func (h *held) object(o fs.Object) fs.Object { return &heldObject{o, h} }
+func (h *held) object(o fs.Object) fs.Object { return &heldObject{Object: o, h: h} }
 
 // A heldObject is a file of a held file system.
 type heldObject struct {
 	fs.Object
-	h *held
+	h       *held
+	removed atomic.Bool
 }
 
 // Fs implements fs.Object.
@@ -224,6 +232,7 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 		stored, err := o.h.store(ctx, reader, src, options...)
 		if err == nil {
 			o.Object = stored
+			o.removed.Store(false)
 		}
 		return err
 	}
@@ -239,18 +248,24 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 	switch {
 	case err == nil:
 		o.Object = listed
+		o.h.written.add(parent(src.Remote()))
 	case errors.Is(err, errLate):
 		o.h.gone.add(idOf(o)) // someone has removed it: the next try makes another one
 	}
 	return err
 }
 
-// Remove implements fs.Object.
+// Remove implements fs.Object. It may be called again.
 func (o *heldObject) Remove(ctx context.Context) error {
+	if o.removed.Load() {
+		return nil
+	}
 	if err := o.h.wait(ctx, heldMost); err != nil {
 		return err
 	}
-	return errors.Join(o.h.removeTwins(ctx, o.Object), o.h.remove(ctx, o.Object))
+	err := errors.Join(o.h.removeTwins(ctx, o.Object), o.h.remove(ctx, o.Object))
+	o.removed.Store(err == nil)
+	return err
 }
 
 // SetModTime implements fs.Object.

@@ -145,10 +145,9 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	if err := mount.Prepare(v.Point); err != nil {
 		return nil, err
 	}
-	if !v.ReadOnly {
-		if err := remote.Mkdir(ctx, ""); err != nil {
-			return nil, err
-		}
+	remote, err := top(ctx, v, remote)
+	if err != nil {
+		return nil, err
 	}
 	may := m.opt.May
 	if v.ReadOnly {
@@ -161,7 +160,7 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
 	}
-	err := m.again(s)
+	err = m.again(s)
 	var server *fuse.Server
 	if err == nil {
 		server, err = m.fuse(ctx, s)
@@ -182,12 +181,9 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	return s, nil
 }
 
-// known returns the remote's object of a file, nil where rclone has none, as of a file whose
+// object returns the remote's object of a file, nil where rclone has none, as of a file whose
 // upload failed.
-func (s *served) known(path string) fs.Object {
-	if _, doubted := s.held.doubts.about(path); !doubted {
-		return nil
-	}
+func (s *served) object(path string) fs.Object {
 	node, err := s.vfs.Stat(path)
 	if err != nil {
 		return nil
@@ -241,7 +237,7 @@ func (m *Mounter) fuse(ctx context.Context, s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, known: s.known,
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, object: s.object,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 
 	"github.com/rclone/rclone/backend/crypt"
@@ -14,7 +15,7 @@ import (
 )
 
 // Mountable returns rclone's own file system of a folder, for a mount of it. The folder need
-// not exist. It lasts as long as ctx.
+// not exist. It lasts as long as ctx. What is deleted on Drive goes to its trash, where a remote does not say otherwise.
 func (c Computer) Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
 	silence()
 	if err := remotes.Check(); err != nil {
@@ -24,7 +25,7 @@ func (c Computer) Mountable(ctx context.Context, remotes Remotes, where fleet.Lo
 		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
 	}
 	f := &Folder{remote: where.Remote, secrets: remotes.secretValues(where.Remote)}
-	opened, err := c.Tokens.mountable(ctx, remotes, where)
+	opened, err := c.Tokens.mountable(ctx, remotes.intoTrash(), where)
 	if errors.Is(err, fs.ErrorIsFile) {
 		err = errors.New("is a file, not a folder")
 	}
@@ -32,6 +33,21 @@ func (c Computer) Mountable(ctx context.Context, remotes Remotes, where fleet.Lo
 		return nil, f.fail("open", where.Path, err)
 	}
 	return opened, nil
+}
+
+// intoTrash returns the remotes with Drive's trash in use: only objects of repositories are
+// deleted past it.
+func (r Remotes) intoTrash() Remotes {
+	all := maps.Clone(r)
+	for name, remote := range r {
+		if remote.Type != typeDrive || !remote.Options["use_trash"].IsZero() {
+			continue
+		}
+		remote.Options = maps.Clone(remote.Options)
+		remote.Options["use_trash"] = secret.NewString("true")
+		all[name] = remote
+	}
+	return all
 }
 
 func (t Tokens) mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
