@@ -149,7 +149,7 @@ func (a *API) Devices(ctx context.Context) ([]Device, error) {
 	return answer.Devices, nil
 }
 
-// Delete removes a device; one that is gone already is no error. Its name is free then.
+// Delete removes a device, whose name is free then; nil for one that is gone already.
 func (a *API) Delete(ctx context.Context, id string) error {
 	err := a.call(ctx, http.MethodDelete, "/api/v2/device/"+url.PathEscape(id), nil, nil)
 	if errors.Is(err, errGone) {
