@@ -69,6 +69,7 @@ var layers = []struct {
 		"hostprep",
 		"hostlink",
 		"firstlogin",
+		"tailnet",
 		"stack",
 		"storage",
 		"record",

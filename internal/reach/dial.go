@@ -161,12 +161,13 @@ func KnownHostsName(address string, port int) string {
 	return "[" + address + "]:" + strconv.Itoa(port)
 }
 
-// sshAuth is the operator's agent and key files for a host, then the fleet's key.
+// sshAuth is the operator's agent and key files for a host, or the key that was named, then
+// the fleet's key.
 func (d *Dialer) sshAuth(host string) (ssh.Auth, error) {
 	auth, err := ssh.UserAuth(host)
 	auth.Kept = d.keptKeys()
 	if d.opts.SSHKey != "" {
-		auth, err = ssh.Auth{Files: []string{d.opts.SSHKey}}, nil
+		auth, err = ssh.Auth{Files: []string{d.opts.SSHKey}, Kept: auth.Kept}, nil
 	}
 	auth.Passphrase = d.opts.Passphrase
 	return auth, err

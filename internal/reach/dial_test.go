@@ -149,7 +149,7 @@ func TestWhoseKeysAreTried(t *testing.T) {
 	}
 	o.SSHKey = "/keys/mine"
 	auth, err = New(c, o).sshAuth("192.0.2.10")
-	if err != nil || !slices.Equal(auth.Files, []string{"/keys/mine"}) || auth.Agent != "" || len(auth.Kept) != 0 {
+	if err != nil || !slices.Equal(auth.Files, []string{"/keys/mine"}) || auth.Agent != "" || len(auth.Kept) != 2 {
 		t.Errorf("a key that was named: %+v, %v", auth, err)
 	}
 	if _, err := auth.Passphrase("/keys/mine", 0); err != nil || asked != "/keys/mine" {

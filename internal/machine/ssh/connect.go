@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -106,5 +107,9 @@ func (o Options) unreachable(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return fmt.Errorf("%w: %s@%s: %w", machine.ErrUnreachable, o.user(), o.address(), err)
+	away := fmt.Errorf("%w: %s@%s: %w", machine.ErrUnreachable, o.user(), o.address(), err)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return fault.WithHint(away, "sshd refuses an address for a while after failed logins (PerSourcePenalties): try again in a minute")
+	}
+	return away
 }

@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -193,4 +194,32 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%q is said as %q", heard, said)
 		}
 	})
+}
+
+// TestAHostThatDropsTheConnection is what sshd 9.8 does for a while after failed logins.
+func TestAHostThatDropsTheConnection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1)) // the other side has written
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		}
+	}()
+	o := Options{Name: "alpha", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Auth: Auth{Passwords: typing("", oldPassword)}}
+	_, scanned := Scan(t.Context(), o)
+	_, dialled := LogIn(t.Context(), o)
+	for _, err := range []error{scanned, dialled} {
+		if !errors.Is(err, machine.ErrUnreachable) || !strings.Contains(fault.Hint(err), "PerSourcePenalties") {
+			t.Errorf("%v, hint %q", err, fault.Hint(err))
+		}
+	}
 }
