@@ -10,32 +10,45 @@ import (
 )
 
 // doubts are paths of files that the remote may have although rclone does not know its
-// object: those whose upload failed, perhaps after the remote had stored them. A rename or removal of such a file would reach only the cache.
+// object: those whose upload failed, perhaps after the remote had stored them, and those that
+// no listing has yet. A rename or removal of such a file would reach only the cache.
 type doubts struct {
 	mu    sync.Mutex
-	paths map[string]bool
+	paths map[string]fs.Object // nil where it is not known what the remote has
 }
 
-func (d *doubts) add(path string) {
+// add notes a doubt; o is what the remote has stored, nil where that is not known.
+func (d *doubts) add(path string, o fs.Object) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.paths == nil {
-		d.paths = map[string]bool{}
+		d.paths = map[string]fs.Object{}
 	}
-	d.paths[path] = true
+	if o != nil || d.paths[path] == nil {
+		d.paths[path] = o
+	}
 }
 
-func (d *doubts) about(path string) bool {
+// about returns what was added for a path, and whether anything was.
+func (d *doubts) about(path string) (o fs.Object, doubted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.paths[path]
+	o, doubted = d.paths[path]
+	return o, doubted
+}
+
+func (d *doubts) end(path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.paths, path)
 }
 
 // renamed notes that a file or a folder has another name; "" for none.
 func (d *doubts) renamed(from, to string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for p := range d.paths {
+	delete(d.paths, to)
+	for p, o := range d.paths {
 		rest, below := strings.CutPrefix(p, from+"/")
 		if p != from && !below {
 			continue
@@ -44,40 +57,72 @@ func (d *doubts) renamed(from, to string) {
 		switch {
 		case to == "":
 		case below:
-			d.paths[to+"/"+rest] = true
+			d.paths[to+"/"+rest] = o
 		default:
-			d.paths[to] = true
+			d.paths[to] = o
 		}
 	}
 }
 
 // lost returns the remote's object of a path in doubt, nil where there is none.
 func (h *held) lost(ctx context.Context, path string) (fs.Object, error) {
-	if !h.doubts.about(path) {
-		return nil, nil
+	o, doubted := h.doubts.about(path)
+	if o != nil || !doubted {
+		return o, nil
 	}
-	o, err := h.NewObject(ctx, path)
-	if errors.Is(err, fs.ErrorObjectNotFound) || errors.Is(err, fs.ErrorDirNotFound) || errors.Is(err, fs.ErrorIsDir) {
+	o, err := h.Fs.NewObject(ctx, path)
+	if absent(err) {
 		return nil, nil
 	}
 	return o, err
 }
 
-// moveLost renames on the remote what rclone does not know to be there.
-func (h *held) moveLost(ctx context.Context, from, to string) error {
-	o, err := h.lost(ctx, from)
-	if err != nil || o == nil || h.features.Move == nil {
-		return err
-	}
-	_, err = h.features.Move(ctx, o, to)
-	return err
+// absent reports whether an error means that a file is not there.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrorObjectNotFound) || errors.Is(err, fs.ErrorDirNotFound) || errors.Is(err, fs.ErrorIsDir)
 }
 
-// removeLost removes from the remote what rclone does not know to be there.
-func (h *held) removeLost(ctx context.Context, path string) error {
+// moveLost renames on the remote what rclone does not know to be there. known is the object
+// that it knows and renames, nil for none: then there is no need of another one.
+func (h *held) moveLost(ctx context.Context, from, to string, known fs.Object) error {
+	o, err := h.lost(ctx, from)
+	if err != nil || o == nil {
+		return err
+	}
+	if known != nil {
+		return h.removeOther(ctx, o, known)
+	}
+	if h.features.Move == nil {
+		return nil
+	}
+	if err := h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	moved, err := h.Fs.Features().Move(ctx, o, to)
+	if err != nil {
+		return err
+	}
+	h.doubts.add(from, moved)
+	return nil
+}
+
+// removeLost removes from the remote what rclone does not know to be there. known is the
+// object that it knows, nil for none.
+func (h *held) removeLost(ctx context.Context, path string, known fs.Object) error {
 	o, err := h.lost(ctx, path)
 	if err != nil || o == nil {
 		return err
 	}
-	return o.Remove(ctx)
+	return h.removeOther(ctx, o, known)
+}
+
+// removeOther removes an object if it is another one than the one that rclone knows.
+func (h *held) removeOther(ctx context.Context, o, known fs.Object) error {
+	if known != nil && idOf(o) == idOf(known) {
+		return nil
+	}
+	if err := h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	return h.remove(ctx, o)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/lib/encoder"
 	"golang.org/x/sys/unix"
 
@@ -25,8 +26,8 @@ type files struct {
 	room  *room
 	ctx   context.Context // of the mounter
 	held  *held
-	knows func(path string) bool // whether rclone knows the remote's object of a file
-	locks [64]sync.RWMutex       // by number: writing, against synchronising
+	known func(path string) fs.Object // the remote's object of a file, as rclone knows it
+	locks [64]sync.RWMutex            // by number: writing, against synchronising
 }
 
 func (f *files) lock(id uint64) *sync.RWMutex { return &f.locks[id%uint64(len(f.locks))] }
@@ -176,11 +177,14 @@ func (f *files) paths(at ...place) []string {
 // Rename implements fuse.RawFileSystem.
 func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
 	at := f.paths(place{in.NodeId, from}, place{in.Newdir, to})
-	defer f.held.uploads.hold(f.ctx, heldMost, at...)()
-	if !f.knows(at[0]) {
-		if err := f.held.moveLost(f.ctx, at[0], at[1]); err != nil {
-			return fuse.EIO
-		}
+	release, _ := f.held.uploads.hold(f.ctx, heldMost, at...)
+	defer release()
+	err := f.held.removeLost(f.ctx, at[1], f.known(at[1]))
+	if err == nil {
+		err = f.held.moveLost(f.ctx, at[0], at[1], f.known(at[0]))
+	}
+	if err != nil {
+		return fuse.EIO
 	}
 	status := f.RawFileSystem.Rename(cancel, in, from, to)
 	if status.Ok() {
@@ -193,11 +197,10 @@ func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to strin
 // Unlink implements fuse.RawFileSystem.
 func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
 	at := f.paths(place{in.NodeId, name})[0]
-	defer f.held.uploads.hold(f.ctx, heldMost, at)()
-	if !f.knows(at) {
-		if err := f.held.removeLost(f.ctx, at); err != nil {
-			return fuse.EIO
-		}
+	release, _ := f.held.uploads.hold(f.ctx, heldMost, at)
+	defer release()
+	if err := f.held.removeLost(f.ctx, at, f.known(at)); err != nil {
+		return fuse.EIO
 	}
 	status := f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)
 	if status.Ok() {

@@ -30,13 +30,15 @@ type held struct {
 	others   bool // change it, too, at any time
 	uploads  *uploads
 	doubts   doubts
+	gone     gone
+	patience time.Duration // how long a listing may lack what was stored, before that is an error
 	features *fs.Features
 }
 
 // hold returns a remote that is changed only while may says so. Its name is that of the
 // volume, under which it is cached: wherever the remote is, that stays the same.
 func hold(name string, remote fs.Fs, may func() bool, others bool) *held {
-	h := &held{Fs: remote, name: name, may: may, others: others, uploads: newUploads()}
+	h := &held{Fs: remote, name: name, may: may, others: others, uploads: newUploads(), patience: heldMost}
 	inner := remote.Features()
 	f := *inner
 	// what is not passed on through h would change the remote at any time
@@ -107,11 +109,7 @@ func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options
 		return nil, err
 	}
 	defer end()
-	o, err := h.Fs.Put(ctx, &heldReader{in, h.may}, src, options...)
-	if err != nil {
-		h.doubts.add(src.Remote())
-	}
-	return h.found(o, err)
+	return h.found(h.store(ctx, &heldReader{in, h.may}, src, options...))
 }
 
 // upload waits until a file may be uploaded; end is called when it is.
@@ -127,7 +125,16 @@ func (h *held) Mkdir(ctx context.Context, dir string) error {
 	if err := h.wait(ctx, heldMost); err != nil {
 		return err
 	}
-	return h.Fs.Mkdir(ctx, dir)
+	end, err := h.uploads.begin(ctx, dir)
+	if err != nil {
+		return err
+	}
+	err = h.Fs.Mkdir(ctx, dir)
+	end()
+	if err != nil {
+		return err
+	}
+	return h.seenFolder(ctx, dir)
 }
 
 // Rmdir implements fs.Fs.
@@ -176,6 +183,9 @@ type heldObject struct {
 // Fs implements fs.Object.
 func (o *heldObject) Fs() fs.Info { return o.h }
 
+// ID implements fs.IDer.
+func (o *heldObject) ID() string { return idOf(o.Object) }
+
 // Open implements fs.Object. Where others write, it looks whether the file is still the one
 // that was listed, after the remote has begun to answer with one content of it.
 func (o *heldObject) Open(ctx context.Context, options ...fs.OpenOption) (io.ReadCloser, error) {
@@ -201,14 +211,31 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 		return err
 	}
 	defer end()
-	if move := o.h.Fs.Features().Move; move != nil && src.Remote() != o.Remote() {
-		moved, err := move(ctx, o.Object, src.Remote())
-		if err != nil {
-			return err
+	reader := &heldReader{in, o.h.may}
+	if o.h.gone.has(idOf(o)) {
+		o.h.doubts.add(src.Remote(), nil)
+		stored, err := o.h.store(ctx, reader, src, options...)
+		if err == nil {
+			o.Object = stored
 		}
-		o.Object = moved
+		return err
 	}
-	return o.Object.Update(ctx, &heldReader{in, o.h.may}, src, options...)
+	moved, err := o.h.moved(ctx, o.Object, src.Remote())
+	if err != nil {
+		return err
+	}
+	o.Object = moved
+	if err := moved.Update(ctx, reader, src, options...); err != nil {
+		return err
+	}
+	listed, err := o.h.seen(ctx, moved)
+	switch {
+	case err == nil:
+		o.Object = listed
+	case errors.Is(err, errLate):
+		o.h.gone.add(idOf(o)) // someone has removed it: the next try makes another one
+	}
+	return err
 }
 
 // Remove implements fs.Object.
@@ -216,7 +243,7 @@ func (o *heldObject) Remove(ctx context.Context) error {
 	if err := o.h.wait(ctx, heldMost); err != nil {
 		return err
 	}
-	return errors.Join(o.h.removeTwins(ctx, o.Object), o.Object.Remove(ctx))
+	return errors.Join(o.h.removeTwins(ctx, o.Object), o.h.remove(ctx, o.Object))
 }
 
 // SetModTime implements fs.Object.

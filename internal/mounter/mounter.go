@@ -173,11 +173,18 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	return s, nil
 }
 
-// knows reports whether rclone has the remote's object of a path. It lacks that of a file
-// whose upload failed.
-func (s *served) knows(path string) bool {
+// known returns the remote's object of a file, nil where rclone has none, as of a file whose
+// upload failed.
+func (s *served) known(path string) fs.Object {
+	if _, doubted := s.held.doubts.about(path); !doubted {
+		return nil
+	}
 	node, err := s.vfs.Stat(path)
-	return err == nil && (node.IsDir() || node.DirEntry() != nil)
+	if err != nil {
+		return nil
+	}
+	o, _ := node.DirEntry().(fs.Object)
+	return o
 }
 
 // settings are rclone's, for this process.
@@ -225,7 +232,7 @@ func (m *Mounter) fuse(ctx context.Context, s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, knows: s.knows,
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, known: s.known,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}

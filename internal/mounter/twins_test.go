@@ -148,7 +148,10 @@ func TestUploadsAndRenamesAreApart(t *testing.T) {
 		other()
 	}
 	held := make(chan func())
-	go func() { held <- u.hold(t.Context(), time.Minute, "folder", "elsewhere") }()
+	go func() {
+		release, _ := u.hold(t.Context(), time.Minute, "folder", "elsewhere")
+		held <- release
+	}()
 	select {
 	case <-held:
 		t.Fatal("the rename did not wait for the upload")
@@ -165,7 +168,10 @@ func TestUploadsAndRenamesAreApart(t *testing.T) {
 	if end, err = u.begin(t.Context(), "folder/a"); err != nil {
 		t.Fatal(err)
 	}
-	u.hold(t.Context(), time.Millisecond, "folder/a")() // gives up
+	release, quiet := u.hold(t.Context(), time.Millisecond, "folder/a")
+	if release(); quiet {
+		t.Error("an upload is under way, and it is said to be over")
+	}
 	end()
 	if len(u.under)+len(u.still) > 0 {
 		t.Errorf("left: %v, %v", u.under, u.still)

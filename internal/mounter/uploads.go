@@ -28,14 +28,15 @@ func (u *uploads) begin(ctx context.Context, path string) (end func(), err error
 }
 
 // hold has no upload of the paths, or of what is below them, begin until release is called,
-// and returns when those under way are over, or after limit: a large one may take long.
-func (u *uploads) hold(ctx context.Context, limit time.Duration, paths ...string) (release func()) {
+// and returns when those under way are over, or after limit: a large one may take long. quiet
+// reports whether none is under way.
+func (u *uploads) hold(ctx context.Context, limit time.Duration, paths ...string) (release func(), quiet bool) {
 	u.mu.Lock()
 	u.count(u.still, paths, 1)
 	u.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	quiet := func() bool {
+	none := func() bool {
 		for _, p := range paths {
 			if touches(u.under, p) {
 				return false
@@ -43,14 +44,15 @@ func (u *uploads) hold(ctx context.Context, limit time.Duration, paths ...string
 		}
 		return true
 	}
-	if done, err := u.when(ctx, nil, nil, quiet); err == nil {
+	done, err := u.when(ctx, nil, nil, none)
+	if err == nil {
 		done()
 	}
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.count(u.still, paths, -1)
-	}
+	}, err == nil
 }
 
 // when waits until is holds, and counts the paths in one of the maps until

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -42,15 +43,16 @@ func (p *paper) note(format string, args ...any) {
 	p.history = append(p.history, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// A found is the content of a file that was found somewhere.
+// A found is a file that was found somewhere.
 type found struct {
-	sum     string
-	content []byte
+	sum  string
+	size int64
+	open func() (io.ReadCloser, error)
 }
 
 func foundAs(content []byte) found {
-	sum := sha256.Sum256(content)
-	return found{hex.EncodeToString(sum[:]), content}
+	v := small(content)
+	return found{v.sum, v.size, func() (io.ReadCloser, error) { return io.NopCloser(v.reader()), nil }}
 }
 
 // A version is what a program wrote, or began to.
@@ -68,10 +70,14 @@ func small(b []byte) version {
 
 func large(seed uint64, size int64) version {
 	v := version{seed: seed, size: size}
-	h := sha256.New()
-	_, _ = io.Copy(h, v.reader()) // neither fails
-	v.sum = hex.EncodeToString(h.Sum(nil))
+	v.sum, _ = sumOf(v.reader()) // neither fails
 	return v
+}
+
+func sumOf(in io.Reader) (string, error) {
+	h := sha256.New()
+	_, err := io.Copy(h, in)
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 func (v version) reader() io.Reader {
@@ -173,27 +179,26 @@ func (p *paper) has(f found, from int) int {
 			return i
 		}
 	}
-	if p.over && p.inPart(f.content) {
+	if p.over && p.inPart(f) {
 		return len(p.versions)
 	}
 	return 0
 }
 
-// inPart reports whether content may be what a write left that ended with an error: a
-// beginning of the new version, or blocks of it over the version before.
-func (p *paper) inPart(content []byte) bool {
+// inPart reports whether a file may be what a write left that ended with an error: a beginning of
+// the new version, or blocks of it over the version before.
+func (p *paper) inPart(f found) bool {
 	last := p.versions[len(p.versions)-1]
-	if int64(len(content)) > last.size {
+	if f.size > last.size {
 		return false
 	}
-	begin := make([]byte, len(content))
-	if n, _ := io.ReadFull(last.reader(), begin); n == len(content) && bytes.Equal(begin, content) {
+	if begins(f, last) {
 		return true
 	}
-	if len(p.versions) < 2 || last.bytes == nil || len(content) != len(last.bytes) {
+	if len(p.versions) < 2 || last.bytes == nil || f.size != last.size {
 		return false
 	}
-	old := p.versions[len(p.versions)-2].bytes
+	old, content := p.versions[len(p.versions)-2].bytes, f.content()
 	for at := 0; at < len(content); at += blockSize {
 		part := content[at:min(at+blockSize, len(content))]
 		same := func(b []byte) bool { return at+len(part) <= len(b) && bytes.Equal(part, b[at:at+len(part)]) }
@@ -202,6 +207,39 @@ func (p *paper) inPart(content []byte) bool {
 		}
 	}
 	return true
+}
+
+// begins reports whether a version begins with a file.
+func begins(f found, v version) bool {
+	in, err := f.open()
+	if err != nil {
+		return false
+	}
+	defer in.Close()
+	want, a, b := v.reader(), make([]byte, 1<<16), make([]byte, 1<<16)
+	for {
+		n, err := io.ReadFull(in, a)
+		if m, _ := io.ReadFull(want, b[:n]); m < n || !bytes.Equal(a[:n], b[:n]) {
+			return false
+		}
+		if err != nil {
+			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		}
+	}
+}
+
+// content returns what a small file holds, nothing of a large one.
+func (f found) content() []byte {
+	if f.size > imageSize {
+		return nil
+	}
+	in, err := f.open()
+	if err != nil {
+		return nil
+	}
+	defer in.Close()
+	content, _ := io.ReadAll(in) // what is missing is of no version
+	return content
 }
 
 // origins describes a mixture: how many of its blocks are of which version.
@@ -226,60 +264,60 @@ type verdict struct {
 	wrong          []string
 }
 
-// judge compares the book with the files of the remote and with what was set aside.
-func (b *book) judge(drive *drivetest.Server, root string, aside []found) (verdict, error) {
+// judge compares the book with the files of the remote and with the checksums of what was set aside.
+func (b *book) judge(drive *drivetest.Server, root string, aside map[string]bool) verdict {
 	onDrive := map[string][]found{}
 	for _, e := range drive.Look(root) {
-		if e.Trashed {
-			continue
+		if !e.Trashed {
+			onDrive[e.Path] = append(onDrive[e.Path], found{e.SHA256, e.Size, func() (io.ReadCloser, error) { return drive.Open(e.ID) }})
 		}
-		content, err := drive.Content(e.ID)
-		if err != nil {
-			return verdict{}, err
-		}
-		onDrive[e.Path] = append(onDrive[e.Path], foundAs(content))
 	}
 	var v verdict
-	known := map[string]bool{}
+	known, written := map[string]bool{}, map[string]bool{}
 	for _, p := range b.papers {
 		for _, name := range p.names {
 			known[name] = true
+		}
+		for _, one := range p.versions {
+			written[one.sum] = true
 		}
 		before := len(v.wrong)
 		if v.judge(p, onDrive, aside); len(v.wrong) > before {
 			v.wrong[len(v.wrong)-1] += "\n\t" + strings.Join(p.history, "\n\t")
 		}
 	}
-	for path, contents := range onDrive {
-		p := b.former[path]
-		switch {
-		case known[path]:
-		case p != nil && p.has(contents[0], 0) > 0:
-			v.leftover++
-		default:
-			v.wrong = append(v.wrong, "no program wrote "+path)
+	for path, files := range onDrive {
+		for _, one := range files {
+			p := b.former[path]
+			switch {
+			case known[path]:
+			case written[one.sum], p != nil && p.has(one, 0) > 0:
+				v.leftover++
+			default:
+				v.wrong = append(v.wrong, "no program wrote "+path)
+			}
 		}
 	}
 	slices.Sort(v.wrong)
-	return v, nil
+	return v
 }
 
-func (v *verdict) judge(p *paper, onDrive map[string][]found, aside []found) {
+func (v *verdict) judge(p *paper, onDrive map[string][]found, aside map[string]bool) {
 	stored, copies := 0, 0
 	for _, name := range p.names {
 		for _, one := range onDrive[name] {
 			copies++
 			number := p.has(one, 0)
 			if number == 0 {
-				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that no program wrote, %s", name, len(one.content), p.origins(one.content)))
+				v.wrong = append(v.wrong, fmt.Sprintf("%s is mixed: %d bytes that no program wrote, %s", name, one.size, p.origins(one.content())))
 			}
 			stored = max(stored, number)
 		}
 	}
 	newest := 0
-	if stored < len(p.versions) {
-		for _, one := range aside {
-			newest = max(newest, p.has(one, stored+1))
+	for i := len(p.versions); i > stored && newest == 0; i-- {
+		if aside[p.versions[i-1].sum] {
+			newest = i
 		}
 	}
 	what := fmt.Sprintf("%s, version %d of %d", strings.Join(p.names, " or "), p.acked, len(p.versions))

@@ -18,10 +18,8 @@ type stroke struct {
 	do   func(d *troubledDrive, ctx context.Context)
 }
 
-// strokes are all of them. A listing that lacks a new file is only one of the full form's: while
-// an older file of its name is listed, a program can write over that, and the two are mixed,
-// which is not mended yet.
-func strokes(full bool) []stroke {
+// strokes are all of them.
+func strokes() []stroke {
 	all := []stroke{
 		{"mounter killed", (*troubledDrive).killed},
 		{"mounter killed", (*troubledDrive).killed},
@@ -49,15 +47,12 @@ func strokes(full bool) []stroke {
 			d.drive.Mend()
 		}})
 	}
-	if !full {
-		return all
-	}
-	return append(all, stroke{"late listings", func(d *troubledDrive, _ context.Context) { d.drive.ListLate(2) }})
+	return append(all, stroke{"late listings", func(d *troubledDrive, _ context.Context) { d.drive.ListLate(d.Rand.IntN(4)) }})
 }
 
 // strike draws what goes wrong next, and waits a moment after it.
 func (d *troubledDrive) strike(ctx context.Context) {
-	all := strokes(d.Full)
+	all := strokes()
 	s := all[d.Rand.IntN(len(all))]
 	d.Count("times "+s.name, 1)
 	d.t.Logf("%s %s", time.Now().Format("15:04:05.000"), s.name)

@@ -157,6 +157,9 @@ func (d *troubledDrive) startReader() {
 // scribes starts the programs.
 func (d *troubledDrive) scribes(ctx context.Context, all *sync.WaitGroup, files int, large int64) []*scribe {
 	pace := time.Duration(float64(d.For) * 0.9 / float64(files) * scribes)
+	if d.Full {
+		pace = scribes * time.Second / (50 * drivePace) // while there is a mounter
+	}
 	var writers []*scribe
 	for n := range scribes + 1 {
 		w := &scribe{b: &d.book, point: d.job.Point, top: fmt.Sprintf("program-%d", n), rand: rand.New(rand.NewPCG(d.Seed, uint64(n)))}
@@ -183,13 +186,18 @@ func (d *troubledDrive) confirms(ctx context.Context) {
 	})
 }
 
-// acknowledges is status, asked again and again.
+// acknowledges is status, asked again and again, less often where there is much to look at.
 func (d *troubledDrive) acknowledges(ctx context.Context) {
-	d.every(ctx, time.Second, func() {
+	for ctx.Err() == nil {
+		began := time.Now()
 		if err := d.book.acknowledge(d.unsent); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			d.t.Error(err)
 		}
-	})
+		select {
+		case <-ctx.Done():
+		case <-time.After(max(time.Second, 10*time.Since(began))):
+		}
+	}
 }
 
 func (d *troubledDrive) unsent() (mount.Unsent, error) { return mount.Look(d.job.Cache) }
@@ -246,23 +254,9 @@ func (d *troubledDrive) settles(t *testing.T) {
 	must(t, err)
 	t.Logf("flushed in %s, %d files are left", time.Since(began).Round(time.Second/10), len(left))
 	must(t, d.book.acknowledge(d.unsent))
-	var aside []found
-	for _, top := range []string{filepath.Join(d.disk, "aside"), filepath.Join(d.job.Cache, "vfs")} {
-		err := filepath.WalkDir(top, func(p string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			if err != nil || !e.Type().IsRegular() || top == d.job.Cache && !waits(left, p) {
-				return err
-			}
-			content, err := os.ReadFile(p)
-			aside = append(aside, foundAs(content))
-			return err
-		})
-		must(t, err)
-	}
-	v, err := d.book.judge(d.drive, d.root, aside)
+	aside, err := d.aside(left)
 	must(t, err)
+	v := d.book.judge(d.drive, d.root, aside)
 	for i, wrong := range v.wrong {
 		if i == 30 {
 			t.Errorf("and %d more", len(v.wrong)-i)
@@ -277,12 +271,31 @@ func (d *troubledDrive) settles(t *testing.T) {
 	t.Log(d.drive.Counts())
 }
 
-// waits reports whether a file of the cache is one of those that wait for the remote.
-func waits(unsent mount.Unsent, p string) bool {
-	for _, f := range unsent {
-		if filepath.Base(f.Path) == filepath.Base(p) {
-			return true
+// aside returns the checksums of what was set aside, and of what still waits in the cache.
+func (d *troubledDrive) aside(left mount.Unsent) (map[string]bool, error) {
+	sums := map[string]bool{}
+	add := func(f *os.File, err error) error {
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		sum, err := sumOf(f)
+		sums[sum] = true
+		return err
+	}
+	for _, f := range left {
+		if err := add(f.Open()); err != nil {
+			return nil, err
 		}
 	}
-	return false
+	err := filepath.WalkDir(filepath.Join(d.disk, "aside"), func(p string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil || !e.Type().IsRegular():
+			return err
+		}
+		return add(os.Open(p))
+	})
+	return sums, err
 }

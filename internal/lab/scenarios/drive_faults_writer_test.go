@@ -213,8 +213,9 @@ func (w *scribe) remove() {
 
 // writeLarge writes one large file, under another name each time that it fails.
 func (w *scribe) writeLarge(ctx context.Context, size int64) {
+	v := large(w.rand.Uint64(), size)
 	for n := 0; ctx.Err() == nil; n++ {
-		p, name, v := &paper{}, path.Join(w.top, fmt.Sprintf("large-%d", n)), large(w.rand.Uint64(), size)
+		p, name := &paper{}, path.Join(w.top, fmt.Sprintf("large-%d", n))
 		w.change(p, v, name, func() error {
 			if err := os.MkdirAll(w.at(w.top), 0o755); err != nil {
 				return err

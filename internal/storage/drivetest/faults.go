@@ -129,6 +129,16 @@ func CutAnswer() Fault {
 	}
 }
 
+// Then does what is asked and then something else, before the answer is sent.
+func Then(do func()) Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			next.ServeHTTP(w, req)
+			do()
+		})
+	}
+}
+
 // Slow makes each piece of a request and of a content wait.
 func Slow(pause time.Duration) Fault {
 	return func(next http.Handler) http.Handler {

@@ -35,16 +35,21 @@ func (t *tree) look(folder, above string) []Entry {
 	return found
 }
 
-// Content returns what a file holds.
-func (s *Server) Content(id string) ([]byte, error) {
+// Open opens what a file holds.
+func (s *Server) Open(id string) (io.ReadCloser, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := s.nodes[id]
 	if n == nil {
-		s.mu.Unlock()
 		return nil, notFound(id)
 	}
 	body, _, err := open(n)
-	s.mu.Unlock()
+	return body, err
+}
+
+// Content returns what a file holds.
+func (s *Server) Content(id string) ([]byte, error) {
+	body, err := s.Open(id)
 	if err != nil {
 		return nil, err
 	}

@@ -174,15 +174,7 @@ func (s *Server) MakeFolder(parent, name string) (id string) {
 
 // MakeFile makes a file in a folder, as a person does in the browser.
 func (s *Server) MakeFile(parent, name string, data []byte) (id string, err error) {
-	kept, err := newSpool(s.options.Dir)
-	if err != nil {
-		return "", err
-	}
-	if _, err := kept.Write(data); err != nil {
-		kept.discard()
-		return "", err
-	}
-	content, err := kept.finish()
+	content, err := s.contentOf(data)
 	if err != nil {
 		return "", err
 	}
@@ -192,6 +184,35 @@ func (s *Server) MakeFile(parent, name string, data []byte) (id string, err erro
 	n := s.add(&node{name: name, mime: "application/octet-stream", parent: parent, drive: above.drive, owner: above.owner, created: s.now(), modified: s.now()})
 	s.replace(n, content)
 	return n.id, nil
+}
+
+// Damage gives a file another content, as no one does: its times stay what they were.
+func (s *Server) Damage(id string, data []byte) error {
+	content, err := s.contentOf(data)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.nodes[id]
+	if n == nil {
+		content.drop()
+		return notFound(id)
+	}
+	s.replace(n, content)
+	return nil
+}
+
+func (s *Server) contentOf(data []byte) (*content, error) {
+	kept, err := newSpool(s.options.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := kept.Write(data); err != nil {
+		kept.discard()
+		return nil, err
+	}
+	return kept.finish()
 }
 
 // ListLate leaves each file that is made from now on out of so many listings that it
