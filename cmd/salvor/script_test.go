@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"shut":     shut,
 			"tamper":   tamper,
 			"drive":    driveCommands,
+			"server":   serverCommands,
 		},
 	})
 }
@@ -62,7 +63,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(func() { _ = os.RemoveAll(sockets) })
 	env.Setenv("RUN", sockets)
-	env.Values[driveKey{}] = new(*scriptDrive)
+	env.Values[driveKey{}], env.Values[serversKey{}] = new(*scriptDrive), &servers{}
 	config := "[user]\n\tname = Ann\n\temail = ann@example.net\n[init]\n\tdefaultBranch = main\n"
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/lab"
+	"salvor/internal/lab/benches"
 )
 
 // errUsage ends the program with exit code 2.
@@ -35,7 +36,10 @@ const usage = `salvorlab runs real Debian hosts on this machine.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err := dispatch(ctx, os.Args[1:])
+	is, err := benches.Child(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	if !is {
+		err = dispatch(ctx, os.Args[1:])
+	}
 	switch {
 	case errors.Is(err, errUsage):
 		fmt.Fprint(os.Stderr, usage)

@@ -24,7 +24,7 @@ func areaChanges(applied, want agentapi.Host, facts hostprep.Facts) []agentapi.C
 		had = fleet.Areas{}
 	}
 	var all []agentapi.Change
-	for _, area := range fleet.EveryArea() {
+	for _, area := range fleet.KnownAreas() {
 		id, kept := "area "+string(area), facts.Keeps(area)
 		switch has := want.Manage.Has(area); {
 		case has && !had.Has(area) && (applied.Schema != 0 || kept != ""):
@@ -55,6 +55,25 @@ func planned(ctx context.Context, m machine.Machine, plan *converge.Plan) ([]age
 		all = append(all, agentapi.Change{ID: c.ID, Action: string(c.Action), Cause: cause, Destroys: c.Destroys})
 	}
 	return all, nil
+}
+
+// rebootFindings says that upgrades wait for a reboot, on a host that has them install themselves.
+func rebootFindings(ctx context.Context, m machine.Machine, spec agentapi.Host) ([]finding.Finding, error) {
+	if !spec.Manage.Has(fleet.AreaUpdates) {
+		return nil, nil
+	}
+	required, packages, err := hostprep.RebootRequired(ctx, m)
+	if err != nil || !required {
+		return nil, err
+	}
+	text := "upgrades that are installed count only after a reboot"
+	if len(packages) > 0 {
+		text += ": " + strings.Join(packages, ", ")
+	}
+	return []finding.Finding{{
+		Code: finding.RebootRequired, Severity: finding.Warning, Subject: spec.Name, Text: text,
+		Fix: "reboot " + spec.Name + " when its stacks may be away for a minute; they start again automatically",
+	}}, nil
 }
 
 // engineFindings says what stacks lack on a host whose Docker is not Salvor's: a stack

@@ -38,6 +38,8 @@ func TestAreaChanges(t *testing.T) {
 		"a new host with an engine":    {host(0, nil), host(2, fleet.EveryArea()), hostprep.Facts{Engine: "docker-ce"}, []string{"+ area docker: keeps docker-ce, which is installed"}},
 		"a new host, left alone":       {host(0, nil), host(2, none), hostprep.Facts{Engine: "docker-ce"}, nil},
 		"taken":                        {host(2, none), host(2, fleet.Areas{fleet.AreaTime}), hostprep.Facts{}, []string{"+ area time: Salvor takes care of it from now on"}},
+		"updates are named":            {host(2, fleet.EveryArea()), host(2, fleet.KnownAreas()), hostprep.Facts{}, []string{"+ area updates: Salvor takes care of it from now on"}},
+		"updates are not":              {host(1, nil), host(2, nil), hostprep.Facts{}, nil},
 		"taken, with another's engine": {host(2, none), host(2, fleet.Areas{fleet.AreaDocker}), hostprep.Facts{Foreign: "/usr/bin/dockerd"}, []string{"+ area docker: keeps the engine /usr/bin/dockerd, which no package brought"}},
 		"taken, with another's clock":  {host(2, none), host(2, fleet.Areas{fleet.AreaTime}), hostprep.Facts{TimeDaemon: "chrony"}, []string{"+ area time: keeps chrony, which is installed"}},
 		"given back":                   {host(1, nil), host(2, none), hostprep.Facts{}, []string{"- area docker: left as it is from now on: nothing is removed", "- area time: left as it is from now on: nothing is removed"}},
@@ -177,5 +179,36 @@ func TestStacksWithoutAnEngineAreNotStarted(t *testing.T) {
 			t.Errorf("%s: able %v, %v %s", name, able, err, diff)
 		}
 		h.Stacks.Close()
+	}
+}
+
+// TestUpgradesThatWaitForAReboot are a finding on a host that has them install themselves, and on no other.
+func TestUpgradesThatWaitForAReboot(t *testing.T) {
+	t.Parallel()
+	h, spec := debiantest.New(), agentapi.Host{Name: "alpha", Manage: fleet.Areas{fleet.AreaUpdates}}
+	said := func() string {
+		t.Helper()
+		found, err := rebootFindings(t.Context(), h, spec)
+		if err != nil || len(found) > 1 {
+			t.Fatal(found, err)
+		}
+		for _, f := range found {
+			return f.String()
+		}
+		return ""
+	}
+	if got := said(); got != "" {
+		t.Errorf("nothing waits: %s", got)
+	}
+	h.Put("/run/reboot-required", "*** System restart required ***\n", 0o644)
+	if got := said(); got != "alpha: upgrades that are installed count only after a reboot [reboot-required]" {
+		t.Error(got)
+	}
+	h.Put("/run/reboot-required.pkgs", "linux-image-6.12\nlibc6\nlibc6\n", 0o644)
+	if got := said(); got != "alpha: upgrades that are installed count only after a reboot: libc6, linux-image-6.12 [reboot-required]" {
+		t.Error(got)
+	}
+	if spec.Manage = nil; said() != "" {
+		t.Error("a host that does not name the area is asked")
 	}
 }

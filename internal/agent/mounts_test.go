@@ -10,11 +10,8 @@ import (
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
-	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
-	"salvor/internal/progress"
 )
 
 // TestAFormerMountStaysWhileItIsUsed: then it is a finding, and it is unmounted once nothing
@@ -48,23 +45,5 @@ func TestAFormerMountStaysWhileItIsUsed(t *testing.T) {
 	}
 	if _, err := os.Stat(unit); !errors.Is(err, fs.ErrNotExist) || !stand.Engine.Ran("systemctl disable --now mnt-nas.mount") {
 		t.Errorf("its unit: %v", err)
-	}
-}
-
-// TestNoSnapshotOfWhatIsNotMounted: the folder below a share that is gone is empty, and must not
-// become the newest snapshot.
-func TestNoSnapshotOfWhatIsNotMounted(t *testing.T) {
-	stand := agenttest.NewStand(t, false)
-	stand.Started(t, "one")
-	good := stand.Take(t)
-	stand.Spec.Mounts = []fleet.Mount{{Name: "nas", At: filepath.Dir(stand.Volume().Path), Kind: fleet.MountNFS, Source: "nas.lan:/x"}}
-	stand.Write(t, "")
-	_, err := keeper.New(stand.Host).Take(t.Context(), stand.Here(), keeper.Taking{Accept: true, Force: true, Sink: progress.Discard()})
-	if !errors.Is(err, here.ErrAbsent) {
-		t.Errorf("a share that is not mounted: %v", err)
-	}
-	newest, _, err := keeper.ArchiveOf(agenttest.Opened(t, stand.Here())).Newest(t.Context())
-	if err != nil || newest.Info.ID != good.Snapshot.ID {
-		t.Errorf("the newest snapshot is %v, %v", newest.Info, err)
 	}
 }

@@ -65,6 +65,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if state.Report.Engine != nil && state.Report.Engine.Version != "" {
 		state.Report.Images = stack.Offers(ctx, h.Stacks, coming(req.Host, state.Stacks))
 	}
+	state.Clock = h.Edges.Time().UTC()
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err
 }
@@ -107,7 +108,11 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	if err != nil {
 		return err
 	}
-	state.Findings = append(state.Findings, missing...)
+	reboot, err := rebootFindings(ctx, h.Machine, spec)
+	if err != nil {
+		return err
+	}
+	state.Findings = append(append(state.Findings, missing...), reboot...)
 	if err := observeMounts(ctx, h.base(), spec, state); err != nil {
 		return err
 	}

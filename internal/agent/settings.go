@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -105,6 +106,9 @@ func hostSettings(h agentapi.Host) []setting {
 		{name: "SSH user", value: h.SSH.User}, {name: "accepted SSH keys", value: short(strings.Join(h.SSH.Keys, "\n"))},
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
 		{name: "record", value: here.LocationText(h.Record)},
+	}
+	for _, remote := range slices.Sorted(maps.Keys(h.Bandwidth)) {
+		all = append(all, setting{name: "bandwidth of " + remote, value: h.Bandwidth[remote]})
 	}
 	for _, m := range h.Mounts {
 		group := "mount " + m.Name

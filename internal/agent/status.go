@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,10 +56,10 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		state.Findings = append(state.Findings, ownershipFindings(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.base().At(spec, st).Protected()) > 0 {
 			state.Findings = append(state.Findings, data.Report(spec.Name, st)...)
-			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st.Name, time.Now())...)
+			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st.Name, h.Edges.Time())...)
 		}
 		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
-		state.Findings = append(state.Findings, h.base().At(spec, st).SharedFindings(time.Now())...)
+		state.Findings = append(state.Findings, h.base().At(spec, st).SharedFindings(h.Edges.Time())...)
 		if s.Shared, err = h.base().At(spec, st).SharedState(); err != nil {
 			return state, err
 		}
@@ -80,7 +79,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
 	frozen, ferr := k.FrozenFindings(spec.Name, state.Stacks)
-	state.Findings = append(state.Findings, frozen...)
+	state.Findings, state.Clock = append(state.Findings, frozen...), h.Edges.Time().UTC()
 	return state, errors.Join(err, ferr)
 }
 
@@ -131,7 +130,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	opened, err := s.Open()
 	if err != nil {
 		row.Targets = kept.Ages(s.Stack, nil)
-		return append(found, keeper.Late(s.Spec.Name, *row, time.Now())...), nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
+		return append(found, keeper.Late(s.Spec.Name, *row, h.Edges.Time())...), nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
 	s = opened
 	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
@@ -146,7 +145,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		row.SnapshotUnknown = err.Error()
 	}
 	found = append(found, denied(s.Spec.Name, errors.Join(err, s.Access.Silent))...)
-	found = append(found, keeper.Late(s.Spec.Name, *row, time.Now())...)
+	found = append(found, keeper.Late(s.Spec.Name, *row, h.Edges.Time())...)
 	switch {
 	case h.base().Local(s.Name).Lost:
 		return nil, nil
@@ -222,5 +221,5 @@ func ownFindings(k *keeper.Keeper, spec agentapi.Host) []finding.Finding {
 	if spec.Own == nil || len(spec.Own.Volumes) == 0 {
 		return nil
 	}
-	return append(k.Condition(spec.Own.Name).Report(spec.Name, *spec.Own), k.LastingFindings(spec.Name, spec.Own.Name, time.Now())...)
+	return append(k.Condition(spec.Own.Name).Report(spec.Name, *spec.Own), k.LastingFindings(spec.Name, spec.Own.Name, k.Edges.Time())...)
 }

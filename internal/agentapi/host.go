@@ -41,6 +41,8 @@ type Host struct {
 	Record   fleet.Location  `json:"record"`
 	Own      *Stack          `json:"own,omitempty"`    // what the host has of its own: a stack without services, that is never started; nil for nothing
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
+
+	Bandwidth map[string]string `json:"bandwidth,omitempty"` // by remote: how much of the host's line it may use, as rclone's --bwlimit
 }
 
 // Kept returns all whose data snapshots keep: the stacks, and the host's own.

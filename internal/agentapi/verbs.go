@@ -50,6 +50,7 @@ type HostState struct {
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Report      *Report           `json:"report,omitempty"`      // nil of a host whose salvord does not make one
+	Clock       time.Time         `json:"clock,omitzero"`        // the host's, when it answered; zero of an older salvord
 	Fingerprint string            `json:"fingerprint,omitempty"` // over what was seen, so that apply notices when the world moved
 }
 

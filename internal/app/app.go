@@ -49,7 +49,7 @@ type Options struct {
 	SSHKey     string                                             // private key for hosts, "" for the agent and the usual files
 	Passphrase func(file string, wrong int) (secret.Value, error) // of SSH keys, see ssh.Auth
 	Agents     keyagent.Folder                                    // of the operator's key agents, "" for none
-	Tokens     storage.Tokens                                     // shared by this operator's commands, "" for none
+	Computer   storage.Computer                                   // shared by this operator's commands
 	Unlock     func(path string, wrong int) (secret.Value, error) // gives the passphrase of the identity, see agekey.FileOptions
 	Work       agekey.WorkFactor                                  // of the passphrases of new identities
 	Say        func(format string, v ...any)                      // shows what an age plugin says; nil refuses plugins

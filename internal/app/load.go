@@ -67,7 +67,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
 	a.GitHost = githost.New(c, a.Reach, o.Trust)
-	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Tokens, o.Sink)
+	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Computer, o.Sink)
 	a.Mirrors = mirror.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = audit.New(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)

@@ -68,6 +68,7 @@ var layers = []struct {
 		"inventory",
 		"hostprep",
 		"hostlink",
+		"firstlogin",
 		"stack",
 		"storage",
 		"record",

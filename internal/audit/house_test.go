@@ -19,6 +19,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/record"
 	"salvor/internal/recording"
+	"salvor/internal/storage"
 )
 
 // A house is a fleet whose record is in a folder, with the hosts alpha and beta.
@@ -44,7 +45,7 @@ func (h *house) journals() *Journals {
 }
 
 func (h *house) of(o fleetkeystest.Opened) *Journals {
-	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, "", progress.Discard())
+	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, storage.Computer{}, progress.Discard())
 	return New(o.Checkout, o.Identity, o.Confirmed, o.FleetKeys, r, reach.New(o.Checkout, reach.Options{
 		Connect: func(_ context.Context, host fleet.Host) (machine.Machine, error) {
 			if _, there := h.made[host.Name]; !there {

@@ -74,6 +74,10 @@ func TestFindings(t *testing.T) {
 			fleet: head + "remotes:\n  nas: {type: floppy}\n",
 			want:  []string{`fatal remote-invalid fleet.yaml:7:3: the remote nas: unknown type "floppy" (docs/snapshots.md shows what each type of remote needs)`},
 		},
+		"a bandwidth that rclone does not read": {
+			fleet: head + "remotes:\n  nas:\n    type: local\n    bandwidth: 25:00,1M\n",
+			want:  []string{`fatal remote-invalid fleet.yaml:9:16: the remote nas: bandwidth: invalid hour (must be between 00 and 23): 25 (write it as rclone's --bwlimit: "1M" for 1 MiB a second, "08:00,512k 23:00,off", "2M:off" to limit uploads only)`},
+		},
 		"an address that is a secret": {
 			fleet: head + "remotes:\n  nas: {type: webdav, url: secret:where, user: ann, pass: secret:nas}\n",
 			want:  []string{"fatal remote-invalid fleet.yaml:7:28: the remote nas: url sets where the remote is, and Git does not show changes inside a secret (write url in plain text)"},

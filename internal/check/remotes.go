@@ -42,7 +42,7 @@ func (c commit) invalidRemotes() []finding.Finding {
 	}
 	var found []finding.Finding
 	for _, r := range c.repo.Fleet.Remotes {
-		err := c.checkSettings(r)
+		err := errors.Join(c.checkSettings(r), storage.CheckBandwidth(r))
 		if err == nil {
 			err = all.CheckOne(r.Name)
 		}

@@ -15,6 +15,7 @@ type hostAddOptions struct {
 	hostKey string
 	jump    string
 	jumpKey string
+	login   firstLoginOptions
 }
 
 func newHostAdd(g *globals) *cobra.Command {
@@ -30,6 +31,7 @@ func newHostAdd(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
 	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `FINGERPRINT` (SHA256:…), if it is not pinned yet")
+	o.login.flags(cmd)
 	return cmd
 }
 
@@ -45,6 +47,9 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		}
 		key, err := g.trust(ctx, a, h, o.hostKey, "--host-key")
 		if err != nil {
+			return err
+		}
+		if err := letIn(ctx, g, a, h, key.Key, o.login); err != nil {
 			return err
 		}
 		add, err := accepted(ctx, g, a.Hosts.PrepareAdd(h, key.Key))

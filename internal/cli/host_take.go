@@ -17,7 +17,7 @@ import (
 func newHostTake(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "take NAME AREA",
-		Short: "Let Salvor take care of an area of a host: " + fleet.EveryArea().String(),
+		Short: "Let Salvor take care of an area of a host: " + fleet.KnownAreas().String(),
 		Long: "Take shows what the next apply would change on the host, and why, and commits the area to fleet.yaml. Until that " +
 			"apply nothing changes there.",
 		Args: exactArgs("NAME", "AREA"),

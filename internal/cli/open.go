@@ -79,7 +79,7 @@ func (g *output) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Tokens: tokens(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Computer: computer(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
 	if g.Term != nil {
 		o.Trust = g.askYes
 	}
@@ -109,11 +109,15 @@ func (g *globals) withOptions(ctx context.Context, set func(*app.Options), work 
 	return work(a)
 }
 
-// tokens is where this user's commands share access tokens: in the folder of the session,
-// which is in memory and for this user alone; "" where there is none.
-func tokens() storage.Tokens {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return storage.Tokens(filepath.Join(dir, "salvor", "tokens"))
+// computer is what this user's commands share: it is in the folder of the session, which is
+// in memory and for this user alone. Where there is none they share nothing.
+func computer() storage.Computer {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(dir) {
+		return storage.Computer{}
 	}
-	return ""
+	return storage.Computer{
+		Tokens: storage.Tokens(filepath.Join(dir, "salvor", "tokens")),
+		Lines:  storage.Lines{Dir: filepath.Join(dir, "salvor", "lines")},
+	}
 }

@@ -23,6 +23,7 @@ type recoverOptions struct {
 	acceptLoss bool
 	from       string
 	stolen     bool
+	login      firstLoginOptions
 }
 
 func newRecover(g *globals) *cobra.Command {
@@ -48,6 +49,7 @@ func newRecover(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
 		"newest snapshot: data written after the newest snapshot that is left is lost")
+	o.login.flags(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`TARGET` to take the snapshots from, without asking the others: what only they have is lost (default: the one that has the newest)")
 	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "someone else has the host's disk: its stacks get new snapshot "+
 		"repositories, and the secrets that it could open are listed until they are changed")
@@ -70,7 +72,10 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 		}
 		trust := func(ctx context.Context, h fleet.Host) (ssh.PublicKey, error) {
 			key, err := g.trust(ctx, a, h, o.hostKey, "--host-key")
-			return key.Key, err
+			if err != nil {
+				return key.Key, err
+			}
+			return key.Key, letIn(ctx, g, a, h, key.Key, o.login)
 		}
 		p, err := recovery.Prepare(ctx, a.ForRecovery(), recovery.Options{
 			Lost: lost, To: to, New: isNew, Trust: trust, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, From: o.from, Compromised: o.stolen,
@@ -92,8 +97,10 @@ func unlockAhead(g *globals, a *app.App) {
 
 // runWhere shows where the stacks of a lost host fit, and recovers each there.
 func runWhere(ctx context.Context, g *globals, lost string, o recoverOptions) error {
-	if o.hostKey != "" {
-		return fault.WithCode(fault.WithHint(errors.New("--host-key is about the host of --to"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+	for _, flag := range [][2]string{{"--host-key", o.hostKey}, {"--password-file", o.login.passwordFile}, {"--new-password-file", o.login.newPasswordFile}} {
+		if flag[1] != "" {
+			return fault.WithCode(fault.WithHint(errors.New(flag[0]+" is about the host of --to"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+		}
 	}
 	return g.with(ctx, func(a *app.App) error {
 		options := recovery.Options{Lost: lost, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, From: o.from, Compromised: o.stolen}

@@ -14,11 +14,11 @@ const manageKey = "manage"
 
 // laterAreas are words that will be areas: a fleet that has one means something that this
 // version would not do.
-func laterAreas() []string { return []string{"updates", "ssh", "firewall", "tailnet"} }
+func laterAreas() []string { return []string{"ssh", "firewall", "tailnet"} }
 
 // ParseArea returns the area that a word names.
 func ParseArea(word string) (fleet.Area, error) {
-	known := fleet.EveryArea()
+	known := fleet.KnownAreas()
 	switch {
 	case known.Has(fleet.Area(word)):
 		return fleet.Area(word), nil
@@ -34,7 +34,7 @@ func areasShape() yamldoc.Shape[fleet.Areas] {
 		_, err := ParseArea(v)
 		return err
 	})
-	word.Schema.Enum = fleet.EveryArea().Words()
+	word.Schema.Enum = fleet.KnownAreas().Words()
 	list := yamldoc.List(word)
 	return yamldoc.Shape[fleet.Areas]{Schema: list.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Areas {
 		areas := fleet.Areas{}

@@ -16,15 +16,18 @@ var (
 )
 
 // remoteShape is an rclone remote: its type, and the backend's own options as
-// rclone's documentation names them. Which options a backend has is checked
-// where the backends are known.
+// rclone's documentation names them. Which options a backend has, and what it takes
+// for a bandwidth, is checked where rclone is known.
 func remoteShape() yamldoc.Shape[fleet.Remote] {
 	kind := yamldoc.Matching(remoteType, "a type of remote such as drive, s3 or sftp")
+	bandwidth := yamldoc.Text(nil)
 	option, own := setting(), yamldoc.Named(names(), credentialShape())
 	rule := yamldoc.KeysLike(optionPattern, "an option of a remote")
 	s := &yamldoc.Schema{Type: yamldoc.Types{"object"}, Required: []string{"type"}, PropertyNames: &yamldoc.Schema{Pattern: rule.Pattern},
 		Properties: map[string]*yamldoc.Schema{
 			"type": kind.Schema.Describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
+			"bandwidth": bandwidth.Schema.Describe("How much of each computer's line it may use, and when, as rclone's --bwlimit: " +
+				`1M, "2M:off" (uploads:downloads), "08:00,512k 23:00,off". All processes of a host share it.`),
 			"hosts": own.Schema.Describe("Credentials by host: files sealed for this host get these options instead of " +
 				"the secrets above, which then stay with the operators."),
 			"stacks": own.Schema.Describe("Credentials by stack, instead of its host's."),
@@ -37,6 +40,8 @@ func remoteShape() yamldoc.Shape[fleet.Remote] {
 			switch err := rule.Check(p.Key.Value); {
 			case p.Key.Value == "type":
 				typed, remote.Type = true, kind.Read(r, p.Value, inside)
+			case p.Key.Value == "bandwidth":
+				remote.Bandwidth = bandwidth.Read(r, p.Value, inside)
 			case p.Key.Value == "hosts":
 				remote.Hosts = asMap(own.Read(r, p.Value, inside))
 			case p.Key.Value == "stacks":

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/storage"
 	"salvor/internal/terminal"
 )
 
@@ -17,7 +18,7 @@ import (
 type Free func(ctx context.Context, where fleet.Location) (*int64, error)
 
 // FirstUploads says of each first snapshot how large it is, how long it takes at the speed that
-// its host measured, and how much is free there. One that can't fit is a fatal finding about its
+// its host measured, or at that which the remote's bandwidth allows, and how much is free there. One that can't fit is a fatal finding about its
 // stack: all that goes to one remote counts together, in the order of the names.
 func FirstUploads(ctx context.Context, f *fleet.Fleet, seen map[string]Observation, free Free) []finding.Finding {
 	if free == nil {
@@ -39,7 +40,7 @@ func FirstUploads(ctx context.Context, f *fleet.Fleet, seen map[string]Observati
 			if !asked {
 				room, _ = free(ctx, where) // one that does not answer says nothing: the upload will
 			}
-			said := firstUpload(host, up, room)
+			said := firstUpload(host, up, room, storage.TimetableOf(f, where.Remote))
 			if room != nil && said.Severity == finding.Info {
 				rest := *room - up.Bytes
 				room = &rest
@@ -51,13 +52,13 @@ func FirstUploads(ctx context.Context, f *fleet.Fleet, seen map[string]Observati
 	return all
 }
 
-func firstUpload(host string, up agentapi.FirstUpload, room *int64) finding.Finding {
+func firstUpload(host string, up agentapi.FirstUpload, room *int64, allowed storage.Timetable) finding.Finding {
 	size := terminal.Bytes(up.Bytes)
 	if up.More {
 		size = "more than " + size
 	}
 	said := finding.Finding{Code: finding.FirstUpload, Severity: finding.Info, Subject: host + "/" + up.Stack,
-		Text: fmt.Sprintf("the first snapshot uploads up to %s to %s: %s, %s", size, up.Target, lasts(up), freeText(room)),
+		Text: fmt.Sprintf("the first snapshot uploads up to %s to %s: %s, %s", size, up.Target, lasts(up, allowed), freeText(room)),
 		Fix:  "nothing to do: it has no time limit, and one that is interrupted continues"}
 	if up.Speed == 0 {
 		said.Fix = "salvor remote test measures how fast a remote is"
@@ -74,11 +75,16 @@ func firstUpload(host string, up agentapi.FirstUpload, room *int64) finding.Find
 	return said
 }
 
-func lasts(up agentapi.FirstUpload) string {
-	if up.Speed == 0 {
+func lasts(up agentapi.FirstUpload, allowed storage.Timetable) string {
+	took, limited := allowed.Uploading(up.Bytes, up.Speed, time.Now())
+	switch {
+	case limited && up.Speed == 0:
+		return fmt.Sprintf("at least %s, as the remote's bandwidth allows", terminal.Duration(took))
+	case limited:
+		return fmt.Sprintf("about %s, as the remote's bandwidth allows", terminal.Duration(took))
+	case up.Speed == 0:
 		return "how long that takes is not known, since this host has not uploaded much there yet"
 	}
-	took := time.Duration(float64(up.Bytes) / float64(up.Speed) * float64(time.Second))
 	return fmt.Sprintf("about %s at %s a second", terminal.Duration(took), terminal.Bytes(up.Speed))
 }
 

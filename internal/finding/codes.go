@@ -111,6 +111,8 @@ const (
 	CrashLoop          Code = "crash-loop"
 	ServiceDown        Code = "service-down"
 	EngineMissing      Code = "engine-missing"
+	ClockWrong         Code = "clock-wrong"
+	RebootRequired     Code = "reboot-required"
 )
 
 // Row documents one code.
@@ -201,6 +203,11 @@ func Table() []Row {
 		{ServiceDown, "A service that should run does not, or its health check fails.", "salvor logs STACK SERVICE says why; salvor restart STACK starts it again"},
 		{EngineMissing, "A host whose Docker Salvor does not take care of (manage: in fleet.yaml) lacks an engine or Compose: " +
 			"its stacks are not started.", "salvor host take HOST docker, then salvor apply; or install it there yourself"},
+		{ClockWrong, "A host's clock and that of the operator's computer are more than five minutes apart. No snapshot is lost: " +
+			"which one is newer is decided by numbers. The ages that are shown are wrong.", "timedatectl " +
+			"on both shows which is wrong, and what sets it"},
+		{RebootRequired, "Security upgrades that are installed on a host, such as a kernel, count only after a reboot. Salvor does not reboot hosts.", "reboot " +
+			"the host when its stacks may be away for a minute; they start again automatically"},
 		{HistoryLost, "The remote has none of the proven snapshots of a stack. A disk may not be mounted there, or the " +
 			"repository was emptied or deleted.", "bring " +
 			"it back; if it is lost permanently, salvor snapshot take STACK --accept-loss takes a new one of the data on " +

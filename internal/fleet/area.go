@@ -13,13 +13,20 @@ type Area string
 const (
 	AreaDocker Area = "docker" // the engine, Compose, where they come from and daemon.json
 	AreaTime   Area = "time"   // a service that keeps the clock
+
+	// AreaUpdates is security upgrades that install themselves, and a bound for the journal. It is
+	// only taken care of where it is named.
+	AreaUpdates Area = "updates"
 )
 
-// Areas are the areas of one host that Salvor takes care of; nil stands for every one.
+// Areas are the areas of one host that Salvor takes care of; nil stands for EveryArea.
 type Areas []Area
 
-// EveryArea returns all areas that there are.
+// EveryArea returns the areas that Salvor takes care of on a host that names none.
 func EveryArea() Areas { return Areas{AreaDocker, AreaTime} }
+
+// KnownAreas returns all areas that there are, those too that have to be named.
+func KnownAreas() Areas { return append(EveryArea(), AreaUpdates) }
 
 // Has reports whether an area is one of them.
 func (a Areas) Has(area Area) bool { return slices.Contains(a.Listed(), area) }

@@ -2,7 +2,7 @@ package fleet
 
 import "testing"
 
-// TestAnAbsentListIsEveryArea, and an empty one is none.
+// TestAnAbsentListIsEveryArea but those that have to be named, and an empty one is none.
 func TestAnAbsentListIsEveryArea(t *testing.T) {
 	t.Parallel()
 	for text, test := range map[string]struct {
@@ -17,5 +17,11 @@ func TestAnAbsentListIsEveryArea(t *testing.T) {
 		if a.Has(AreaDocker) != test.docker || a.Has(AreaTime) != test.time || a.String() != text || a.Listed() == nil {
 			t.Errorf("%s: %v", text, a)
 		}
+		if a.Has(AreaUpdates) {
+			t.Errorf("%s: updates are taken care of without being named", text)
+		}
+	}
+	if a := (Areas{AreaUpdates}); !a.Has(AreaUpdates) || !KnownAreas().Has(AreaUpdates) || EveryArea().Has(AreaUpdates) {
+		t.Errorf("%v, %v", KnownAreas(), EveryArea())
 	}
 }

@@ -83,6 +83,8 @@ type Remote struct {
 	Type    string
 	Options map[string]secret.Setting
 
+	Bandwidth string // how much of a computer's line it may use, as rclone's --bwlimit; "" for all
+
 	// Credentials that hosts are given in place of the operators' own in Options: a
 	// stack's, by its name, else those of the host that has the stack.
 	Hosts  map[string]Credential
@@ -196,4 +198,15 @@ func (f *Fleet) Remote(name string) (Remote, bool) {
 		}
 	}
 	return Remote{}, false
+}
+
+// Bandwidths returns the bandwidth of each remote that has one, by its name.
+func (f *Fleet) Bandwidths() map[string]string {
+	all := map[string]string{}
+	for _, r := range f.Remotes {
+		if r.Bandwidth != "" {
+			all[r.Name] = r.Bandwidth
+		}
+	}
+	return all
 }

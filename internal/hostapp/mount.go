@@ -20,7 +20,6 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/mount"
 	"salvor/internal/mounter"
-	"salvor/internal/storage"
 	"salvor/internal/terminal"
 )
 
@@ -106,9 +105,11 @@ func options(h *here.Host, stack string, want *here.Mounted) mounter.Options {
 
 func volumes(ctx context.Context, s *here.Stack, want *here.Mounted) []mounter.Volume {
 	var all []mounter.Volume
+	computer, remotes := here.ComputerOf(s.Host), s.Access.Remotes()
 	for _, v := range want.Volumes {
-		all = append(all, mounter.Volume{Name: v.Name, Point: v.Point, ReadOnly: v.ReadOnly, Others: v.Others, Open: func() (mounter.Remote, error) {
-			return storage.Tokens(filepath.Join(s.Host.Paths.Run, "tokens")).Mountable(ctx, s.Access.Remotes(), v.Where)
+		line := computer.Lines.To(remotes.Base(v.Where.Remote))
+		all = append(all, mounter.Volume{Name: v.Name, Point: v.Point, ReadOnly: v.ReadOnly, Others: v.Others, Line: line, Open: func() (mounter.Remote, error) {
+			return computer.Mountable(ctx, remotes, v.Where)
 		}})
 	}
 	return all

@@ -35,7 +35,7 @@ func check(host string, req, resp any, now time.Time) error {
 	switch r := resp.(type) {
 	case *agentapi.HostState:
 		a.state(r)
-		r.Findings = a.findings(r.Findings)
+		r.Findings = append(a.findings(r.Findings), WrongClock(host, r.Clock, now)...)
 	case *agentapi.HostReceipt:
 		a.receipt(r)
 		r.Findings = a.findings(r.Findings)

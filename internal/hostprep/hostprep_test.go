@@ -56,6 +56,8 @@ func TestResources(t *testing.T) {
 		"debian-13-nothing":     {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true }), spec: hostprep.Spec{Manage: fleet.Areas{}, InsecureRegistries: []string{"10.0.0.2:5000"}}},
 		"debian-13-docker-only": {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaDocker}}},
 		"debian-13-time-only":   {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaTime}}},
+		"debian-13-updates":     {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaUpdates}}},
+		"ubuntu-24.04-updates":  {facts: on("ubuntu", "24.04", "noble"), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaUpdates}}},
 		"debian-13-foreign":     {facts: with(debian13(), func(f *hostprep.Facts) { f.Foreign = "/usr/local/bin/dockerd" }), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
 		"debian-13-mounts": {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{}, Mounts: []fleet.Mount{
 			{Name: "nas", At: "/mnt/nas", Kind: fleet.MountNFS, Source: "nas.lan:/media", Options: "ro"}, {Name: "usb", At: "/srv/usb", Kind: fleet.MountDisk, Source: fleet.ByUUID("1234-ABCD")}, {Name: "old", At: "/mnt/old", Kind: fleet.MountChecked},
@@ -137,7 +139,13 @@ func newHost() *debiantest.Host {
 	}
 	h.Available["docker.io"] = debiantest.Package{Version: "26.1", Unit: "docker.service"}
 	h.Available["systemd-timesyncd"] = debiantest.Package{Version: "257", Unit: "systemd-timesyncd.service"}
+	h.Available["unattended-upgrades"] = debiantest.Package{Version: "2.12", Unit: "unattended-upgrades.service"}
 	h.Put(hostpath.Salvord, "program", 0o755)
+	h.Put("/etc/apt/apt.conf.d/01autoremove", "", 0o644)
+	for _, unit := range []string{"apt-daily.timer", "apt-daily-upgrade.timer", "systemd-journald.service"} {
+		h.Put("/usr/lib/systemd/system/"+unit, "[Unit]\n", 0o644)
+		h.Start(unit)
+	}
 	return h
 }
 
@@ -157,7 +165,7 @@ func TestAreasConverge(t *testing.T) {
 		t.Fatal(err)
 	}
 	convergetest.Law(t, newHost, none...)
-	for _, area := range fleet.EveryArea() {
+	for _, area := range fleet.KnownAreas() {
 		taken, err := hostprep.Resources(debian13(), hostprep.Spec{Manage: fleet.Areas{area}})
 		if err != nil {
 			t.Fatal(err)

@@ -98,6 +98,9 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	if keepsTime {
 		list = append(list, packages(timesyncd)...)
 	}
+	if spec.Manage.Has(fleet.AreaUpdates) {
+		list = append(list, packages(unattended)...)
+	}
 	install := resource.Packages{
 		Name: "host",
 		List: append(list, e.packages...),
@@ -107,6 +110,9 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	all := slices.Concat(e.before, []converge.Resource{install}, e.units(install.ID()))
 	if keepsTime {
 		all = append(all, resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install.ID()}})
+	}
+	if spec.Manage.Has(fleet.AreaUpdates) {
+		all = append(all, updates(f, install.ID())...)
 	}
 	keys, err := authorizedKeys(f, spec.SSH)
 	return slices.Concat(all, keys, salvord(e.unit), signers(spec.Signers), mounts(spec.Mounts, install.ID())), err

@@ -107,6 +107,9 @@ func (c *Changes) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, 
 		return agentapi.Enrolment{}, err
 	}
 	link, err := c.reach.Dial(ctx, h)
+	if err == nil {
+		err = link.AwaitBoot(ctx)
+	}
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}

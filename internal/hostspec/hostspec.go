@@ -44,7 +44,7 @@ type Said struct {
 func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host, error) {
 	spec := agentapi.Host{
 		Schema: agentapi.Schema, Fleet: c.Fleet.Name, Name: host.Name, Commit: c.ID,
-		Docker: c.docker(host), Manage: host.Manage.Listed(), Mounts: host.Mounts, Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record,
+		Docker: c.docker(host), Manage: host.Manage.Listed(), Mounts: host.Mounts, Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record, Bandwidth: c.Fleet.Bandwidths(),
 	}
 	if len(c.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: c.LetIn}

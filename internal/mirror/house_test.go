@@ -71,7 +71,7 @@ func (h *house) of(o fleetkeystest.Opened) *Copies {
 		defer h.mu.Unlock()
 		h.notes = append(h.notes, e.Text)
 	})
-	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, "", sink)
+	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, storage.Computer{}, sink)
 	return New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, r, githost.New(o.Checkout, reach.New(o.Checkout, reach.Options{}), nil), sink)
 }
 

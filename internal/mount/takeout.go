@@ -39,6 +39,15 @@ func TakeOut(cache string) (Unsent, error) {
 	return unsent, nil
 }
 
+// Reclaim takes a file of Uploaded out of the cache, as TakeOut does, for the mounter to write it
+// again. Its note goes first: if the mounter is killed meanwhile, the file is set aside.
+func (f File) Reclaim(cache string) (File, error) {
+	if err := os.Remove(f.in(notesFolder)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	return f.takeOut(cache)
+}
+
 // takeOut moves a file. Its note comes first and goes last: the file without one would not be
 // sure.
 func (f File) takeOut(cache string) (File, error) {

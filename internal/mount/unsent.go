@@ -164,3 +164,25 @@ func walk(cache, folder string, do func(rel string, info fs.FileInfo) error) err
 		return do(filepath.ToSlash(rel), info)
 	})
 }
+
+// Uploaded returns the files of one folder of a volume, dir as it is named in the cache, that are
+// on the remote and whole in the cache. Based is what the remote had when that was last known.
+func Uploaded(cache, volume, dir string) ([]File, error) {
+	at := filepath.Join(volume, filepath.FromSlash(dir))
+	entries, err := os.ReadDir(filepath.Join(cache, dataFolder, at))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var found []File
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue // removed meanwhile, or a folder
+		}
+		f, unsent := look(cache, filepath.ToSlash(filepath.Join(at, e.Name())), info)
+		if !unsent && f.Whole && f.Based != "" {
+			found = append(found, f)
+		}
+	}
+	return found, err
+}

@@ -106,6 +106,29 @@ func (h *held) moveLost(ctx context.Context, from, to string, known fs.Object) e
 	return nil
 }
 
+// follow gives an object the name that its file has. An upload that ends while the file is
+// renamed gives rclone an object of the former name.
+func (h *held) follow(ctx context.Context, known fs.Object, name string) error {
+	o, is := known.(*heldObject)
+	if !is {
+		return nil
+	}
+	if strings.HasSuffix(o.Remote(), fs.LinkSuffix) {
+		name += fs.LinkSuffix
+	}
+	if o.Remote() == name {
+		return nil
+	}
+	if err := h.wait(ctx, heldMost); err != nil {
+		return err
+	}
+	moved, err := h.moved(ctx, o.Object, name)
+	if err == nil {
+		o.Object = moved
+	}
+	return err
+}
+
 // removeLost removes from the remote what rclone does not know to be there. known is the
 // object that it knows, nil for none.
 func (h *held) removeLost(ctx context.Context, path string, known fs.Object) error {

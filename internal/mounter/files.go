@@ -21,13 +21,13 @@ import (
 // (mount.Unsynced), and a program that writes is stopped before the disk is full.
 type files struct {
 	fuse.RawFileSystem
-	notes string // folder of the notes that rclone has of cached files
-	names *names
-	room  *room
-	ctx   context.Context // of the mounter
-	held  *held
-	known func(path string) fs.Object // the remote's object of a file, as rclone knows it
-	locks [64]sync.RWMutex            // by number: writing, against synchronising
+	notes  string // folder of the notes that rclone has of cached files
+	names  *names
+	room   *room
+	ctx    context.Context // of the mounter
+	held   *held
+	object func(path string) fs.Object // the remote's object of a file, as rclone knows it
+	locks  [64]sync.RWMutex            // by number: writing, against synchronising
 }
 
 func (f *files) lock(id uint64) *sync.RWMutex { return &f.locks[id%uint64(len(f.locks))] }
@@ -179,19 +179,23 @@ func (f *files) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to strin
 	at := f.paths(place{in.NodeId, from}, place{in.Newdir, to})
 	release, _ := f.held.uploads.hold(f.ctx, heldMost, at...)
 	defer release()
-	err := f.held.removeLost(f.ctx, at[1], f.known(at[1]))
+	err := f.held.removeLost(f.ctx, at[1], f.object(at[1]))
 	if err == nil {
-		err = f.held.moveLost(f.ctx, at[0], at[1], f.known(at[0]))
+		err = f.held.moveLost(f.ctx, at[0], at[1], f.object(at[0]))
 	}
 	if err != nil {
 		return fuse.EIO
 	}
 	status := f.RawFileSystem.Rename(cancel, in, from, to)
-	if status.Ok() {
-		f.names.renamed(place{in.NodeId, from}, place{in.Newdir, to})
-		f.held.doubts.renamed(at[0], at[1])
+	if !status.Ok() {
+		return status
 	}
-	return status
+	f.names.renamed(place{in.NodeId, from}, place{in.Newdir, to})
+	f.held.doubts.renamed(at[0], at[1])
+	if f.held.follow(f.ctx, f.object(at[1]), at[1]) != nil {
+		return fuse.EIO
+	}
+	return fuse.OK
 }
 
 // Unlink implements fuse.RawFileSystem.
@@ -199,7 +203,7 @@ func (f *files) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) f
 	at := f.paths(place{in.NodeId, name})[0]
 	release, _ := f.held.uploads.hold(f.ctx, heldMost, at)
 	defer release()
-	if err := f.held.removeLost(f.ctx, at, f.known(at)); err != nil {
+	if err := f.held.removeLost(f.ctx, at, f.object(at)); err != nil {
 		return fuse.EIO
 	}
 	status := f.gone(f.RawFileSystem.Unlink(cancel, in, name), in.NodeId, name)

@@ -28,9 +28,11 @@ type held struct {
 	name     string
 	may      func() bool
 	others   bool // change it, too, at any time
+	line     Line // to the remote, nil for one without limits
 	uploads  *uploads
 	doubts   doubts
 	gone     gone
+	written  folders
 	patience time.Duration // how long a listing may lack what was stored, before that is an error
 	features *fs.Features
 }
@@ -109,7 +111,7 @@ func (h *held) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options
 		return nil, err
 	}
 	defer end()
-	return h.found(h.store(ctx, &heldReader{in, h.may}, src, options...))
+	return h.found(h.store(ctx, h.sent(ctx, in), src, options...))
 }
 
 // upload waits until a file may be uploaded; end is called when it is.
@@ -152,6 +154,7 @@ func (h *held) move(ctx context.Context, src fs.Object, remote string) (fs.Objec
 	if o, ok := src.(*heldObject); ok {
 		src = o.Object
 	}
+	h.written.add(parent(remote))
 	return h.found(h.Fs.Features().Move(ctx, src, remote))
 }
 
@@ -162,7 +165,11 @@ func (h *held) dirMove(ctx context.Context, src fs.Fs, srcRemote, dstRemote stri
 	if from, ok := src.(*held); ok {
 		src = from.Fs
 	}
-	return h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+	err := h.Fs.Features().DirMove(ctx, src, srcRemote, dstRemote)
+	if err == nil {
+		h.written.renamed(srcRemote, dstRemote)
+	}
+	return err
 }
 
 func (h *held) found(o fs.Object, err error) (fs.Object, error) {
@@ -190,8 +197,14 @@ func (o *heldObject) ID() string { return idOf(o.Object) }
 // that was listed, after the remote has begun to answer with one content of it.
 func (o *heldObject) Open(ctx context.Context, options ...fs.OpenOption) (io.ReadCloser, error) {
 	in, err := o.Object.Open(ctx, options...)
-	if err != nil || !o.h.others {
-		return in, err
+	if err != nil {
+		return nil, err
+	}
+	if o.h.line != nil {
+		in = o.h.line.Down(ctx, in)
+	}
+	if !o.h.others {
+		return in, nil
 	}
 	now, err := o.h.Fs.NewObject(ctx, o.Remote())
 	if err == nil && (now.Size() != o.Size() || !now.ModTime(ctx).Equal(o.ModTime(ctx))) {
@@ -211,7 +224,7 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 		return err
 	}
 	defer end()
-	reader := &heldReader{in, o.h.may}
+	reader := o.h.sent(ctx, in)
 	if o.h.gone.has(idOf(o)) {
 		o.h.doubts.add(src.Remote(), nil)
 		stored, err := o.h.store(ctx, reader, src, options...)
@@ -232,6 +245,7 @@ func (o *heldObject) Update(ctx context.Context, in io.Reader, src fs.ObjectInfo
 	switch {
 	case err == nil:
 		o.Object = listed
+		o.h.written.add(parent(src.Remote()))
 	case errors.Is(err, errLate):
 		o.h.gone.add(idOf(o)) // someone has removed it: the next try makes another one
 	}
@@ -252,6 +266,14 @@ func (o *heldObject) SetModTime(ctx context.Context, t time.Time) error {
 		return err
 	}
 	return o.Object.SetModTime(ctx, t)
+}
+
+// sent returns the content of an upload as it may be sent.
+func (h *held) sent(ctx context.Context, in io.Reader) io.Reader {
+	if h.line != nil {
+		in = h.line.Up(ctx, in)
+	}
+	return &heldReader{in, h.may}
 }
 
 // A heldReader ends an upload when the remote may not be changed any more.

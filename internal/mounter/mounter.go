@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -45,6 +46,13 @@ type Volume struct {
 	Point    string
 	ReadOnly bool
 	Others   bool // other hosts write to it
+	Line     Line // to the remote; nil for one without limits
+}
+
+// A Line passes on contents as fast as the remote may be sent and may send them.
+type Line interface {
+	Up(context.Context, io.Reader) io.Reader
+	Down(context.Context, io.ReadCloser) io.ReadCloser
 }
 
 // Options are what a stack's mounts have in common.
@@ -137,22 +145,22 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	if err := mount.Prepare(v.Point); err != nil {
 		return nil, err
 	}
-	if !v.ReadOnly {
-		if err := remote.Mkdir(ctx, ""); err != nil {
-			return nil, err
-		}
+	remote, err := top(ctx, v, remote)
+	if err != nil {
+		return nil, err
 	}
 	may := m.opt.May
 	if v.ReadOnly {
 		may = func() bool { return false }
 	}
 	held := hold(v.Name, remote, may, v.Others)
+	held.line = v.Line
 	s := &served{Volume: v, held: held, vfs: vfs.New(settings(ctx), held, m.vfsOptions(v))}
 	if s.vfs.Opt.CacheMode != vfscommon.CacheModeFull {
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
 	}
-	err := m.again(s)
+	err = m.again(s)
 	var server *fuse.Server
 	if err == nil {
 		server, err = m.fuse(ctx, s)
@@ -173,12 +181,9 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	return s, nil
 }
 
-// known returns the remote's object of a file, nil where rclone has none, as of a file whose
+// object returns the remote's object of a file, nil where rclone has none, as of a file whose
 // upload failed.
-func (s *served) known(path string) fs.Object {
-	if _, doubted := s.held.doubts.about(path); !doubted {
-		return nil
-	}
+func (s *served) object(path string) fs.Object {
 	node, err := s.vfs.Stat(path)
 	if err != nil {
 		return nil
@@ -232,7 +237,7 @@ func (m *Mounter) fuse(ctx context.Context, s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, known: s.known,
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, object: s.object,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}

@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 type setup struct {
 	Remote, Point, Cache, Keep, Aside, Stamp string
 	Size                                     int64
-	ReadOnly                                 bool
+	ReadOnly, Flush                          bool
+	Sealed                                   *sealed // in place of the folder Remote
 }
 
 // child mounts, says so, and unmounts when its standard input ends.
@@ -55,19 +56,24 @@ func child() error {
 		return err
 	}
 	ctx := context.Background()
-	remote, err := local.NewFs(ctx, "disk", s.Remote, configmap.Simple{})
-	if err != nil {
-		return err
+	open := func() (mounter.Remote, error) { return local.NewFs(ctx, "disk", s.Remote, configmap.Simple{}) }
+	if s.Sealed != nil {
+		open = s.Sealed.open(ctx)
 	}
 	m, err := mounter.Start(ctx, mounter.Options{
 		Stack: "photos", Cache: s.Cache, Keep: s.Keep, Aside: s.Aside, Size: s.Size, UID: 33, GID: 33, Umask: 0o027,
 		May: mount.Fresh(s.Stamp), WriteBack: 50 * time.Millisecond,
-	}, []mounter.Volume{{Name: "library", Open: func() (mounter.Remote, error) { return remote, nil }, Point: s.Point, ReadOnly: s.ReadOnly}})
+	}, []mounter.Volume{{Name: "library", Open: open, Point: s.Point, ReadOnly: s.ReadOnly}})
 	if err != nil {
 		return err
 	}
 	fmt.Println("mounted")
 	_ = in.Decode(&s) // ends with the input
+	last, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if s.Flush {
+		m.Upload(last)
+	}
 	return m.Close()
 }
 

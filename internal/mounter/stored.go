@@ -50,6 +50,7 @@ func (h *held) store(ctx context.Context, in io.Reader, src fs.ObjectInfo, optio
 		return nil, err
 	}
 	h.doubts.end(name)
+	h.written.add(parent(name))
 	return o, nil
 }
 
@@ -101,7 +102,7 @@ func same(ctx context.Context, o fs.Object, src fs.ObjectInfo, precision time.Du
 // seen returns an object as it is listed, once it is, and no older one of its name. Where
 // another host has changed the file since, it is the object that was given.
 func (h *held) seen(ctx context.Context, o fs.Object) (fs.Object, error) {
-	err := h.awaits(ctx, func() (bool, error) {
+	err := awaits(ctx, h.patience, func() (bool, error) {
 		listed, err := h.Fs.NewObject(ctx, o.Remote())
 		switch {
 		case err == nil && idOf(listed) == idOf(o):
@@ -149,7 +150,7 @@ func (h *held) seenFolder(ctx context.Context, dir string) error {
 	if !h.features.DuplicateFiles || dir == "" {
 		return nil
 	}
-	return h.awaits(ctx, func() (bool, error) {
+	return awaits(ctx, h.patience, func() (bool, error) {
 		entries, err := h.listed(ctx, parent(dir))
 		for _, e := range entries {
 			if _, is := e.(fs.Directory); is && e.Remote() == dir {
@@ -160,9 +161,9 @@ func (h *held) seenFolder(ctx context.Context, dir string) error {
 	})
 }
 
-// awaits asks again and again, and gives up after a while: the one who asked tries later.
-func (h *held) awaits(ctx context.Context, is func() (bool, error)) error {
-	limit := time.NewTimer(h.patience)
+// awaits asks again and again, and gives up after patience: the one who asked tries later.
+func awaits(ctx context.Context, patience time.Duration, is func() (bool, error)) error {
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	for pause := lateFirst; ; pause = min(2*pause, lateMost) {
 		done, err := is()

@@ -114,6 +114,20 @@ func TestARenamedFileGetsItsName(t *testing.T) {
 	}
 }
 
+// TestAnUploadedFileFollowsItsName: one that was renamed as its upload ended gets its name.
+func TestAnUploadedFileFollowsItsName(t *testing.T) {
+	h, server, root := onDrive(t)
+	o := put(t, h, "old", "1", time.Now())
+	for _, name := range []string{"new", "new"} {
+		if err := h.follow(t.Context(), o, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := there(server, root); !slices.Equal(all, []string{"new"}) || o.Remote() != "new" {
+		t.Errorf("there is %q, and the object is %s", all, o.Remote())
+	}
+}
+
 // TestAChangedFileIsNotMixed: what another host has changed since it was listed is not read
 // with the size that it had.
 func TestAChangedFileIsNotMixed(t *testing.T) {

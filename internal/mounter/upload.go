@@ -13,14 +13,17 @@ import (
 const uploadLook = 200 * time.Millisecond
 
 // Upload uploads what waits for it, without waiting for the write-back time or for the next
-// try of an upload that failed. It returns once everything is on the remote, when the remote
+// try of an upload that failed, and compares the folders that were uploaded to since the start
+// with the remote: a damaged file is uploaded again. It returns once everything is on the remote, when the remote
 // may not be changed any more, or when ctx ends. A file that is open is not uploaded.
 func (m *Mounter) Upload(ctx context.Context) {
 	tick := time.NewTicker(uploadLook)
 	defer tick.Stop()
 	for m.opt.May() {
 		if left, err := mount.Look(m.opt.Cache); err == nil && len(left) == 0 {
-			return
+			if m.compareAll(ctx) {
+				return
+			}
 		}
 		for _, s := range m.volumes {
 			m.hurry(ctx, s)
@@ -31,6 +34,15 @@ func (m *Mounter) Upload(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// compareAll reports whether nothing has to be uploaded again.
+func (m *Mounter) compareAll(ctx context.Context) bool {
+	for _, s := range m.volumes {
+		_ = m.compare(ctx, s) // where the remote is away: each file was compared after its upload, too
+	}
+	left, err := mount.Look(m.opt.Cache)
+	return err == nil && len(left) == 0
 }
 
 // hurry has the uploads of a volume begin now, through rclone's own calls.

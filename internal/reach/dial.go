@@ -81,6 +81,15 @@ func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 	return entry.link, entry.err
 }
 
+// Again has the next Dial for a host that could not be reached try once more.
+func (d *Dialer) Again(host string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if entry := d.links[host]; entry != nil && entry.link == nil {
+		delete(d.links, host)
+	}
+}
+
 // Close ends all connections.
 func (d *Dialer) Close() error {
 	d.mu.Lock()
@@ -108,11 +117,10 @@ func (d *Dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error
 	if d.opts.Connect != nil {
 		return func(ctx context.Context) (machine.Machine, error) { return d.opts.Connect(ctx, h) }, nil
 	}
-	auth, err := d.sshAuth(h.Address)
+	o, err := d.Login(h)
 	if err != nil {
 		return nil, err
 	}
-	o := d.SSHOptions(h, auth)
 	return func(ctx context.Context) (machine.Machine, error) { return ssh.Dial(ctx, o) }, nil
 }
 
@@ -192,6 +200,15 @@ func (d *Dialer) KeptKey(line string) ssh.KeptKey {
 	}}
 }
 
+// Login says how a host is reached with the operator's keys and the fleet's.
+func (d *Dialer) Login(h fleet.Host) (ssh.Options, error) {
+	auth, err := d.sshAuth(h.Address)
+	if err != nil {
+		return ssh.Options{}, err
+	}
+	return d.SSHOptions(h, auth), nil
+}
+
 // SSHOptions say how a host is reached with these keys.
 func (d *Dialer) SSHOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
 	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: Pinned(d.HostKeys(), h.Address, h.Port), Auth: auth}
@@ -208,11 +225,11 @@ func (d *Dialer) SSHOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
 func (d *Dialer) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
 	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User}
 	if h.Jump != "" {
-		auth, err := d.sshAuth(h.Address)
+		login, err := d.Login(h)
 		if err != nil {
 			return ssh.HostKey{}, err
 		}
-		o.Jump = d.SSHOptions(h, auth).Jump
+		o.Jump = login.Jump
 	}
 	return ssh.Scan(ctx, o)
 }
@@ -248,11 +265,11 @@ func (d *Dialer) Client(ctx context.Context, host string) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	auth, err := d.sshAuth(h.Address)
+	o, err := d.Login(h)
 	if err != nil {
 		return nil, err
 	}
-	return ssh.NewClient(ctx, d.SSHOptions(h, auth))
+	return ssh.NewClient(ctx, o)
 }
 
 // Pin trusts a key for the rest of this command.

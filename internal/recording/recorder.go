@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ type Recorder struct {
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
 	keys      *fleetkeys.Keys
-	tokens    storage.Tokens
+	computer  storage.Computer
 	sink      progress.Sink
 
 	opened folders
@@ -48,10 +49,14 @@ type Recorder struct {
 	movedNote sync.Once // says that the record is not where the lock has it
 }
 
-// New returns what reaches the remotes of a checkout, and shares access tokens with the
-// operator's other commands.
-func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, tokens storage.Tokens, sink progress.Sink) *Recorder {
-	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, tokens: tokens, sink: sink}
+// New returns what reaches the remotes of a checkout, and shares access tokens and lines with
+// the operator's other commands.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, computer storage.Computer, sink progress.Sink) *Recorder {
+	if computer.Lines.Dir != "" {
+		computer.Lines.Dir = filepath.Join(computer.Lines.Dir, c.Fleet.Name) // another fleet's remote of that name is another one
+	}
+	computer.Lines.Timetable = func(remote string) string { return c.Fleet.Bandwidths()[remote] }
+	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, computer: computer, sink: sink}
 }
 
 // Open resolves the secrets of a location's remotes and opens it.
@@ -71,7 +76,7 @@ func (r *Recorder) Open(ctx context.Context, where fleet.Location) (*storage.Fol
 		}
 		remotes[declared.Name] = remote
 	}
-	return r.tokens.Open(ctx, remotes, where)
+	return r.computer.Open(ctx, remotes, where)
 }
 
 // Resolve opens what an option of a remote says: only secrets that a remote may be given.

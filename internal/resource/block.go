@@ -52,7 +52,7 @@ func (b Block) Diff(ctx context.Context, h *observe.Host) (*converge.Change, err
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	want, err := b.within(content)
+	want, err := b.Within(content)
 	if err != nil || bytes.Equal(want, content) {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func (b Block) Diff(ctx context.Context, h *observe.Host) (*converge.Change, err
 	return &converge.Change{Action: converge.Changes, Cause: b.Cause, Seen: contents(content, want), Apply: write}, nil
 }
 
-// within returns the file's content with the block as it is to be.
-func (b Block) within(content []byte) ([]byte, error) {
+// Within returns a file's content with the block as it is to be.
+func (b Block) Within(content []byte) ([]byte, error) {
 	begin, end := "# begin "+b.Name, "# end "+b.Name
 	var before, after []string
 	into, inside := &before, false

@@ -119,10 +119,16 @@ func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l List
 			return err
 		}
 	}
+	all := slices.Clone(l.Infos)
+	for _, d := range l.Damaged {
+		all = append(all, d.Info)
+	}
 	err := loss.Err()
-	for _, id := range slices.Sorted(maps.Keys(c.Damaged)) {
-		why := strings.TrimSuffix(c.Damaged[id], ": "+ErrDamaged.Error())
-		err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", repository.ShortID(id), why, ErrDamaged))
+	for _, i := range all {
+		if why, bad := c.Damaged[i.ID]; bad {
+			why = strings.TrimSuffix(why, ": "+ErrDamaged.Error())
+			err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", repository.ShortID(i.ID), why, ErrDamaged))
+		}
 	}
 	return err
 }

@@ -84,6 +84,7 @@ func (c *transfer) look(ctx context.Context) error {
 	if c.state, err = stateOf(c.statePath()); err != nil {
 		return err
 	}
+	c.looked = c.engine.now()
 	if c.repo, err = openRepository(ctx, c.job.Repository); err != nil {
 		return err
 	}

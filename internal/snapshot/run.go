@@ -282,11 +282,48 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 	if m.Epoch != t.meta.Epoch || m.Seq != t.meta.Seq || !m.Began.Equal(t.meta.Began) {
 		return fmt.Errorf("read back: the metadata of snapshot %s is not what was written", repository.ShortID(id))
 	}
+	if err := stillThere(ctx, t); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
 	t.result.Verified = verified(ways)
 	if t.healed {
 		return t.listDamaged(ctx)
 	}
 	return nil
+}
+
+// listAgain is the pause between two looks at a listing that may be late.
+const listAgain = 5 * time.Second
+
+// listedFor is how long a listing of the packs is relied on. A short snapshot costs no second one,
+// which counts on remotes that allow few calls.
+const listedFor = time.Minute
+
+// stillThere lists the packs once more, since something else may have deleted some after the
+// repository was looked at: a snapshot that rests on those is not good, and the next one finds
+// out what is left.
+func stillThere(ctx context.Context, t *taking) error {
+	if t.engine.now().Sub(t.looked) < listedFor {
+		return nil
+	}
+	store := t.job.Repository.Store
+	if t.job.Remote != nil {
+		store = t.job.Remote
+	}
+	for began := time.Now(); ; {
+		lost, err := t.repo.Lost(ctx, store)
+		if err != nil || len(lost) == 0 {
+			return err
+		}
+		if time.Since(began) >= t.job.Late {
+			return fmt.Errorf("something else deleted %d packs of the repository while the snapshot was taken: %w", len(lost), lost[0].Err)
+		}
+		select {
+		case <-time.After(min(listAgain, t.job.Late)):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // listDamaged says after a repair which earlier snapshots stay incomplete: what the
@@ -298,7 +335,34 @@ func (t *taking) listDamaged(ctx context.Context) error {
 	}
 	t.result.Verified += fmt.Sprintf(", %d lost parts of the repository repaired", t.result.Repaired)
 	t.result.Damaged, err = damagedSnapshots(ctx, t.repo, t.listed, loss.Packs)
+	reportDamaged(t, stillDamaged(t))
 	return err
+}
+
+// stillDamaged are the snapshots that a repair has not made whole, oldest first.
+func stillDamaged(t *taking) []Damaged {
+	var left []Damaged
+	for _, i := range t.listed.Infos {
+		if why, bad := t.result.Damaged[i.ID]; bad {
+			left = append(left, Damaged{i, why})
+		}
+	}
+	for _, d := range t.listed.Damaged {
+		if why, bad := t.result.Damaged[d.Info.ID]; bad {
+			left = append(left, Damaged{d.Info, why})
+		} else if d.Info.Epoch == 0 { // its own file can't be read, so nothing was found out
+			left = append(left, d)
+		}
+	}
+	slices.SortStableFunc(left, func(a, b Damaged) int { return Compare(a.Info, b.Info) })
+	return left
+}
+
+// reportDamaged adds the findings about damaged snapshots.
+func reportDamaged(t *taking, all []Damaged) {
+	for _, d := range all {
+		t.result.Findings = append(t.result.Findings, d.finding(t.job.Stack))
+	}
 }
 
 // readBack is what a blob.Proof says of an object without a checksum.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/blob"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/repository"
@@ -27,6 +28,8 @@ type Job struct {
 	Epoch              int
 	Commit             string
 	Repository         Repository
+	Remote             blob.Store        // Repository's, where that one answers listings by an earlier one; nil for the same
+	Late               time.Duration     // how long a listing of Remote may lag behind what was written
 	From               *Source           // it is copied from there, instead of being read from the volumes; nil for reading
 	Volumes            []Volume          // those protected by snapshot
 	Compose            []byte            // the resolved Compose file
@@ -169,6 +172,7 @@ func (e Engine) Unchanged(ctx context.Context, j Job) (Result, bool, error) {
 func (t *taking) skip() (r Result, err error) {
 	t.result.Skipped, t.result.Snapshot = true, t.last
 	t.result.Findings, err = loadTest{t}.failedLoads()
+	reportDamaged(t, t.listed.Damaged)
 	return t.finish(), errors.Join(err, t.noteHeld())
 }
 
@@ -195,8 +199,9 @@ type taking struct {
 	limit  time.Duration
 	repo   *repository.Repository
 	listed Listing
-	last   Info // newest usable in the repository, if any
-	healed bool // the repository was repaired, so that every file is read again
+	looked time.Time // before the repository was listed
+	last   Info      // newest usable in the repository, if any
+	healed bool      // the repository was repaired, so that every file is read again
 	before map[string]Stats
 	state  localState
 	clean  time.Time       // when writing out what is in memory began
@@ -235,6 +240,7 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	if err := t.scan(); err != nil {
 		return nil, err
 	}
+	t.looked = e.now()
 	if t.repo, err = openRepository(ctx, j.Repository); err != nil {
 		return nil, err
 	}
@@ -260,8 +266,8 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 	if err := t.loadPrevious(ctx); err != nil {
 		return err
 	}
-	for _, d := range t.listed.Damaged {
-		t.result.Findings = append(t.result.Findings, d.finding(t.job.Stack))
+	if !t.healed { // else it is not known before all is taken
+		reportDamaged(t, t.listed.Damaged)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type Folder struct {
 	granted bool   // to which a person has logged in
 	fs      fs.Fs
 	tokens  Tokens
+	line    *Line
 	prefix  string // below fs, "" for none
 	staged  bool   // uploads go under another name first
 	secrets []secret.Value
@@ -128,7 +129,7 @@ func (f *Folder) Get(ctx context.Context, p string, offset, length int64) (io.Re
 	if err != nil {
 		return nil, f.fail("read", p, err)
 	}
-	return &contentReader{ctx: ctx, body: body, fail: func(err error) error { return f.fail("read", p, err) }}, nil
+	return &contentReader{ctx: ctx, body: f.line.Down(ctx, body), fail: func(err error) error { return f.fail("read", p, err) }}, nil
 }
 
 // List implements blob.Store. Uploads under way are not listed; those that hung long

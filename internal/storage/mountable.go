@@ -15,7 +15,7 @@ import (
 
 // Mountable returns rclone's own file system of a folder, for a mount of it. The folder need
 // not exist. It lasts as long as ctx.
-func (t Tokens) Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
+func (c Computer) Mountable(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
 	silence()
 	if err := remotes.Check(); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (t Tokens) Mountable(ctx context.Context, remotes Remotes, where fleet.Loca
 		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
 	}
 	f := &Folder{remote: where.Remote, secrets: remotes.secretValues(where.Remote)}
-	opened, err := t.mountable(ctx, remotes, where)
+	opened, err := c.Tokens.mountable(ctx, remotes, where)
 	if errors.Is(err, fs.ErrorIsFile) {
 		err = errors.New("is a file, not a folder")
 	}

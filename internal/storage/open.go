@@ -36,10 +36,17 @@ func settings(ctx context.Context) context.Context {
 // with the first Put. Whether Open itself reaches the remote depends on the
 // backend: Test does so always. The caller closes the Folder.
 func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, error) {
-	return open(ctx, remotes, where, "")
+	return Computer{}.Open(ctx, remotes, where)
 }
 
-func open(ctx context.Context, remotes Remotes, where fleet.Location, tokens Tokens) (*Folder, error) {
+// A Computer is what the processes of one user on one computer share.
+type Computer struct {
+	Tokens Tokens
+	Lines  Lines
+}
+
+// Open is storage.Open for a process of the computer.
+func (c Computer) Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, error) {
 	silence()
 	if err := remotes.Check(); err != nil {
 		return nil, err
@@ -49,9 +56,10 @@ func open(ctx context.Context, remotes Remotes, where fleet.Location, tokens Tok
 		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
 	}
 	f := &Folder{
-		remote: where.Remote, base: remotes.Base(where.Remote), tokens: tokens, pause: retryPause, patience: patience, staged: remotes.staged(where.Remote),
+		remote: where.Remote, base: remotes.Base(where.Remote), tokens: c.Tokens, pause: retryPause, patience: patience, staged: remotes.staged(where.Remote),
 		secrets: remotes.secretValues(where.Remote),
 	}
+	f.line = c.Lines.To(f.base)
 	base := remotes[f.base]
 	f.granted = base.Type == typeDrive && !base.Options["token"].IsZero() && base.Options["service_account_credentials"].IsZero()
 	if err := f.connect(ctx, remotes, where); err != nil {

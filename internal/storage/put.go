@@ -83,7 +83,7 @@ type putFunc func(context.Context, io.Reader, fs.ObjectInfo, ...fs.OpenOption) (
 // proves nothing.
 func (f *Folder) send(ctx context.Context, put putFunc, info fs.ObjectInfo, content io.Reader) (stored fs.Object, sums map[hash.Type]string, err error) {
 	try := func(ctx context.Context) error {
-		source, err := newExactReader(ctx, content, info.Size(), f.hashes())
+		source, err := newExactReader(ctx, f.line.Up(ctx, content), info.Size(), f.hashes())
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,10 +13,8 @@ import (
 	"github.com/rclone/rclone/fs/fshttp"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
-	"golang.org/x/sys/unix"
 
 	"salvor/internal/atomicfile"
-	"salvor/internal/fleet"
 	"salvor/internal/memdir"
 )
 
@@ -25,11 +22,6 @@ import (
 // the access tokens of Google Drive, so that they ask for one an hour together, not each
 // for its own. "" shares none, nor does a folder that is on a disk.
 type Tokens string
-
-// Open is storage.Open for a process that shares tokens.
-func (t Tokens) Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, error) {
-	return open(ctx, remotes, where, t)
-}
 
 // A sharedToken is the OAuth token of a remote, whose access token is shared.
 type sharedToken struct {
@@ -119,22 +111,7 @@ const (
 
 // lock waits for the other processes of the computer, which the kernel ends it with.
 func (s *sharedToken) lock() (*os.File, error) {
-	f, err := os.OpenFile(s.file()+".lock", os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(s.ctx, lockWait)
 	defer cancel()
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(err, f.Close())
-		}
-		if err := wait(ctx, lockPace); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
+	return flocked(ctx, s.file()+".lock", lockPace)
 }

@@ -39,7 +39,7 @@ func TestAnAccessTokenIsShared(t *testing.T) {
 		var all sync.WaitGroup
 		for range 6 {
 			all.Go(func() {
-				f, err := tokens.Open(d.ctx, storage.Remotes{"drive": r}, fleet.Location{Remote: "drive", Path: "x"})
+				f, err := storage.Computer{Tokens: tokens}.Open(d.ctx, storage.Remotes{"drive": r}, fleet.Location{Remote: "drive", Path: "x"})
 				if err == nil {
 					err = errors.Join(f.Test(d.ctx), f.Close(d.ctx))
 				}
@@ -80,7 +80,7 @@ func TestTokensAreNotSharedOnADisk(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r := d.remote("root_folder_id", d.root)
 	r.Options["token"] = secret.NewString(expired(string(r.Options["token"].Reveal())))
-	f, err := storage.Tokens(dir).Open(d.ctx, storage.Remotes{"drive": r}, fleet.Location{Remote: "drive"})
+	f, err := storage.Computer{Tokens: storage.Tokens(dir)}.Open(d.ctx, storage.Remotes{"drive": r}, fleet.Location{Remote: "drive"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (f *Folder) settle(ctx context.Context, own namesake, size int64, sums map[
 		if newest.ID() == own.ID() && !listed {
 			return fserrors.RetryErrorf("it was stored and is not listed")
 		}
-		proof.By, err = same(ctx, newest, size, sums)
+		proof.By, err = same(ctx, f.line, newest, size, sums)
 		if errors.Is(err, ErrCorrupt) && newest.ID() != own.ID() {
 			return errOvertaken
 		}

@@ -43,14 +43,14 @@ func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[h
 		case err != nil:
 			return err
 		}
-		by, err = same(ctx, o, size, sums)
+		by, err = same(ctx, f.line, o, size, sums)
 		return err
 	})
 	return o, blob.Proof{Size: size, By: by}, err
 }
 
 // same compares an object with what was sent and returns how it could.
-func same(ctx context.Context, o fs.Object, size int64, sums map[hash.Type]string) (string, error) {
+func same(ctx context.Context, line *Line, o fs.Object, size int64, sums map[hash.Type]string) (string, error) {
 	if o.Size() != size {
 		return "", fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, o.Size(), size)
 	}
@@ -70,14 +70,15 @@ func same(ctx context.Context, o fs.Object, size int64, sums map[hash.Type]strin
 		}
 		return kind.String(), nil
 	}
-	return "read back", readBack(ctx, o, size, sums[hash.SHA256])
+	return "read back", readBack(ctx, line, o, size, sums[hash.SHA256])
 }
 
-func readBack(ctx context.Context, o fs.Object, size int64, want string) error {
-	body, err := o.Open(ctx)
+func readBack(ctx context.Context, line *Line, o fs.Object, size int64, want string) error {
+	content, err := o.Open(ctx)
 	if err != nil {
 		return err
 	}
+	body := line.Down(ctx, content)
 	h := sha256.New()
 	n, err := io.Copy(h, body)
 	if err := errors.Join(err, body.Close()); err != nil {

@@ -39,7 +39,21 @@ func (h *Host) folders() OpenFolder {
 		return h.Edges.Folders
 	}
 	return func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
-		return storage.Tokens(filepath.Join(h.Paths.Run, "tokens")).Open(ctx, remotes, where)
+		return ComputerOf(h).Open(ctx, remotes, where)
+	}
+}
+
+// ComputerOf returns what all processes of a host share on their way to remotes.
+func ComputerOf(h *Host) storage.Computer {
+	return storage.Computer{
+		Tokens: storage.Tokens(filepath.Join(h.Paths.Run, "tokens")),
+		Lines: storage.Lines{Dir: filepath.Join(h.Paths.Run, "lines"), Timetable: func(remote string) string {
+			spec, err := h.ReadSpec()
+			if err != nil {
+				return "" // the host is of no use without it, and says so
+			}
+			return spec.Bandwidth[remote]
+		}},
 	}
 }
 

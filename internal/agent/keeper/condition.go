@@ -12,6 +12,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/restic"
 	"salvor/internal/storage"
 )
 
@@ -128,6 +129,10 @@ func failed(host, stack, target string, err error) finding.Finding {
 	fix := "salvor snapshot take " + stack
 	if denied := new(storage.Denied); errors.As(err, &denied) {
 		fix = denied.Fix()
+	} else if errors.Is(err, here.ErrAbsent) {
+		fix = "bring the mount back: snapshots are then taken again automatically"
+	} else if errors.Is(err, restic.ErrInUse) {
+		fix = "wait until the restic that locked it ends; if it was killed, restic unlock removes its lock"
 	} else if errors.Is(err, storage.ErrFull) {
 		fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
 	}

@@ -49,7 +49,7 @@ func (c Condition) dataOf(v project.Volume, target string, listed []listing) tim
 			return !slices.Contains(i.Volumes, v.Name) && (v.Formerly == "" || !slices.Contains(i.Volumes, v.Formerly))
 		})
 		if newest, some := snapshot.Newest(having); some {
-			if on := c.On(target); newest.ID == on.Snapshot {
+			if on := c.On(target); newest.ID == on.Snapshot && !on.Good.IsZero() {
 				return on.Good // nothing has changed since
 			}
 			return newest.Time

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -103,11 +104,17 @@ func (a *Archive) noteResult(id string, r snapshot.Result) error {
 	})
 }
 
-// noteChecked remembers what a reading back found.
+// noteChecked remembers what a reading back found. What another share's found stays until a
+// snapshot has examined it.
 func (a *Archive) noteChecked(id string, c snapshot.Checked) error {
 	return a.changeRepositoryNote(id, func(n *repositoryNote) {
+		bad := map[string]string{}
+		if len(n.Suspects) > 0 {
+			maps.Copy(bad, n.Damaged)
+		}
+		maps.Copy(bad, c.Damaged)
 		n.Suspects = slices.Compact(slices.Sorted(slices.Values(append(n.Suspects, c.Suspects...))))
-		n.Damaged, n.Told = c.Damaged, "" // the record is asked again, too
+		n.Damaged, n.Told = bad, "" // the record is asked again, too
 	})
 }
 

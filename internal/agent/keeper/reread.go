@@ -66,7 +66,9 @@ func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) erro
 			err = errors.Join(err, ArchiveOf(s).noteChecked(t.Repository, checked))
 		}
 		err = errors.Join(err, repo.Close(ctx))
-		errs = append(errs, err, k.noteReread(s.Name, t.Name, len(checked.Suspects) > 0, err))
+		if err != nil || len(ArchiveOf(s).Notes()[t.Repository].Suspects) == 0 { // else what another share's reading found stays said
+			errs = append(errs, err, k.noteReread(s.Name, t.Name, len(checked.Suspects) > 0, err))
+		}
 		k.Enter(journal.Entry{Kind: "reread", Stack: s.Name, Text: t.Name, Error: here.ErrorText(err)})
 	}
 	return errors.Join(errs...)

@@ -161,7 +161,7 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	if err != nil {
 		return receipt, err
 	}
-	job.From = from
+	job.From, job.Remote, job.Late = from, remote, listingLag(k.Host)
 	job.Holds = func(ctx context.Context) error { return k.Guard.NotLost(ctx, s) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return ArchiveOf(s).before(ctx, target) }
 	job.After, job.Above = known, ArchiveOf(s).newestKnown()

@@ -262,6 +262,7 @@ type verdict struct {
 	stored, listed int
 	leftover       int // copies under a name that a file does not have any more, or of one that was deleted
 	wrong          []string
+	left           []string // how one or two of the leftovers came about
 }
 
 // judge compares the book with the files of the remote and with the checksums of what was set aside.
@@ -325,6 +326,7 @@ func (v *verdict) judge(p *paper, onDrive map[string][]found, aside map[string]b
 	case p.deleted:
 		if copies > 0 && !p.over {
 			v.leftover++
+			v.left = append(v.left, fmt.Sprintf("%d copies of the deleted %s\n\t%s", copies, p.name(), strings.Join(p.history, "\n\t")))
 		}
 	case stored < p.acked && newest < p.acked:
 		v.wrong = append(v.wrong, fmt.Sprintf("LOST: %s, was shown as uploaded; the remote has version %d", what, stored))
@@ -337,6 +339,8 @@ func (v *verdict) judge(p *paper, onDrive map[string][]found, aside map[string]b
 		v.listed++
 	default:
 		v.stored++
-		v.leftover += copies - 1
+		if v.leftover += copies - 1; copies > 1 {
+			v.left = append(v.left, fmt.Sprintf("%d copies of %s\n\t%s", copies, p.name(), strings.Join(p.history, "\n\t")))
+		}
 	}
 }

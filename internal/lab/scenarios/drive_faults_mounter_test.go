@@ -57,7 +57,7 @@ func mountAsAsked(ctx context.Context) error {
 	}, []mounter.Volume{{
 		Name: "library", Point: j.Point, ReadOnly: j.ReadOnly, Others: j.ReadOnly,
 		Open: func() (mounter.Remote, error) {
-			return storage.Tokens("").Mountable(ctx, j.remotes(), fleet.Location{Remote: "drive", Path: "library"})
+			return storage.Computer{}.Mountable(ctx, j.remotes(), fleet.Location{Remote: "drive", Path: "library"})
 		},
 	}})
 	if err != nil {

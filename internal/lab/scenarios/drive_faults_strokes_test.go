@@ -69,13 +69,19 @@ func (d *troubledDrive) lasts(ctx context.Context, limit time.Duration) {
 }
 
 func (d *troubledDrive) killed(ctx context.Context) {
-	d.mounted.kill()
+	d.kill()
 	d.lasts(ctx, time.Second)
 	d.start()
 }
 
-func (d *troubledDrive) treeKilled(ctx context.Context) {
+// kill ends the writing host's mounter.
+func (d *troubledDrive) kill() {
 	d.mounted.kill()
+	d.served += time.Since(d.since)
+}
+
+func (d *troubledDrive) treeKilled(ctx context.Context) {
+	d.kill()
 	d.reading.kill()
 	d.lasts(ctx, 3*time.Second)
 	d.start()

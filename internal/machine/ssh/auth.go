@@ -26,6 +26,7 @@ type Auth struct {
 	Files      []string                                           // private keys; those that do not exist are skipped
 	Kept       []KeptKey                                          // tried after all others
 	Passphrase func(file string, wrong int) (secret.Value, error) // asked only for a key that the host takes, again after wrong ones, until an error
+	Passwords  *Passwords                                         // logs in with a password, and no key is offered; nil for keys
 }
 
 // UserAuth returns what OpenSSH would use for a host: $SSH_AUTH_SOCK, the
@@ -74,10 +75,13 @@ func identityFiles(config io.Reader, home, host string) []string {
 
 type ask func(file string, wrong int) (secret.Value, error)
 
-// method returns one public-key method that tries every key, and what ends the
-// agent's connection. typing is called before a person may be asked for a passphrase,
-// and what it returns afterwards.
-func (a Auth) method(ctx context.Context, typing func() (done func())) (ssh.AuthMethod, func()) {
+// methods returns those with which the host may be convinced, and what ends the agent's
+// connection: passwords, or one public-key method that tries every key. typing is called
+// before a person may be asked for something, and what it returns afterwards.
+func (a Auth) methods(ctx context.Context, typing func() (done func())) ([]ssh.AuthMethod, func()) {
+	if a.Passwords != nil {
+		return a.Passwords.methods(typing), func() {}
+	}
 	var held agent.ExtendedAgent
 	done := func() {}
 	if a.Agent != "" {
@@ -100,7 +104,7 @@ func (a Auth) method(ctx context.Context, typing func() (done func())) (ssh.Auth
 			return k.Open(ctx)
 		}})
 	}
-	return ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return a.signers(held, ask, kept) }), done
+	return []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return a.signers(held, ask, kept) })}, done
 }
 
 func (a Auth) signers(held agent.ExtendedAgent, ask ask, kept []keptSigner) ([]ssh.Signer, error) {

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func connectVia(ctx context.Context, o Options) (client, jump *ssh.Client, err e
 		return nil, nil, fmt.Errorf("%s: its jump host has a jump host itself", o.Name)
 	}
 	if jump, err = connect(ctx, *o.Jump, &net.Dialer{}); err != nil {
-		return nil, nil, fmt.Errorf("%s: jump host: %w", o.Name, err)
+		return nil, nil, because(0, fmt.Errorf("%s: jump host: %w", o.Name, err)) // it is another host that denies
 	}
 	if client, err = connect(ctx, o, jump); err != nil {
 		return nil, nil, errors.Join(err, jump.Close())
@@ -55,9 +56,9 @@ func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
 	// the handshake knows no context: ending the connection ends it
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	check := &keyCheck{pinned: o.Keys, name: o.address()}
-	auth, closeAuth := o.Auth.method(ctx, typing)
+	auth, closeAuth := o.Auth.methods(ctx, typing)
 	defer closeAuth()
-	config := &ssh.ClientConfig{User: o.user(), Auth: []ssh.AuthMethod{auth}, HostKeyCallback: check.verify, HostKeyAlgorithms: check.algorithms()}
+	config := &ssh.ClientConfig{User: o.user(), Auth: auth, HostKeyCallback: check.verify, HostKeyAlgorithms: check.algorithms()}
 	sshConn, channels, requests, err := ssh.NewClientConn(conn, o.address(), config)
 	if err != nil {
 		conn.Close()
@@ -89,11 +90,15 @@ func (o Options) explain(ctx context.Context, check *keyCheck, err error) error 
 	switch refusal := check.refusal(err); {
 	case refusal != nil:
 		return refusal
+	case o.Auth.Passwords != nil && o.Auth.Passwords.why != nil:
+		return o.Auth.Passwords.denied(o)
 	case ctx.Err() != nil, !check.passed, errors.Is(err, io.EOF), errors.As(err, &network):
 		return o.unreachable(ctx, err)
+	case o.Auth.Passwords != nil:
+		return o.Auth.Passwords.denied(o)
 	default:
-		return fault.WithHint(fmt.Errorf("%w: %s@%s: %w", machine.ErrDenied, o.user(), o.address(), err),
-			fmt.Sprintf("ssh-copy-id -p %d %s@%s puts your key there", max(o.Port, 22), o.user(), o.Address))
+		return fault.WithHint(because(NoKey, fmt.Errorf("%w: %s@%s: %w", machine.ErrDenied, o.user(), o.address(), err)),
+			fmt.Sprintf("ssh-copy-id -p %d %s@%s puts your key there", cmp.Or(o.Port, 22), o.user(), o.Address))
 	}
 }
 

@@ -70,8 +70,12 @@ func (m *Machine) startWarden(ctx context.Context) (*warden, error) {
 }
 
 func (m *Machine) noShell(said string) error {
-	if m.sudo && strings.Contains(said, "sudo") {
-		return fault.WithHint(fmt.Errorf("%w: %s: %s", machine.ErrDenied, m.name, lastLine(said)),
+	switch {
+	case mustChange(said):
+		return fault.WithHint(because(MustChange, fmt.Errorf("%w: %s: its password must be changed before anything runs there", machine.ErrDenied, m.name)),
+			"log in with ssh, which asks for a new password")
+	case m.sudo && strings.Contains(said, "sudo"):
+		return fault.WithHint(because(SudoAsks, fmt.Errorf("%w: %s: %s", machine.ErrDenied, m.name, lastLine(said))),
 			"allow sudo without a password there: USER ALL=(ALL) NOPASSWD: ALL in /etc/sudoers.d/salvor")
 	}
 	return fmt.Errorf("%w: %s: no usable shell: %s", machine.ErrDenied, m.name, lastLine(said))

@@ -46,20 +46,37 @@ func (r *Repository) Survey(ctx context.Context) (Loss, []blob.Object, error) {
 		return l, nil, err
 	}
 	listed = slices.DeleteFunc(listed, func(o blob.Object) bool { return !ValidName(path.Base(o.Path)) })
+	l.Packs = r.lost(listed)
+	return l, listed, nil
+}
+
+// Lost lists the packs in a store, which may know more than the one that the repository was
+// opened with, and returns those of the indexes loaded so far that are not there whole.
+func (r *Repository) Lost(ctx context.Context, store blob.Store) ([]Damaged, error) {
+	listed, err := store.List(ctx, "data")
+	if err != nil {
+		return nil, err
+	}
+	return r.lost(listed), nil
+}
+
+// lost compares the packs that the indexes name with a listing, and returns what it lacks.
+func (r *Repository) lost(listed []blob.Object) []Damaged {
 	sizes := map[string]int64{}
 	for _, o := range listed {
 		sizes[path.Base(o.Path)] = o.Size
 	}
+	var lost []Damaged
 	for id, least := range r.Packs() {
 		switch size, ok := sizes[id]; {
 		case !ok:
-			l.Packs = append(l.Packs, Damaged{id, fmt.Errorf("pack %s is missing: %w", ShortID(id), ErrDamaged)})
+			lost = append(lost, Damaged{id, fmt.Errorf("pack %s is missing: %w", ShortID(id), ErrDamaged)})
 		case size < least:
-			l.Packs = append(l.Packs, Damaged{id, fmt.Errorf("pack %s has %d bytes of %d: %w", ShortID(id), size, least, ErrDamaged)})
+			lost = append(lost, Damaged{id, fmt.Errorf("pack %s has %d bytes of %d: %w", ShortID(id), size, least, ErrDamaged)})
 		}
 	}
-	slices.SortFunc(l.Packs, func(a, b Damaged) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
-	return l, listed, nil
+	slices.SortFunc(lost, func(a, b Damaged) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	return lost
 }
 
 // ShortID is an id as people see it.
