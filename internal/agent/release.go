@@ -23,7 +23,7 @@ import (
 // at that epoch has nothing to hand over, since what the repository has is then the
 // newest there is.
 func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	lock, err := h.base().LockStack(ctx, req.Stack, req.Owner, req.Message)
+	lock, err := here.LockAlone(ctx, h.base(), req.Stack, req.Owner, req.Message)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}

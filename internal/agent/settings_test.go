@@ -44,7 +44,7 @@ func TestSettingsArrive(t *testing.T) {
 		"needs":             {func(_ *agentapi.Host, st *agentapi.Stack) { st.Needs = nil }, "needs db → none"},
 		"network":           {func(h *agentapi.Host, _ *agentapi.Stack) { h.Networks[0].Subnet = "10.1.0.0/24" }, "network lan: subnet 10.0.0.0/24 → 10.1.0.0/24"},
 		"mount":             {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts[0].Options = "" }, "mount nas: options ro → none"},
-		"bandwidth":         {func(h *agentapi.Host, _ *agentapi.Stack) { h.Bandwidth = map[string]string{"nas": "1M"} }, "bandwidth of nas none → 1M"},
+		"bandwidth":         {func(h *agentapi.Host, _ *agentapi.Stack) { h.Bandwidth = map[string]string{"nas": "1M"} }, "bandwidth of nas 1M"},
 		"mount removed":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts = nil }, "mount nas removed"},
 		"network added":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Networks = append(h.Networks, fleet.Network{Name: "dmz"}) }, "network dmz added"},
 		"address of Git":    {func(h *agentapi.Host, _ *agentapi.Stack) { h.Git.URL = "git@h:f" }, "Git address git@g:f → git@h:f"},

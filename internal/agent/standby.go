@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 )
@@ -12,7 +13,7 @@ import (
 // that an operator can prune their repositories. What is under way ends first.
 func (h *Host) StandBy(ctx context.Context, req agentapi.StandBy, sink progress.Sink) (struct{}, error) {
 	for _, stack := range slices.Compact(slices.Sorted(slices.Values(req.Stacks))) {
-		lock, err := h.base().LockStack(ctx, stack, "salvor", "snapshot prune")
+		lock, err := here.LockAlone(ctx, h.base(), stack, "salvor", "snapshot prune")
 		if err != nil {
 			return struct{}{}, err
 		}

@@ -56,7 +56,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		state.Findings = append(state.Findings, ownershipFindings(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.base().At(spec, st).Protected()) > 0 {
 			state.Findings = append(state.Findings, data.Report(spec.Name, st)...)
-			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st.Name, h.Edges.Time())...)
+			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st, h.Edges.Time())...)
 		}
 		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
 		state.Findings = append(state.Findings, h.base().At(spec, st).SharedFindings(h.Edges.Time())...)
@@ -221,5 +221,5 @@ func ownFindings(k *keeper.Keeper, spec agentapi.Host) []finding.Finding {
 	if spec.Own == nil || len(spec.Own.Volumes) == 0 {
 		return nil
 	}
-	return append(k.Condition(spec.Own.Name).Report(spec.Name, *spec.Own), k.LastingFindings(spec.Name, spec.Own.Name, k.Edges.Time())...)
+	return append(k.Condition(spec.Own.Name).Report(spec.Name, *spec.Own), k.LastingFindings(spec.Name, *spec.Own, k.Edges.Time())...)
 }

@@ -41,3 +41,16 @@ func (a *App) Kept(name string) (string, error) {
 	err := fmt.Errorf("snapshots keep nothing of host %q", host)
 	return "", fault.WithCode(fault.WithHint(err, "declare its folders in fleet.yaml, hosts."+host+".protect; then salvor apply"), fault.Usage)
 }
+
+// Archived is Kept for what has snapshots that can be read, also if it is declared no longer:
+// any that ever had a repository.
+func (a *App) Archived(name string) (string, error) {
+	known, err := a.Kept(name)
+	if err == nil {
+		return known, nil
+	}
+	if all, unread := a.withRepositories(); unread == nil && slices.Contains(all, name) {
+		return name, nil
+	}
+	return "", err
+}

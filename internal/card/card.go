@@ -41,7 +41,7 @@ type Access struct {
 	KnownHosts []string                         `json:"known_hosts,omitempty"`
 	Signers    sign.Keys                        `json:"signers"` // the fleet's signing keys, the one that signs first
 	Record     fleet.Location                   `json:"record"`
-	Remotes    map[string]agentapi.SealedRemote `json:"remotes"` // the record's, and those it wraps
+	Remotes    map[string]agentapi.SealedRemote `json:"remotes"` // of the record, of snapshots and shared volumes, and those they wrap
 }
 
 // Seal returns the access encrypted to the recovery key, armored.

@@ -55,7 +55,7 @@ func (c Card) Text() []byte {
 	for _, f := range c.Signers.Fingerprints() {
 		lines = append(lines, "# The fleet's signing key is "+f+".")
 	}
-	lines = append(lines, "#", "# How to reach the repository and the remote, encrypted to the key above:")
+	lines = append(lines, "#", "# How to reach the repository and the remotes, encrypted to the key above:")
 	lines = append(lines, c.accessLines()...)
 	return []byte(strings.Join(lines, "\n") + "\n")
 }

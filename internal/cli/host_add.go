@@ -41,7 +41,8 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		return err
 	}
 	h.Jump = o.jump
-	return g.with(ctx, func(a *app.App) error {
+	next := ""
+	err = g.with(ctx, func(a *app.App) error {
 		if err := g.trustJump(ctx, a, h, o.jumpKey); err != nil {
 			return err
 		}
@@ -64,11 +65,13 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 			return err
 		}
 		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == h.Name })
-		if next := afterAdd(h.Name, add.InUse != "", used); next != "" && !g.json {
-			terminal.Printf(g.Err, "Next: %s\n", next)
-		}
+		next = afterAdd(h.Name, add.InUse != "", used)
 		return nil
 	})
+	if err == nil && next != "" && !g.json { // the fleet is closed: what that asks comes before
+		terminal.Printf(g.Err, "Next: %s\n", next)
+	}
+	return err
 }
 
 // afterAdd is what comes next for a host that was added, the deploy key apart: what runs

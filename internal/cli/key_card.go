@@ -16,9 +16,9 @@ func newKeyCard(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "card",
 		Short: "Write the recovery card: everything that you need if all else is lost",
-		Long: "The card has the recovery key, the address of the repository, the access to the remote, and the steps to " +
+		Long: "The card has the recovery key, the address of the repository, the access to the remotes, and the steps to " +
 			"take. Print\n" +
-			"it, and make a new one when the remote or its password changes. As text it is an age identity file for " +
+			"it, and make a new one when a remote with data or its password changes. As text it is an age identity file for " +
 			"--identity.\n" +
 			"--out makes a file that only you can read.",
 		Args: exactArgs(),

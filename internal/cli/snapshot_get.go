@@ -68,7 +68,7 @@ func reading(ctx context.Context, g *globals, args []string, at pointInTime, wor
 	}
 	return g.with(ctx, func(a *app.App) error {
 		if len(args) > 1 {
-			if c.Stack, err = a.Stack(args[0]); err != nil {
+			if c.Stack, err = a.Archived(args[0]); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"text/tabwriter"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/deploy"
+	"salvor/internal/machine"
+	"salvor/internal/parts"
 	"salvor/internal/restore"
 	"salvor/internal/terminal"
 )
@@ -26,7 +29,8 @@ func newSnapshotLs(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls STACK [ID:/VOLUME/PATH]",
 		Short: "List a stack's snapshots on the remote, or the files in one",
-		Long: "Ls lists the snapshots as the stack's host sees them. What is in one is read with your own credentials, also while the\n" +
+		Long: "Ls lists the snapshots as the stack's host sees them; where the stack has no host, or its host does not answer, as this\n" +
+			"computer sees them. What is in one is read with your own credentials, also while the\n" +
 			"host is lost: ID: has its volumes, ID:/VOLUME/PATH a folder. ID is the beginning of an id, or latest; with --at it is left\n" +
 			"out. Owners are numbers, as they are on the host.",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -52,11 +56,11 @@ func newSnapshotLs(g *globals) *cobra.Command {
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack, err := a.Kept(stack)
+		stack, err := a.Archived(stack)
 		if err != nil {
 			return err
 		}
-		list, err := s.Snapshots(ctx, stack)
+		list, err := listed(ctx, g, a, s, stack)
 		if err != nil {
 			return err
 		}
@@ -69,6 +73,24 @@ func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 		}
 		return printSnapshots(g.Out, list)
 	})
+}
+
+// listed asks the stack's host. Where it has none, or that one does not answer, the repositories
+// are read with the credentials of this computer.
+func listed(ctx context.Context, g *globals, a *app.App, s *deploy.Session, stack string) (agentapi.SnapshotList, error) {
+	why := stack + " has no host"
+	p, placed := s.Lock.Placement(stack)
+	if _, declared := a.Fleet().Host(p.Host); placed && declared {
+		list, err := s.Snapshots(ctx, stack)
+		if !errors.Is(err, machine.ErrUnreachable) {
+			return list, err
+		}
+		why = err.Error()
+	}
+	g.progress().Suspend(func() {
+		terminal.Printf(g.Err, "%s: the repositories are read with the credentials of this computer\n", terminal.Text(why))
+	})
+	return (&parts.Reader{Archives: a.Archives(), Sink: g.progress()}).Snapshots(ctx, stack)
 }
 
 func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {

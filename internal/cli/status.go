@@ -166,9 +166,31 @@ func printRemarks(p *terminal.Page, s agentapi.StackState, now time.Time) {
 	if s.SnapshotUnknown != "" {
 		p.Printf("  %s: its newest snapshot is not known: %s\n", s.Name, s.SnapshotUnknown)
 	}
+	if len(s.Targets) > 1 && !s.Stopped && s.Verdict != agentapi.VerdictLost {
+		p.Printf("  %s: its data is %s\n", s.Name, onTargets(s.Targets, now))
+	}
 	if s.Shared != nil {
 		p.Printf("  %s: %s\n", s.Name, sharedFiles(*s.Shared, now))
 	}
+}
+
+// onTargets says how old the data is that could be restored from each target now.
+func onTargets(all []agentapi.TargetState, now time.Time) string {
+	var words []string
+	for _, t := range all {
+		text := "not on " + t.Name + " yet"
+		if oldest, of := t.Oldest(); !oldest.IsZero() {
+			text = "on " + t.Name + " " + age(now.Sub(oldest)) + " old"
+			if of != "" {
+				text += " (that" + of + ")"
+			}
+		}
+		if t.Silent {
+			text += " when that last answered"
+		}
+		words = append(words, text)
+	}
+	return strings.Join(words, ", ")
 }
 
 // sharedFiles says what of a stack's shared volumes is not on the remote yet.

@@ -26,7 +26,10 @@ func morning() []deploy.HostStatus {
 	alpha := agentapi.HostState{
 		Stacks: []agentapi.StackState{
 			{Name: "notes", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{loop, service("db", "running"), prep, byHand}, Volumes: data, Snapshot: snapshot(19 * time.Minute),
-				Schedule: &agentapi.Schedule{Every: time.Hour, Next: noon.Add(41 * time.Minute), Pausing: []string{"data"}}},
+				Schedule: &agentapi.Schedule{Every: time.Hour, Next: noon.Add(41 * time.Minute), Pausing: []string{"data"}}, Targets: []agentapi.TargetState{
+					{Name: "nas", Volumes: []agentapi.VolumeData{{Name: "data", At: ago(19 * time.Minute)}}}, {Name: "attic", Volumes: []agentapi.VolumeData{{Name: "data"}}},
+					{Name: "offsite", Silent: true, Volumes: []agentapi.VolumeData{{Name: "data", At: ago(20 * time.Minute)}, {Name: "db", At: ago(26 * time.Hour)}}},
+				}},
 			{Name: "photos", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{service("app", "running")}, Volumes: data, Snapshot: snapshot(3 * time.Minute),
 				Schedule: &agentapi.Schedule{Every: 15 * time.Minute, Next: noon.Add(12 * time.Minute)}},
 			{Name: "films", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{service("web", "running")}, Outside: []string{"/mnt/nas/films"}},

@@ -185,8 +185,8 @@ func Table() []Row {
 			"newer data is needed: salvor snapshot ls STACK lists it once the target answers"},
 		{SnapshotUnverified, "Uploaded data does not read back as it was written.", "salvor snapshot take STACK " +
 			"takes a new one of the data on the host"},
-		{SnapshotLasts, "A snapshot has been running for more than ten minutes. The first one of much data takes long; " +
-			"otherwise something may be blocking it.", "wait, " +
+		{SnapshotLasts, "A snapshot, or a copy of one to another target, has been running for more than ten minutes. The first one of much data takes long; " +
+			"otherwise something may be blocking it. A copy delays no snapshot on other targets.", "wait, " +
 			"or look at what is in the volume; the snapshot is given up after three days, and the next one continues " +
 			"from there"},
 		{RemoteDenied, "A host's login to a remote has ended or was revoked. Snapshots and reports wait until it is renewed; nothing is lost meanwhile.", "salvor remote renew REMOTE, then salvor apply"},

@@ -62,6 +62,7 @@ func TestResources(t *testing.T) {
 		"debian-13-mounts": {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{}, Mounts: []fleet.Mount{
 			{Name: "nas", At: "/mnt/nas", Kind: fleet.MountNFS, Source: "nas.lan:/media", Options: "ro"}, {Name: "usb", At: "/srv/usb", Kind: fleet.MountDisk, Source: fleet.ByUUID("1234-ABCD")}, {Name: "old", At: "/mnt/old", Kind: fleet.MountChecked},
 		}}},
+		"debian-13-sqlite":       {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{}, SQLite: true}},
 		"debian-12":              {facts: on("debian", "12", "bookworm")},
 		"debian-12-mirror":       {facts: on("debian", "12", "bookworm"), spec: hostprep.Spec{Docker: fleet.Docker{URL: "http://mirror.example.net/docker", Key: "a key"}}},
 		"debian-12-hand-compose": {facts: with(on("debian", "12", "bookworm"), func(f *hostprep.Facts) { f.Compose = true })},

@@ -42,6 +42,7 @@ type Spec struct {
 	SSH                SSH
 	Signers            []byte // the content of hostpath.Layout.Signers; nil leaves what is there
 	Mounts             []fleet.Mount
+	SQLite             bool // a volume of the host has databases that SQLite copies
 }
 
 // SSH has the keys with which one may log in to the host as a user.
@@ -95,6 +96,9 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	}
 	keepsTime := spec.Manage.Has(fleet.AreaTime) && ownClock(f)
 	list := append(dataPackages(s), mountPackages(spec.Mounts)...)
+	if spec.SQLite {
+		list = append(list, packages(SQLite)...)
+	}
 	if keepsTime {
 		list = append(list, packages(timesyncd)...)
 	}
@@ -153,6 +157,9 @@ func ForRestore(f Facts) ([]converge.Resource, error) {
 
 // Restic is the package that snapshots are taken and restored with.
 const Restic = "restic"
+
+// SQLite is the package with the program that copies databases of SQLite.
+const SQLite = "sqlite3"
 
 // dataPackages bring data back.
 func dataPackages(s system) []resource.Package {

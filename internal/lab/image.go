@@ -32,7 +32,7 @@ func recipe(name string) string {
 const hostPackages = "systemd,systemd-sysv,dbus,openssh-server,ca-certificates,iproute2,iptables,nftables,python3,sudo,curl"
 
 // preparedPackages are what Salvor installs on Debian 13.
-const preparedPackages = hostPackages + ",restic,docker.io,docker-cli,docker-compose"
+const preparedPackages = hostPackages + ",restic,sqlite3,docker.io,docker-cli,docker-compose"
 
 // bootstrapVersion counts the changes to tidyRoot and bootstrap, which the images' names
 // would not show otherwise.

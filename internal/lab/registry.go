@@ -41,7 +41,7 @@ func (l *Lab) Registry(ctx context.Context, name string, login *Login) (*Registr
 }
 
 // stocked returns the services image with every test image in its registry:
-// to push them compresses half a gigabyte, which each lab would do again.
+// to push them compresses a gigabyte, which each lab would do again.
 func (l *Lab) stocked(ctx context.Context) (string, error) {
 	base, err := l.build(ctx, services)
 	if err != nil {
@@ -49,7 +49,7 @@ func (l *Lab) stocked(ctx context.Context) (string, error) {
 	}
 	sources := map[Image]string{}
 	parts := []string{base}
-	for _, image := range []Image{Nginx, Postgres, Writer} {
+	for _, image := range []Image{MariaDB, Nginx, Postgres, Valkey, Writer} {
 		if sources[image], err = l.Image(ctx, image); err != nil {
 			return "", err
 		}

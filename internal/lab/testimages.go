@@ -22,16 +22,16 @@ var services = built{name: "services", script: recipe("services.sh"), files: map
 // An Image is one that stacks of tests and the demo use.
 type Image string
 
-// The images that every registry of the lab has. Postgres keeps the official image's contract;
-// Writer is internal/lab/writer; Nginx serves /usr/share/nginx/html on port 80.
+// The images that every registry of the lab has. Postgres keeps the official image's contract,
+// MariaDB the part of it that its entrypoint names; Writer is internal/lab/writer; Nginx serves
+// /usr/share/nginx/html on port 80; Valkey keeps each write at once in /data.
 const (
+	MariaDB  Image = "mariadb"
 	Postgres Image = "postgres"
 	Writer   Image = "writer"
 	Nginx    Image = "nginx"
+	Valkey   Image = "valkey"
 )
-
-// Valkey keeps each write at once in /data. Registries have it once it was pushed.
-const Valkey Image = "valkey"
 
 // WriterNext is Writer's next version: it migrates its database, writes on and
 // is never healthy. Registries have it once it was pushed.
@@ -50,6 +50,13 @@ var builtImages = map[Image]built{
 	Valkey: {name: "valkey", script: recipe("valkey.sh"), changes: []string{
 		"VOLUME /data", "EXPOSE 6379", `CMD ["valkey-server", "--dir", "/data", "--appendonly", "yes", "--appendfsync", "always", "--protected-mode", "no"]`,
 	}},
+	MariaDB: {
+		name: "mariadb", script: recipe("mariadb.sh"), files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": recipe("mariadb-entrypoint")},
+		changes: []string{
+			"VOLUME /var/lib/mysql", "EXPOSE 3306", `ENTRYPOINT ["docker-entrypoint.sh"]`,
+			`CMD ["mariadbd", "--skip-name-resolve", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M"]`, // small: several servers share the machine
+		},
+	},
 }
 
 // Image returns the local tag of a test image, building it when the engine does

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/card"
+	"salvor/internal/fleet"
 	"salvor/internal/sealing"
 	"salvor/internal/sign"
 	"salvor/internal/storage"
@@ -44,11 +45,21 @@ func (c *Copies) cardAccess(ctx context.Context, source agentapi.Git, signers si
 		}
 		access.GitKey = key.Reveal()
 	}
-	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
+	for _, r := range storage.WithWrapped(f, remotesWithData(f)) {
 		var err error
 		if access.Remotes[r.Name], err = sealing.New(c.checkout, c.needs, c.confirmed, c.keys, nil).Remote(ctx, r); err != nil {
 			return access, err
 		}
 	}
 	return access, nil
+}
+
+// remotesWithData are those by which a fleet is read when nothing else is left: of the
+// record, of snapshots, of shared volumes.
+func remotesWithData(f *fleet.Fleet) []string {
+	names := []string{f.Record.Remote, f.Shared.Remote}
+	for _, t := range f.Snapshots {
+		names = append(names, t.Where.Remote)
+	}
+	return names
 }

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,24 @@ func TestTheCardLeadsToTheRepository(t *testing.T) {
 	}
 	if box := got.Remotes["box"].Options; string(box["remote"]) != "disk:"+h.disk || string(box["password"]) != "of the box" {
 		t.Errorf("the box is reached with %q", box)
+	}
+}
+
+// TestTheCardLeadsToTheData: it has the remotes of all snapshots and of shared volumes, and no others.
+func TestTheCardLeadsToTheData(t *testing.T) {
+	t.Parallel()
+	const declared = "  near: {type: local}\n  far: {type: webdav, url: \"https://far.example.net\", user: u, pass: secret:git_key}\n  films: {type: local}\n  other: {type: local}\n" +
+		"data:\n  shared: {remote: films, path: shared}\n  snapshots:\n    - {name: near, remote: near, path: s, every: 1h, keep: {last: 2}}\n    - {name: far, remote: far, path: s, every: 1h, keep: {last: 2}}\n"
+	h := newHouse(t, declared)
+	got, err := h.card().Access()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"box", "disk", "far", "films", "near"}, slices.Sorted(maps.Keys(got.Remotes))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if pass := got.Remotes["far"].Options["pass"]; string(pass) != "of the Git host" {
+		t.Errorf("the password of far is %q", pass)
 	}
 }
 

@@ -62,15 +62,9 @@ func (f *folders) list() []string {
 // was listed after its upload.
 func (m *Mounter) compare(ctx context.Context, s *served) error {
 	for _, dir := range s.held.written.list() {
-		entries, err := s.held.listed(ctx, dir)
-		if err != nil && !errors.Is(err, fs.ErrorDirNotFound) {
+		there, err := s.held.files(ctx, dir)
+		if err != nil {
 			return err
-		}
-		there := map[string]fs.Object{}
-		for _, e := range entries {
-			if o, is := e.(fs.Object); is {
-				there[o.Remote()] = o
-			}
 		}
 		files, err := mount.Uploaded(m.opt.Cache, s.Name, encoder.OS.FromStandardPath(dir))
 		if err != nil {
@@ -80,16 +74,40 @@ func (m *Mounter) compare(ctx context.Context, s *served) error {
 			if o := there[encoder.OS.ToStandardPath(f.Path)]; o == nil || !damaged(ctx, o, f) {
 				continue
 			}
-			if f, err = f.Reclaim(m.opt.Cache); err != nil {
-				return err
-			}
-			if err := errors.Join(s.writeAgain(f, m.opt.Cache), f.Done()); err != nil {
+			if err := m.uploadAgain(s, f); err != nil {
 				return err
 			}
 		}
 		s.held.written.done(dir)
 	}
 	return nil
+}
+
+// files lists those of a folder. There are none in one that does not exist.
+func (h *held) files(ctx context.Context, dir string) (map[string]fs.Object, error) {
+	entries, err := h.listed(ctx, dir)
+	if errors.Is(err, fs.ErrorDirNotFound) {
+		err = nil
+	}
+	found := map[string]fs.Object{}
+	for _, e := range entries {
+		if o, is := e.(fs.Object); is {
+			found[o.Remote()] = o
+		}
+	}
+	return found, err
+}
+
+// uploadAgain has a file that the cache has whole wait for its upload.
+func (m *Mounter) uploadAgain(s *served, f mount.File) error {
+	f, err := f.Reclaim(m.opt.Cache)
+	if err != nil {
+		return err
+	}
+	if err := s.writeAgain(f, m.opt.Cache); err != nil {
+		return err
+	}
+	return f.Done()
 }
 
 func damaged(ctx context.Context, o fs.Object, f mount.File) bool {

@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -113,7 +114,7 @@ func (h *house) restic(repo, dir string, args ...string) string {
 	if err := os.WriteFile(secretFile, []byte(password), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(h.t.Context(), "restic", append([]string{"--repo", filepath.Join(h.disk, "notes", repo), "--password-file", secretFile, "--no-cache", "--json"}, args...)...)
+	cmd := exec.CommandContext(h.t.Context(), "restic", append([]string{"--repo", filepath.Join(h.disk, repo), "--password-file", secretFile, "--no-cache", "--json"}, args...)...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
@@ -126,6 +127,7 @@ func (h *house) restic(repo, dir string, args ...string) string {
 
 // A taking is a snapshot to take of some files, "data/a.txt" and the like.
 type taking struct {
+	stack string // notes without; what is of another one is not on the record
 	repo  string // present without
 	seq   int
 	at    time.Time
@@ -140,7 +142,8 @@ func (h *house) take(k taking) string {
 	if k.repo == "" {
 		k.repo = present
 	}
-	at := fleet.Location{Remote: "disk", Path: strings.TrimPrefix(filepath.Join(h.disk, "notes", k.repo), "/")}
+	name := cmp.Or(k.stack, "notes")
+	at := fleet.Location{Remote: "disk", Path: strings.TrimPrefix(filepath.Join(h.disk, name, k.repo), "/")}
 	folder, err := h.reader.Archives.Open(h.t.Context(), at)
 	if err == nil {
 		err = repository.Create(h.t.Context(), folder, secret.NewString(password))
@@ -149,8 +152,8 @@ func (h *house) take(k taking) string {
 		h.t.Fatal(err)
 	}
 	dir := h.t.TempDir()
-	stack := filepath.Join(dir, "salvor", "notes")
-	meta := snapshot.Meta{Schema: fleet.Schema, Stack: "notes", Epoch: 1, Seq: k.seq, Began: k.at}
+	stack := filepath.Join(dir, "salvor", name)
+	meta := snapshot.Meta{Schema: fleet.Schema, Stack: name, Epoch: 1, Seq: k.seq, Began: k.at}
 	stats := map[string]snapshot.Stats{}
 	for at, content := range k.files {
 		h.write(filepath.Join(stack, at), content)
@@ -176,13 +179,13 @@ func (h *house) take(k taking) string {
 	if k.grow != nil {
 		k.grow(stack)
 	}
-	h.restic(k.repo, dir, "backup", "salvor", "--time", k.at.Local().Format(time.DateTime),
+	h.restic(name+"/"+k.repo, dir, "backup", "salvor", "--time", k.at.Local().Format(time.DateTime),
 		"--tag", fmt.Sprintf("volumes=%s,epoch=1,seq=%d,commit=c0ffee", strings.Join(volumes, "+"), k.seq))
 	var listed []struct {
 		ID   string    `json:"id"`
 		Time time.Time `json:"time"`
 	}
-	if err := json.Unmarshal([]byte(h.restic(k.repo, "", "snapshots")), &listed); err != nil {
+	if err := json.Unmarshal([]byte(h.restic(name+"/"+k.repo, "", "snapshots")), &listed); err != nil {
 		h.t.Fatal(err)
 	}
 	newest := ""
@@ -190,6 +193,9 @@ func (h *house) take(k taking) string {
 		if s.Time.Equal(k.at.Truncate(time.Second)) {
 			newest = s.ID
 		}
+	}
+	if k.stack != "" {
+		return newest
 	}
 	h.known[k.repo] = append(h.known[k.repo], newest)
 	if err := h.rec.Prove(h.t.Context(), "notes", record.Proven{Epoch: 1, Seq: k.seq, Repository: k.repo, Snapshot: newest, At: k.at, Known: h.known[k.repo]}); err != nil {

@@ -249,10 +249,18 @@ type Target struct {
 func (r *recovery) enrol(ctx context.Context) (err error) {
 	for i := range r.parts {
 		if r.parts[i].target, err = r.enrolTarget(ctx, r.parts[i].host); err != nil {
-			return err
+			return r.silent(r.parts[i].host.Name, err)
 		}
 	}
 	return nil
+}
+
+// silent gives the error of a host that should take over and does not answer a hint.
+func (r *recovery) silent(to string, err error) error {
+	if !errors.Is(err, machine.ErrUnreachable) || fault.Hint(err) != "" {
+		return err
+	}
+	return fault.WithHint(err, fmt.Sprintf("start %s, or have another host take over: salvor recover %s --to HOST; salvor host ls lists the hosts", to, r.Lost))
 }
 
 // enrolTarget returns the files that say that a host has salvord and its identity.

@@ -31,6 +31,7 @@ type house struct {
 	lock    fleet.Lock
 	exposed exposed.Host
 	revived []string
+	silent  error           // of a host that is enrolled
 	session *deploy.Session // the last that was opened
 }
 
@@ -68,6 +69,9 @@ func (h *house) AddHost(_ context.Context, to fleet.Host, key ssh.PublicKey, rep
 
 func (h *house) Enrol(_ context.Context, to fleet.Host) (Target, error) {
 	h.Note("enrol %s", to.Name)
+	if h.silent != nil {
+		return Target{}, h.silent
+	}
 	return Target{GitKey: "ssh-ed25519 AAAA"}, nil
 }
 
@@ -390,5 +394,25 @@ func TestS19ARecoveryAfterATheft(t *testing.T) {
 	r, err = prepared(t, h, o).Run(t.Context(), nil)
 	if pending := strings.Join(r.Pending, "\n"); err != nil || !strings.Contains(pending, "no repository was replaced now") {
 		t.Errorf("run again: %v, pending:\n%s", err, pending)
+	}
+}
+
+// TestTheHostThatTakesOverIsSilent: the error says what to do, and one that says it already
+// stays as it is.
+func TestTheHostThatTakesOverIsSilent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		hint string
+	}{
+		"no answer": {fmt.Errorf("beta: %w: no answer in 10s", machine.ErrUnreachable), "start beta, or have another host take over: salvor recover alpha --to HOST; salvor host ls lists the hosts"},
+		"explained": {fault.WithHint(machine.ErrUnreachable, "plug it in"), "plug it in"},
+		"denied":    {machine.ErrDenied, ""},
+	} {
+		h := newHouse()
+		h.silent = c.err
+		if _, err := Prepare(t.Context(), h, beta()); !errors.Is(err, c.err) || fault.Hint(err) != c.hint {
+			t.Errorf("%s: %v\nhint: %s", name, err, fault.Hint(err))
+		}
 	}
 }

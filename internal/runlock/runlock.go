@@ -65,6 +65,26 @@ func Acquire(dir, name string, h Holder) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
+// Briefly does work while no one else does any under the same name in dir, which must exist. It
+// waits for that without an end, so the work is one that takes no time, such as to change a file.
+func Briefly(dir, name string, work func() error) error {
+	f, err := os.OpenFile(filepath.Join(dir, name+".lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	l := &Lock{file: f}
+	defer l.Release()
+	for {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return work()
+}
+
 // Held returns who holds a lock, false if no one does. It looks for a moment, in
 // which an Acquire may fail.
 func Held(dir, name string) (Holder, bool) {

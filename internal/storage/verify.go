@@ -18,17 +18,26 @@ import (
 )
 
 // comparable returns the checksums to compute while uploading: sha256, for a
-// remote that has to be read back, and those that the remote computes itself.
-// The local disk offers every checksum there is; with sha256 the rest is waste.
+// remote that has to be read back, and the strongest that the remote computes itself.
+// The local disk offers every checksum there is, and sftp two: the rest would be waste. A
+// remote that offers sha256 may have none of an object, so md5 is computed, too.
 func comparable(f fs.Fs) hash.Set {
+	offered := f.Hashes()
+	if offered.Contains(hash.SHA256) {
+		return offered.Overlap(hash.NewHashSet(hash.SHA256, hash.MD5))
+	}
 	set := hash.NewHashSet(hash.SHA256)
-	if offered := f.Hashes(); !offered.Contains(hash.SHA256) {
-		set.Add(offered.Array()...)
-	} else if offered.Contains(hash.MD5) {
-		set.Add(hash.MD5)
+	for _, kind := range slices.Backward(slices.Sorted(slices.Values(offered.Array()))) { // see same
+		if proves(kind) {
+			set.Add(kind)
+			break
+		}
 	}
 	return set
 }
+
+// proves reports whether a checksum is long enough to prove anything.
+func proves(kind hash.Type) bool { return kind != hash.CRC32 && kind != hash.CRC32C }
 
 // verify takes a fresh look at an object and compares it with what was sent: by
 // the remote's checksum, or by reading it back where the remote has none. It returns
@@ -55,7 +64,7 @@ func same(ctx context.Context, line *Line, o fs.Object, size int64, sums map[has
 		return "", fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, o.Size(), size)
 	}
 	for _, kind := range slices.Backward(slices.Sorted(maps.Keys(sums))) { // the stronger ones come later
-		if kind == hash.CRC32 || kind == hash.CRC32C { // too short to prove anything
+		if !proves(kind) {
 			continue
 		}
 		got, err := o.Hash(ctx, kind)

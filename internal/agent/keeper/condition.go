@@ -73,14 +73,16 @@ func (k *Keeper) Condition(stack string) Condition {
 
 // ChangeCondition notes what is new about how a target keeps a stack's data.
 func (k *Keeper) ChangeCondition(stack, target string, change func(*OnTarget)) error {
-	n := k.Condition(stack)
-	if n.Targets == nil {
-		n.Targets = map[string]OnTarget{}
-	}
-	on := n.Targets[target]
-	change(&on)
-	n.Targets[target] = on
-	return here.WriteJSON(k.ConditionPath(stack), n)
+	return here.ChangeNotes(k.Host, stack, func() error {
+		n := k.Condition(stack)
+		if n.Targets == nil {
+			n.Targets = map[string]OnTarget{}
+		}
+		on := n.Targets[target]
+		change(&on)
+		n.Targets[target] = on
+		return here.WriteJSON(k.ConditionPath(stack), n)
+	})
 }
 
 // A try is what one target's turn came to.
@@ -197,15 +199,30 @@ func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (
 	return result, err
 }
 
-// LastingFindings say that a snapshot of a stack has been under way for long.
-func (k *Keeper) LastingFindings(host, stack string, now time.Time) []finding.Finding {
-	holder, held := runlock.Held(k.Paths.Run, here.StackLock(stack))
-	if !held || holder.Owner != here.Daemon || holder.Message != takingSnapshot || now.Sub(holder.Since) < TakerTurn {
-		return nil
+// LastingFindings say that a snapshot of a stack, or a copy of one, has been under way for long.
+func (k *Keeper) LastingFindings(host string, st agentapi.Stack, now time.Time) []finding.Finding {
+	var found []finding.Finding
+	holder, held := runlock.Held(k.Paths.Run, here.StackLock(st.Name))
+	if held && holder.Owner == here.Daemon && holder.Message == takingSnapshot && now.Sub(holder.Since) >= TakerTurn {
+		found = append(found, finding.Finding{
+			Code: finding.SnapshotLasts, Severity: finding.Warning, Subject: host + "/" + st.Name,
+			Text: fmt.Sprintf("its data has been read for a snapshot since %s; no newer snapshot starts until that ends", holder.Since.UTC().Format(time.RFC3339)),
+			Fix:  "wait, or look at what is in the volume: du -h --apparent-size",
+		})
 	}
-	return []finding.Finding{{
-		Code: finding.SnapshotLasts, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("its data has been read for a snapshot since %s; no newer snapshot starts until that ends", holder.Since.UTC().Format(time.RFC3339)),
-		Fix:  "wait, or look at what is in the volume: du -h --apparent-size",
-	}}
+	for _, t := range st.Targets {
+		if holder, held := here.CopyTo(k.Host, t); held && now.Sub(holder.Since) >= TakerTurn {
+			found = append(found, copyLasts(host, st.Name, t.Name, holder.Since))
+		}
+	}
+	return found
+}
+
+// copyLasts says that a copy to a target is under way.
+func copyLasts(host, stack, target string, since time.Time) finding.Finding {
+	return finding.Finding{
+		Code: finding.SnapshotLasts, Severity: finding.Info, Subject: host + "/" + stack + "/" + target,
+		Text: fmt.Sprintf("a snapshot has been copied to %s since %s; %s gets the next one after that, and no target deletes snapshots until then", target, since.UTC().Format(time.RFC3339), target),
+		Fix:  "nothing to do: snapshots on other targets are on time",
+	}
 }

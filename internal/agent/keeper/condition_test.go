@@ -37,17 +37,17 @@ func TestS14WhatLastsIsSaid(t *testing.T) {
 	}
 	defer start.Release()
 	now, later := time.Now(), time.Now().Add(TakerTurn+time.Second)
-	if got := New(h).LastingFindings("alpha", "notes", now); len(got) > 0 {
+	if got := New(h).LastingFindings("alpha", agentapi.Stack{Name: "notes"}, now); len(got) > 0 {
 		t.Errorf("at once: %+v", got)
 	}
-	if got := New(h).LastingFindings("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
+	if got := New(h).LastingFindings("alpha", agentapi.Stack{Name: "notes"}, later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
 		t.Errorf("later: %+v", got)
 	}
-	if got := New(h).LastingFindings("alpha", "shop", later); len(got) > 0 {
+	if got := New(h).LastingFindings("alpha", agentapi.Stack{Name: "shop"}, later); len(got) > 0 {
 		t.Errorf("a start: %+v", got)
 	}
 	lock.Release()
-	if got := New(h).LastingFindings("alpha", "notes", later); len(got) > 0 {
+	if got := New(h).LastingFindings("alpha", agentapi.Stack{Name: "notes"}, later); len(got) > 0 {
 		t.Errorf("after its end: %+v", got)
 	}
 }
@@ -133,7 +133,7 @@ func TestTargetLateWhileAnotherIsFine(t *testing.T) {
 // each makes of it.
 func TestConditionIsNoted(t *testing.T) {
 	t.Parallel()
-	k := New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}})
+	k := New(&here.Host{Paths: hostpath.Layout{State: t.TempDir(), Run: t.TempDir()}})
 	s := k.At(agentapi.Host{Name: "alpha"}, agentapi.Stack{Name: "notes"})
 	note := func(began time.Time, skipped bool, found []finding.Finding, err error) OnTarget {
 		t.Helper()
@@ -229,7 +229,7 @@ func TestADayWithoutUploadsIsWaitedOut(t *testing.T) {
 // TestWhatIsUploadedFirst: of data that is there, what no snapshot has on a target.
 func TestWhatIsUploadedFirst(t *testing.T) {
 	t.Parallel()
-	k, folder := New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}}), t.TempDir()
+	k, folder := New(&here.Host{Paths: hostpath.Layout{State: t.TempDir(), Run: t.TempDir()}}), t.TempDir()
 	heretest.Write(t, filepath.Join(folder, "one"), "12345")
 	on := func(name string, epoch int, path string, proven ...string) agentapi.Stack {
 		st := agentapi.Stack{Name: name, Epoch: epoch, Volumes: []project.Volume{{Name: "data", Path: path, Protect: fleet.Snapshot}}, Proven: map[string]fleet.Proven{}}

@@ -24,7 +24,7 @@ type turns struct {
 // of has one target get its snapshot: from another target that has data which is new enough,
 // else from the volumes.
 func (t turns) of(ctx context.Context, target agentapi.Target) (did try) {
-	if from, found := t.source(target); found && !t.taking.Diverged {
+	if from, found := t.source(target); found && !t.taking.Diverged && !t.taking.read {
 		did.read = from.read
 		did.receipt, did.err = t.copyTo(ctx, target, from)
 		if !errors.Is(did.err, snapshot.ErrNotCopied) {
@@ -35,6 +35,17 @@ func (t turns) of(ctx context.Context, target agentapi.Target) (did try) {
 	did.read = t.Edges.Time().UTC()
 	did.receipt, did.err = t.takeOn(ctx, t.stack, target, t.taking, nil)
 	return did
+}
+
+// record enters what the turn of the first of some targets came to into the journal, and
+// notes it for all of them. It returns the error with the target's name.
+func (t turns) record(of []agentapi.Target, did try) error {
+	t.Enter(journal.Entry{Kind: "snapshot", Stack: t.stack.Name, Commit: t.stack.Spec.Commit, Text: of[0].Name + ": " + did.receipt.Verified, Error: here.ErrorText(did.err)})
+	noted := t.note(of, did)
+	if did.err != nil && len(t.stack.Targets) > 1 {
+		did.err = fmt.Errorf("target %s: %w", of[0].Name, did.err)
+	}
+	return errors.Join(noted, did.err)
 }
 
 // note remembers what the turns of targets came to. What is diverged says nothing of the

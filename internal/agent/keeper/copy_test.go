@@ -64,6 +64,15 @@ func twoTargets(t *testing.T) *pair {
 	return p
 }
 
+func (p *pair) writeTo(name, content string) {
+	p.t.Helper()
+	path := filepath.Join(p.Protected()[0].Path, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	heretest.Write(p.t, path, content)
+}
+
 func (p *pair) write(content string) { heretest.Write(p.t, p.Protected()[0].Path+"/note", content) }
 
 // take takes snapshots on both targets, or on those that are named.

@@ -65,18 +65,7 @@ func (a *Archive) rows(ctx context.Context, t agentapi.Target) ([]agentapi.Snaps
 	if err != nil {
 		return nil, err
 	}
-	var rows []agentapi.SnapshotRow
-	for _, d := range described {
-		rows = append(rows, agentapi.SnapshotRow{
-			SnapshotInfo: InfoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
-			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged, Unproven: d.Unproven, Future: d.Future,
-		})
-	}
-	if m := a.NewestProven(t.Repository); m.Missing(snapshot.Listed(described)) {
-		info := agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}
-		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: ErrMissing.Error()})
-	}
-	return rows, nil
+	return snapshot.Rows(described, t.Name, a.NewestProven(t.Repository)), nil
 }
 
 func (a *Archive) described(ctx context.Context, t agentapi.Target) ([]snapshot.Described, error) {
@@ -86,20 +75,4 @@ func (a *Archive) described(ctx context.Context, t agentapi.Target) ([]snapshot.
 	}
 	defer r.Close(ctx) // nothing was written
 	return snapshot.Describe(ctx, r.Repository, a.Name)
-}
-
-// InfoOf is a snapshot as reports show it.
-func InfoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
-	info := agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: m.Began}
-	if m.Began.IsZero() {
-		info.Began = i.Time
-	}
-	for _, v := range m.Volumes {
-		info.Bytes += v.Stats.Bytes
-		info.Files += v.Stats.Files
-		if v.Form.IsDump() && (info.Loaded.IsZero() || v.Loaded.Before(info.Loaded)) {
-			info.Loaded = v.Loaded
-		}
-	}
-	return info
 }

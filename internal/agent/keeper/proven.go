@@ -19,7 +19,7 @@ import (
 
 // ErrMissing is wrapped by errors that mean: a snapshot that is known to have
 // been proven is not listed.
-var ErrMissing = errors.New("the remote does not list it")
+var ErrMissing = snapshot.ErrMissing
 
 // listedWithin is how long a listing may lag behind what was written.
 const (

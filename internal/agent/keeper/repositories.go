@@ -46,11 +46,13 @@ func (a *Archive) Notes() map[string]repositoryNote {
 }
 
 func (a *Archive) changeRepositoryNote(id string, change func(*repositoryNote)) error {
-	notes := a.Notes()
-	n := notes[id]
-	change(&n)
-	notes[id] = n
-	return here.WriteJSON(a.NotesPath(), notes)
+	return here.ChangeNotes(a.Host, a.Name, func() error {
+		notes := a.Notes()
+		n := notes[id]
+		change(&n)
+		notes[id] = n
+		return here.WriteJSON(a.NotesPath(), notes)
+	})
 }
 
 // Repository opens the folder of a stack's repository, with what this host knows

@@ -48,14 +48,25 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, takers *Ta
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
-	left, err := (glance{k, takers.kept}).changed(ctx, s, dueTargets(k, s.Stack, k.Edges.Time()))
-	if len(left) == 0 || err != nil {
+	left := dueTargets(k, s.Stack, k.Edges.Time())
+	if len(left) == 0 {
+		return nil
+	}
+	if left, err = (glance{k, takers.kept}).changed(ctx, s, left); len(left) == 0 || err != nil {
 		return err
 	}
 	defer k.Free() // what the packs took
 	own := New(k.Host)
 	defer own.Close(ctx)
-	_, err = own.Take(ctx, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
+	got, err := readFor(ctx, own, s, Taking{Targets: left, Within: shortest(s.Stack), Sink: sink})
+	for _, c := range got.copies {
+		takers.copy(ctx, func() {
+			defer k.Free()
+			if did := c.Make(ctx); did.err != nil {
+				k.Trouble("snapshots", did.err)
+			}
+		})
+	}
 	return err
 }
 
@@ -74,32 +85,41 @@ func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 }
 
 // dueTargets returns the targets of a stack that are due, in the order of the file; all for
-// a snapshot that is owed.
+// a snapshot that is owed. One to which a copy is under way is not.
 func dueTargets(k *Keeper, st agentapi.Stack, now time.Time) []agentapi.Target {
 	c, owed := k.Condition(st.Name), k.Wishes(st.Name).Owed != ""
 	return slices.DeleteFunc(slices.Clone(st.Targets), func(t agentapi.Target) bool {
-		return !owed && now.Before(next(c, st, t))
+		_, copied := here.CopyTo(k.Host, t)
+		return copied || !owed && now.Before(next(c, st, t))
 	})
 }
 
-// ScheduleOf says when a stack's next snapshot is due, nil where none ever is.
+// ScheduleOf says when a stack's next snapshot is due, nil where none ever is. A target to which
+// one is copied is not due until that is over.
 func ScheduleOf(k *Keeper, spec agentapi.Host, st agentapi.Stack) *agentapi.Schedule {
 	if s := k.At(spec, st); !k.RunsHere(s) || len(s.Protected()) == 0 || len(st.Targets) == 0 {
 		return nil
 	}
 	c := k.Condition(st.Name)
-	s := &agentapi.Schedule{Owed: k.Wishes(st.Name).Owed != ""}
-	for i, t := range st.Targets {
+	s, some := &agentapi.Schedule{Owed: k.Wishes(st.Name).Owed != ""}, false
+	for _, t := range st.Targets {
+		if _, copied := here.CopyTo(k.Host, t); copied {
+			continue
+		}
 		at := next(c, st, t)
 		if s.Owed {
 			at = c.tried().Add(OwedEvery)
 		}
-		if i == 0 || at.Before(s.Next) {
+		if !some || at.Before(s.Next) {
+			some = true
 			s.Every, s.Next, s.Pausing = every(st, t), at, nil
 			if s.Every > t.Every {
 				s.Pausing = pausing(st)
 			}
 		}
+	}
+	if !some {
+		return nil
 	}
 	if s.Owed {
 		s.Every, s.Pausing = OwedEvery, nil

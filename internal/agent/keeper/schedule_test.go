@@ -68,7 +68,7 @@ func TestWhenASnapshotIsDue(t *testing.T) {
 		"one is owed":            {local: ran, ago: 2 * keeper.OwedEvery, want: true, spoil: owed},
 		"one is owed, and tried": {local: ran, ago: keeper.OwedEvery / 2, spoil: owed},
 	} {
-		k, st, now := keeper.New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}}), scheduled(), time.Now()
+		k, st, now := keeper.New(&here.Host{Paths: hostpath.Layout{State: t.TempDir(), Run: t.TempDir()}}), scheduled(), time.Now()
 		if c.local.Epoch > 0 {
 			if err := k.SaveLocal(st.Name, c.local); err != nil {
 				t.Fatal(err)
@@ -103,7 +103,7 @@ func TestWhyASnapshotIsRarer(t *testing.T) {
 		"no target":       {func(st *agentapi.Stack) { st.Volumes[0].Method, st.Targets = fleet.Pause, nil }, nil},
 		"stopped":         {func(st *agentapi.Stack) { st.Stopped = true }, nil},
 	} {
-		k, st := keeper.New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}}), scheduled()
+		k, st := keeper.New(&here.Host{Paths: hostpath.Layout{State: t.TempDir(), Run: t.TempDir()}}), scheduled()
 		c.change(&st)
 		err := k.SaveLocal(st.Name, here.Local{Epoch: 2})
 		if err == nil {

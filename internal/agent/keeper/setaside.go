@@ -93,7 +93,7 @@ func keptFinding(subject, stack, size string, k snapshot.Kept) finding.Finding {
 // TakeDiverged takes a snapshot of what was moved aside last and no snapshot
 // holds. It is tagged diverged: restore brings it back only by its id.
 func (k *Keeper) TakeDiverged(ctx context.Context, s *here.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
-	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
+	lock, err := here.LockAlone(ctx, k.Host, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
 		return receipt, err
 	}

@@ -34,42 +34,77 @@ type Taking struct {
 	Targets []agentapi.Target // those that get one; nil for all
 	Within  time.Duration     // data that another target has is new enough where it is not older; 0 for what this taking reads
 
+	read  bool // each target is read for, and gets no copy
+	apart bool // copies are left to be made without the stack's lock
+
 	Diverged bool              // it is not on the stack's line: a recovery never picks it
 	Images   map[string]string // of the version that wrote it; nil for what was deployed last
 	Sink     progress.Sink
 }
 
-// Take has each target get a snapshot, under the stack's lock, and returns the receipt
-// of the first that has it. The stack is read once, for the first target that answers; the
-// others get a copy from there. A target that fails keeps no other from its snapshot; the errors
+// Take has each target get a snapshot, and returns the receipt of the first that has it. The
+// stack is read once, for the first target that answers, under the stack's lock; the others
+// get a copy from there once the lock is free. A target that fails keeps no other from its snapshot; the errors
 // are joined. How it went is noted as the target's condition. The caller has checked the
 // claim: a host that was taken over since adds a snapshot of its own epoch, and deletes
 // nothing.
 func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
+	got, err := readFor(ctx, k, s, t)
+	errs := []error{err}
+	for _, c := range got.copies {
+		did := c.Make(ctx)
+		got.add(did)
+		errs = append(errs, did.err)
+	}
+	return got.receipt, errors.Join(errs...)
+}
+
+// readFor is Take with the copies left to be made, each of them by its Make.
+func readFor(ctx context.Context, k *Keeper, s *here.Stack, t Taking) (taken, error) {
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
-		return agentapi.SnapshotReceipt{}, err
+		return taken{}, err
 	}
 	defer lock.Release()
-	return k.TakeLocked(ctx, s, t)
+	t.apart = true
+	return takeLocked(ctx, k, s, t)
 }
 
 // TakeLocked is Take for a caller that holds the stack's lock.
 func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
+	got, err := takeLocked(ctx, k, s, t)
+	return got.receipt, err
+}
+
+func takeLocked(ctx context.Context, k *Keeper, s *here.Stack, t Taking) (taken, error) {
 	if len(s.Protected()) == 0 {
-		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}, nil
+		return taken{receipt: agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}}, nil
 	}
 	if s.Attempt().InProgress() && !t.Diverged {
-		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: its data now "+
+		return taken{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: its data now "+
 			"must not become the newest snapshot", s.Name), "salvor "+
 			"apply continues")
 	}
 	return k.takeEach(ctx, s, k.withOwed(s.Name, t))
 }
 
-// takeEach has every target get its snapshot, and returns the receipt of the first that
-// has one.
-func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first agentapi.SnapshotReceipt, err error) {
+// taken is what a taking came to.
+type taken struct {
+	receipt agentapi.SnapshotReceipt // of the first target that has a snapshot
+	good    bool                     // one has
+	copies  []*copying               // that are yet to be made
+}
+
+func (t *taken) add(did try) {
+	if t.receipt.Stack == "" || did.err == nil && !t.good { // of skipped ones the findings stay
+		found := t.receipt.Findings
+		t.receipt, t.good = did.receipt, did.err == nil
+		t.receipt.Findings = append(t.receipt.Findings, found...)
+	}
+}
+
+// takeEach has every target get its snapshot. One to which a copy is under way gets the next.
+func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first taken, err error) {
 	if len(s.Targets) == 0 {
 		return first, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
 	}
@@ -82,29 +117,33 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		return first, errors.Join(err, turn.note(t.Targets, try{err: err}))
 	}
 	var errs []error
-	taken := false
 	for i, target := range t.Targets {
-		did := turn.of(ctx, target)
-		if first.Stack == "" || did.err == nil && !taken {
-			first, taken = did.receipt, did.err == nil
+		if lasts, under := turn.under(target); under {
+			first.receipt.Findings = append(first.receipt.Findings, lasts)
+			continue
 		}
-		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + did.receipt.Verified, Error: here.ErrorText(did.err)})
+		if c := turn.later(ctx, target); c != nil {
+			first.copies = append(first.copies, c)
+			continue
+		}
+		did := turn.of(ctx, target)
 		of := t.Targets[i : i+1]
 		refused := did.refused()
 		if refused { // so would be every other
 			of = t.Targets[i:]
 		}
-		errs = append(errs, turn.note(of, did))
-		if did.err != nil && len(s.Targets) > 1 {
-			did.err = fmt.Errorf("target %s: %w", target.Name, did.err)
-		}
+		did.err = turn.record(of, did)
+		first.add(did)
 		errs = append(errs, did.err)
 		if refused {
 			break
 		}
 	}
+	if first.receipt.Stack == "" && len(first.receipt.Findings) > 0 {
+		first.receipt.Stack, first.receipt.Skipped, first.receipt.Why = s.Name, true, "a snapshot is being copied there"
+	}
 	if !t.Diverged {
-		if taken {
+		if first.good {
 			k.settleOwed(s.Name)
 		}
 		k.noteUnreported(s, report{k, s}.writeMissed(ctx))
@@ -185,6 +224,13 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, err
 	}
 	hold.At(ctx, "taken")
+	if from != nil && t.apart {
+		lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
+		if err != nil {
+			return receipt, err
+		}
+		defer lock.Release()
+	}
 	if err := ArchiveOf(s).noteResult(target.Repository, result); err != nil {
 		return receipt, err
 	}
@@ -204,7 +250,7 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 // much that is.
 func (k *Keeper) retain(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo snapshot.Repository, target agentapi.Target, fresh func()) []finding.Finding {
 	excess, err := snapshot.Excess(ctx, repo, target.Keep)
-	if err == nil && excess > 0 && !target.AppendOnly && s.MayForget() {
+	if err == nil && excess > 0 && !target.AppendOnly && s.MayForget() && !copiedElsewhere(k.Host, s, target) {
 		fresh()
 		claim := snapshot.Claim{Stack: s.Name, Epoch: s.Epoch, Holds: func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }}
 		_, err = engine.ApplyRetention(ctx, repo, claim, target.Keep)
@@ -214,6 +260,15 @@ func (k *Keeper) retain(ctx context.Context, s *here.Stack, engine snapshot.Engi
 		return pruneDue(s.Spec.Name, s.Name, target.Name, excess)
 	}
 	return nil
+}
+
+// copiedElsewhere reports whether a snapshot of the stack is being copied to another target:
+// it may be one that the retention does not keep.
+func copiedElsewhere(h *here.Host, s *here.Stack, target agentapi.Target) bool {
+	return slices.ContainsFunc(s.Targets, func(o agentapi.Target) bool {
+		_, under := here.CopyTo(h, o)
+		return under && o.Name != target.Name
+	})
 }
 
 // unproven is the error of a snapshot that the record does not know to be proven: none where the next

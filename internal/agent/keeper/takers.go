@@ -18,7 +18,8 @@ const (
 type Takers struct {
 	turn  time.Duration
 	slots chan struct{}
-	kept  *here.Kept // the repositories that are asked whether anything is new
+	lanes chan struct{} // of copies
+	kept  *here.Kept    // the repositories that are asked whether anything is new
 	all   sync.WaitGroup
 
 	mu    sync.Mutex // guards under
@@ -27,7 +28,7 @@ type Takers struct {
 
 // NewTakers returns takers of which each has a slot for at most a turn.
 func NewTakers(turn time.Duration, kept *here.Kept) *Takers {
-	return &Takers{turn: turn, kept: kept, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
+	return &Takers{turn: turn, kept: kept, slots: make(chan struct{}, takenAtOnce), lanes: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
 }
 
 // start has take called for a stack once it is its turn, unless it waits for that or
@@ -42,16 +43,34 @@ func (t *Takers) start(ctx context.Context, stack string, take func()) {
 	t.under[stack] = true
 	t.all.Go(func() {
 		defer t.end(stack)
-		select {
-		case t.slots <- struct{}{}:
-		case <-ctx.Done():
-			return
+		if leave := t.enter(ctx, t.slots); leave != nil {
+			defer leave()
+			take()
 		}
-		leave := sync.OnceFunc(func() { <-t.slots })
-		timer := time.AfterFunc(t.turn, leave)
-		defer func() { timer.Stop(); leave() }()
-		take()
 	})
+}
+
+// copy has work called that copies a snapshot, once it is its turn among the copies. It is
+// called also when ctx has ended, and ends at once then.
+func (t *Takers) copy(ctx context.Context, work func()) {
+	t.all.Go(func() {
+		if leave := t.enter(ctx, t.lanes); leave != nil {
+			defer leave()
+		}
+		work()
+	})
+}
+
+// enter waits for a slot and has it for a turn at most; nil when ctx has ended.
+func (t *Takers) enter(ctx context.Context, slots chan struct{}) (leave func()) {
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	once := sync.OnceFunc(func() { <-slots })
+	timer := time.AfterFunc(t.turn, once)
+	return func() { timer.Stop(); once() }
 }
 
 func (t *Takers) end(stack string) {

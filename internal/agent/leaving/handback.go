@@ -59,7 +59,7 @@ func (h Host) HandBack(ctx context.Context, req agentapi.HandBack, sink progress
 }
 
 func (h Host) handBack(ctx context.Context, req agentapi.HandBack, asked agentapi.HandBackStack, sink progress.Sink) (agentapi.PlainStack, error) {
-	lock, err := h.LockStack(ctx, asked.Name, req.Owner, req.Message)
+	lock, err := here.LockAlone(ctx, h.Host, asked.Name, req.Owner, req.Message)
 	if err != nil {
 		return agentapi.PlainStack{}, err
 	}

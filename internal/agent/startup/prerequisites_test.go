@@ -7,6 +7,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 func TestANeedWaitsUntilItIsMet(t *testing.T) {
@@ -61,4 +65,19 @@ func TestManyWaitForOne(t *testing.T) {
 		all.Go(func() { p.Meet("engine", nil) })
 	}
 	all.Wait()
+}
+
+// TestWhatSnapshotsNeedIsInstalled: a host copies databases of SQLite if a volume says so that
+// snapshots keep.
+func TestWhatSnapshotsNeedIsInstalled(t *testing.T) {
+	t.Parallel()
+	for want, v := range map[bool]project.Volume{
+		true:  {Protect: fleet.Snapshot, Method: fleet.SQLite},
+		false: {Protect: fleet.None, Method: fleet.SQLite},
+	} {
+		spec := agentapi.Host{Stacks: []agentapi.Stack{{Volumes: []project.Volume{{Protect: fleet.Snapshot, Method: fleet.Pause}}}, {Volumes: []project.Volume{v}}}}
+		if got := PreparationOf(spec).SQLite; got != want {
+			t.Errorf("%+v: %v", v, got)
+		}
+	}
 }

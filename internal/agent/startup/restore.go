@@ -87,7 +87,7 @@ func pinned(lock, then map[string]string) map[string]string {
 }
 
 func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
-	info := keeper.InfoOf(f.Info, f.Meta)
+	info := snapshot.InfoOf(f.Info, f.Meta)
 	return &info
 }
 

@@ -19,6 +19,7 @@ import (
 	"salvor/internal/hostprep"
 	"salvor/internal/machine/observe"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/snapshot"
 )
 
@@ -257,7 +258,14 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 
 // PreparationOf is what the host itself is asked to be.
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Manage: spec.Manage, Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers), Mounts: spec.Mounts}
+	return hostprep.Spec{Manage: spec.Manage, Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers), Mounts: spec.Mounts, SQLite: hasSQLite(spec)}
+}
+
+// hasSQLite reports whether snapshots of the host copy databases of SQLite.
+func hasSQLite(spec agentapi.Host) bool {
+	return slices.ContainsFunc(spec.Stacks, func(st agentapi.Stack) bool {
+		return slices.ContainsFunc(st.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Snapshot && v.Method == fleet.SQLite })
+	})
 }
 
 // A Start is one stack that a run brings up.

@@ -84,7 +84,7 @@ func TestInterruptedIsNotFailed(t *testing.T) {
 // what runs here can't be noted. That is a finding and no error.
 func TestANoteThatCannotBeWrittenKeepsNothingFromStarting(t *testing.T) {
 	t.Parallel()
-	h := &here.Host{Paths: hostpath.Layout{State: t.TempDir()}}
+	h := &here.Host{Paths: hostpath.Layout{State: t.TempDir(), Run: t.TempDir()}}
 	// a file in place of the folder: nothing can be written there, by root either
 	heretest.Write(t, filepath.Dir(h.Paths.Placement("x")), "")
 	r := New(keeper.New(h), agentapi.Host{Name: "alpha"}, progress.Discard())

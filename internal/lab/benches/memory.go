@@ -42,7 +42,7 @@ func memory(ctx context.Context, log func(string, ...any), report func(Figure)) 
 		return err
 	}
 	log("during a snapshot: %s", busy)
-	report(AtMost("memory.idle", idle.salvord, "MiB", 60))
+	report(AtMost("memory.idle", idle.salvord, "MiB", 40))
 	report(AtMost("memory.snapshot", busy.salvord, "MiB", 300))
 	report(Figure{Name: "memory.snapshot.restic", Value: busy.restic, Unit: "MiB", OK: true})
 	return nil

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/deploy"
+	"salvor/internal/finding"
 	"salvor/internal/lab"
 )
 
@@ -54,15 +57,12 @@ func (d *dataFleet) loses(t *testing.T, loss hostLoss) {
 	at := time.Now()
 	newest := d.newestOnDrive()
 	must(t, d.w.Remote.StopSFTP(ctx))
-	receipt := d.salvor(t, "recover", lost.Name, "--to", heir.Name)
-	if !strings.Contains(receipt, "drive") {
-		t.Errorf("with %s away, the receipt does not say that the data came from drive", dataTargets[0])
-	}
+	d.cameFromDrive(t, d.salvor(t, "recover", lost.Name, "--to", heir.Name, "--json"), heir)
 	d.on, d.other = heir, lost
 	d.writes(t, at)
 	h, err := d.holding(ctx, heir)
 	must(t, err)
-	t.Logf("%s: %s has %d transfers, %d ticks, %d rows", loss.name, heir.Name, h.transfers, h.ticks, len(h.rows))
+	t.Logf("%s: %s has %s", loss.name, heir.Name, h)
 	must(t, d.w.Remote.StartSFTP(ctx))
 	d.lossesBelow(t, loss.name, at, newest)
 	d.Count("hosts lost and recovered", 1)
@@ -72,6 +72,29 @@ func (d *dataFleet) loses(t *testing.T, loss hostLoss) {
 	eventually(t, "the new host's file is on Drive", func() error { return d.has("same", "new\n") })
 	must(t, loss.found(ctx, lost))
 	d.quarantined(t, lost)
+}
+
+// cameFromDrive fails the test unless the receipt says that the first target was silent, and
+// which snapshot of the second was restored.
+func (d *dataFleet) cameFromDrive(t *testing.T, receipt string, heir *lab.Host) {
+	t.Helper()
+	var r deploy.Receipt
+	must(t, json.Unmarshal([]byte(receipt), &r))
+	shop := r.Stacks()["shop"]
+	if shop.Restored == nil {
+		t.Fatalf("the shop was not restored:\n%s", receipt)
+	}
+	found := r.Findings
+	for _, h := range r.Hosts {
+		found = append(found, h.Findings...)
+	}
+	said := fmt.Sprintf("it did not answer; snapshot %.8s", shop.Restored.ID)
+	if !slices.ContainsFunc(found, func(f finding.Finding) bool {
+		return f.Code == finding.TargetSilent && f.Subject == heir.Name+"/shop/"+dataTargets[0] && strings.HasPrefix(f.Text, said) && strings.Contains(f.Text, " of "+dataTargets[1]+" was restored; ")
+	}) {
+		t.Errorf("the receipt does not say that %s was silent and what was restored of %s: %v", dataTargets[0], dataTargets[1], found)
+	}
+	d.Count("receipts that name the silent target", 1)
 }
 
 // has returns an error unless Drive has a shared file with the content.
@@ -107,13 +130,21 @@ func (d *dataFleet) quarantined(t *testing.T, lost *lab.Host) {
 // remote.
 func (d *dataFleet) newestOnDrive() time.Time {
 	newest := int64(0)
-	for _, e := range d.drive.Look(d.root) {
-		if name, shared := strings.CutPrefix(e.Path, "salvor/shared/shop/library/"); shared && !e.Trashed {
-			n, _ := strconv.ParseInt(name, 10, 64) // another file is as old as can be
-			newest = max(newest, n)
-		}
+	for _, name := range d.sharedOnDrive() {
+		n, _ := strconv.ParseInt(name, 10, 64) // another file is as old as can be
+		newest = max(newest, n)
 	}
 	return time.Unix(newest, 0)
+}
+
+// sharedOnDrive lists the files of the shared folder that the remote has.
+func (d *dataFleet) sharedOnDrive() (names []string) {
+	for _, e := range d.drive.Look(d.root) {
+		if name, shared := strings.CutPrefix(e.Path, "salvor/shared/shop/library/"); shared && !e.Trashed {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // lossesBelow measures, in the data of each target and volume, what a recovery from there
@@ -132,8 +163,9 @@ func (d *dataFleet) lossesBelow(t *testing.T, how string, at, shared time.Time) 
 		t.Errorf("the shared folder lost %s", loss)
 	}
 	for _, r := range d.readable(t) {
-		h := r.read(t, at)
-		check(r.target, "db", h.bank)
+		h := d.read(t, r, at)
+		check(r.target, "db", h.bank.last)
+		check(r.target, "books", h.books.last)
 		check(r.target, "notes", d.written(len(h.rows), at))
 		check(r.target, "cache", h.cache)
 	}

@@ -31,8 +31,8 @@ func (d *dataFleet) bringsBack(t *testing.T) {
 	d.writes(t, began)
 	after, err := d.holding(t.Context(), d.on)
 	must(t, err)
-	if after.transfers < before.transfers || len(after.rows) < len(before.rows) {
-		t.Errorf("another volume went back: %v", after.since(before))
+	if after.bank.transfers < before.bank.transfers || after.books.transfers < before.books.transfers || len(after.rows) < len(before.rows) {
+		t.Errorf("another volume went back: %s, after there had been %s", after, before)
 	}
 	if cache, notes := d.marked(t); cache != "first" || notes != "second" {
 		t.Errorf("the cache is that of the %s mark and the notes that of the %s; want the first and the second", cache, notes)

@@ -118,12 +118,13 @@ func (d *dataFleet) moves(t *testing.T) {
 	d.salvor(t, "move", "shop", "--to", d.other.Name)
 	d.on, d.other = d.other, d.on
 	d.writes(t, began)
+	asked := time.Now()
 	after, err := d.holding(ctx, d.on)
 	must(t, err)
 	if err := after.since(before); err != nil {
 		t.Error(err)
 	}
-	if err := d.collector.Check("shop", after.rows, time.Now().Add(-time.Second)); err != nil {
+	if err := d.collector.Check("shop", after.rows, asked.Add(-time.Second)); err != nil {
 		t.Error(err)
 	}
 	there, err := sharedFiles(ctx, d.on)

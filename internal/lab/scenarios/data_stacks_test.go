@@ -2,23 +2,30 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"salvor/internal/lab"
 	"salvor/internal/lab/oracle"
 )
 
-// shopStack is a stack with each kind of data. What writes to it is part of it: pgbench,
-// a counter in Valkey, rows in SQLite, files in the shared folder named by the second.
+// shopStack is a stack with each kind of data. What writes to it is part of it: pgbench, the
+// same in MariaDB, a counter in Valkey, rows in SQLite, files in the shared folder named by
+// the second.
 const shopStack = `x-salvor:
   host: alpha
   pause: {limit: 20s, every: 15m}
   volumes:
     library: {protect: shared}
+    books: {consistent: mariadb}
+    notes: {consistent: sqlite}
 services:
   db:
     image: POSTGRES
@@ -52,6 +59,46 @@ services:
         END;
         END
         while :; do pgbench -n -c 2 -R 20 -T 3600 -f /tmp/transfer & p=$$!; wait $$p; sleep 1; done
+  books:
+    image: MARIADB
+    restart: unless-stopped
+    environment: {MARIADB_DATABASE: books, MARIADB_ROOT_PASSWORD_FILE: /run/secrets/MARIADB_PASSWORD}
+    secrets: [MARIADB_PASSWORD]
+    volumes: ["books:/var/lib/mysql"]
+    healthcheck: {test: [CMD, mariadb-admin, ping, --silent, -h, 127.0.0.1], interval: 30s, start_interval: 1s, start_period: 60s, timeout: 5s, retries: 60}
+  clerk:
+    image: MARIADB
+    restart: unless-stopped
+    depends_on: {books: {condition: service_healthy}}
+    secrets: [MARIADB_PASSWORD]
+    tmpfs: [/var/lib/mysql]
+    entrypoint: [bash, -c]
+    command:
+      - |
+        trap 'kill $$p; exit' TERM
+        export MYSQL_PWD=$$(cat /run/secrets/MARIADB_PASSWORD)
+        cat >/tmp/work <<'END'
+        CREATE TABLE IF NOT EXISTS accounts (id INT PRIMARY KEY, balance INT NOT NULL);
+        CREATE TABLE IF NOT EXISTS tellers LIKE accounts;
+        CREATE TABLE IF NOT EXISTS branches LIKE accounts;
+        CREATE TABLE IF NOT EXISTS history (id INT PRIMARY KEY AUTO_INCREMENT, delta INT NOT NULL, mtime TIMESTAMP(6) NOT NULL);
+        INSERT IGNORE INTO accounts SELECT seq, 0 FROM seq_1_to_2000;
+        INSERT IGNORE INTO tellers SELECT seq, 0 FROM seq_1_to_10;
+        INSERT IGNORE INTO branches VALUES (1, 0);
+        DELIMITER //
+        CREATE PROCEDURE IF NOT EXISTS work() LOOP
+          SET @delta = FLOOR(RAND() * 10001) - 5000, @aid = FLOOR(RAND() * 2000) + 1, @tid = FLOOR(RAND() * 10) + 1;
+          START TRANSACTION;
+          UPDATE accounts SET balance = balance + @delta WHERE id = @aid;
+          UPDATE tellers SET balance = balance + @delta WHERE id = @tid;
+          UPDATE branches SET balance = balance + @delta WHERE id = 1;
+          INSERT INTO history (delta, mtime) VALUES (@delta, SYSDATE(6));
+          COMMIT;
+          DO SLEEP(0.1);
+        END LOOP //
+        CALL work() //
+        END
+        while :; do mariadb -h books -u root books </tmp/work & p=$$!; wait $$p; sleep 1; done
   notes:
     image: WRITER
     restart: unless-stopped
@@ -87,11 +134,12 @@ services:
         while :; do n=$$(date +%s); echo $$n >/srv/library/$$n; sleep 2; done
 secrets:
   POSTGRES_PASSWORD: {environment: POSTGRES_PASSWORD}
-volumes: {db: {}, notes: {}, cache: {}, library: {}}
+  MARIADB_PASSWORD: {environment: MARIADB_PASSWORD}
+volumes: {db: {}, books: {}, notes: {}, cache: {}, library: {}}
 `
 
 // shopServices are all that run of the shop.
-const shopServices = 6
+const shopServices = 8
 
 // stacks writes the shop and five small ones, which are six.
 func (d *dataFleet) stacks(t *testing.T) {
@@ -99,11 +147,12 @@ func (d *dataFleet) stacks(t *testing.T) {
 	ctx := t.Context()
 	images, err := d.w.Images(ctx)
 	must(t, err)
-	valkey, err := d.Image(ctx, lab.Valkey)
+	mariadb, err := d.w.Registry.Ref(ctx, lab.MariaDB)
 	must(t, err)
-	valkey, err = d.w.Registry.PushAs(ctx, valkey, "valkey:lab")
+	valkey, err := d.w.Registry.Ref(ctx, lab.Valkey)
 	must(t, err)
-	filled := strings.NewReplacer("POSTGRES\n", images.Postgres+"\n", "WRITER\n", images.Writer+"\n", "VALKEY\n", valkey+"\n", "NGINX\n", images.Nginx+"\n", "URL", listen(t, d.Lab, d.collector))
+	filled := strings.NewReplacer("POSTGRES\n", images.Postgres+"\n", "MARIADB\n", mariadb+"\n", "WRITER\n", images.Writer+"\n",
+		"VALKEY\n", valkey+"\n", "NGINX\n", images.Nginx+"\n", "URL", listen(t, d.Lab, d.collector))
 	must(t, d.w.Write("stacks/shop/compose.yaml", filled.Replace(shopStack)))
 	for i := range 5 {
 		site := fmt.Sprintf("x-salvor: {host: alpha}\nservices: {web: {image: %q, restart: unless-stopped}}\n", images.Nginx)
@@ -113,68 +162,90 @@ func (d *dataFleet) stacks(t *testing.T) {
 
 // A holding is what one copy of the shop's volumes holds.
 type holding struct {
-	transfers int // of the bank
-	bank      time.Time
-	ticks     int // of the cache
-	cache     time.Time
-	rows      []oracle.Row
-	shared    time.Time // the newest file of the shared folder
+	bank, books ledger // of Postgres, of MariaDB
+	ticks       int    // of the cache
+	cache       time.Time
+	rows        []oracle.Row
+	shared      time.Time // the newest file of the shared folder
 }
 
-// fourSums are equal in every copy of pgbench's database that there ever was.
-const fourSums = `SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers),
+// A ledger is what a database of transfers holds.
+type ledger struct {
+	transfers int
+	last      time.Time
+}
+
+// What the databases of transfers are asked for: four sums that are equal in every copy
+// that there ever was, the number of transfers, and the time of the last one.
+const (
+	bankSums = `SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers),
 	(SELECT sum(bbalance) FROM pgbench_branches), (SELECT coalesce(sum(delta), 0) FROM pgbench_history),
 	(SELECT count(*) FROM pgbench_history), (SELECT extract(epoch FROM max(mtime)) FROM pgbench_history)`
+	booksSums = `SELECT CONCAT_WS('|', (SELECT SUM(balance) FROM accounts), (SELECT SUM(balance) FROM tellers),
+	(SELECT SUM(balance) FROM branches), (SELECT COALESCE(SUM(delta), 0) FROM history),
+	(SELECT COUNT(*) FROM history), (SELECT COALESCE(UNIX_TIMESTAMP(MAX(mtime)), '') FROM history))`
+)
 
 // holding asks the running stack. An error says what does not answer, or what of it is not
 // a state that there was.
 func (d *dataFleet) holding(ctx context.Context, on *lab.Host) (h holding, err error) {
-	sums, err := inShop(ctx, on, "db", "psql", "-U", "postgres", "-d", "bank", "-Atc", fourSums)
-	if err != nil {
+	var said answers
+	all, within := errgroup.WithContext(ctx)
+	ask := func(answer *string, service string, argv ...string) {
+		all.Go(func() (err error) {
+			*answer, err = inShop(within, on, service, argv...)
+			return err
+		})
+	}
+	var newest string
+	ask(&said.bank, "db", "psql", "-U", "postgres", "-d", "bank", "-Atc", bankSums)
+	ask(&said.books, "books", "sh", "-c", `MYSQL_PWD=$(cat /run/secrets/MARIADB_PASSWORD) exec mariadb -u root -NB -e "$0" books`, booksSums)
+	ask(&said.cache, "cache", "valkey-cli", "MGET", "debit", "credit", "at")
+	ask(&newest, "album", "sh", "-c", `ls /srv/library | grep -x '[0-9]*' | tail -n 1`)
+	all.Go(func() (err error) {
+		h.rows, err = rows(within, on, 8081)
+		return err
+	})
+	if err = all.Wait(); err != nil {
 		return h, err
 	}
-	counts, err := inShop(ctx, on, "cache", "valkey-cli", "MGET", "debit", "credit", "at")
-	if err != nil {
+	if h.shared, err = readTime(strings.TrimSpace(newest)); err != nil {
 		return h, err
 	}
-	newest, err := inShop(ctx, on, "album", "sh", "-c", `ls /srv/library | grep -x '[0-9]*' | tail -n 1`)
-	if err == nil {
-		h.shared, err = readTime(strings.TrimSpace(newest))
-	}
-	if err == nil {
-		h.rows, err = rows(ctx, on, 8081)
-	}
-	if err != nil {
-		return h, err
-	}
-	return h, h.read(sums, counts)
+	return h, h.read(said)
 }
 
+// answers are what the databases say.
+type answers struct{ bank, books, cache string }
+
 // read takes what the databases answer, and checks it.
-func (h *holding) read(sums, counts string) (err error) {
-	if h.transfers, h.bank, err = readSums(sums); err != nil {
-		return err
+func (h *holding) read(said answers) (err error) {
+	if h.bank, err = readSums(said.bank); err != nil {
+		return fmt.Errorf("the bank: %w", err)
 	}
-	if h.ticks, h.cache, err = readCounts(counts); err != nil {
+	if h.books, err = readSums(said.books); err != nil {
+		return fmt.Errorf("the books: %w", err)
+	}
+	if h.ticks, h.cache, err = readCounts(said.cache); err != nil {
 		return err
 	}
 	_, err = oracle.Verify(h.rows)
 	return err
 }
 
-func readSums(out string) (transfers int, last time.Time, err error) {
+func readSums(out string) (l ledger, err error) {
 	f := strings.Split(strings.TrimSpace(out), "|")
 	if len(f) != 6 {
-		return 0, last, fmt.Errorf("the bank answers %q", out)
+		return l, fmt.Errorf("the answer is %q", out)
 	}
 	if f[0] != f[1] || f[1] != f[2] || f[2] != f[3] {
-		return 0, last, fmt.Errorf("the bank's sums are %s of accounts, %s of tellers, %s of branches, %s of transfers", f[0], f[1], f[2], f[3])
+		return l, fmt.Errorf("the sums are %s of accounts, %s of tellers, %s of branches, %s of transfers", f[0], f[1], f[2], f[3])
 	}
-	if transfers, err = strconv.Atoi(f[4]); err != nil {
-		return 0, last, err
+	if l.transfers, err = strconv.Atoi(f[4]); err != nil {
+		return l, err
 	}
-	last, err = readTime(f[5])
-	return transfers, last, err
+	l.last, err = readTime(f[5])
+	return l, err
 }
 
 func readCounts(out string) (ticks int, last time.Time, err error) {
@@ -198,16 +269,29 @@ func readTime(epoch string) (time.Time, error) {
 	return time.UnixMicro(int64(seconds * 1e6)), err
 }
 
+// String counts what there is.
+func (h holding) String() string {
+	return fmt.Sprintf("%d transfers in Postgres and %d in MariaDB, %d ticks, %d rows", h.bank.transfers, h.books.transfers, h.ticks, len(h.rows))
+}
+
 // since says what of a former holding is missing in this one, nil for nothing.
 func (h holding) since(former holding) error {
-	if h.transfers < former.transfers || h.ticks < former.ticks || len(h.rows) < len(former.rows) {
-		return fmt.Errorf("%d transfers, %d ticks and %d rows, after there had been %d, %d and %d", h.transfers, h.ticks, len(h.rows), former.transfers, former.ticks, len(former.rows))
+	if h.bank.transfers < former.bank.transfers || h.books.transfers < former.books.transfers || h.ticks < former.ticks || len(h.rows) < len(former.rows) {
+		return fmt.Errorf("%s, after there had been %s", h, former)
+	}
+	if !slices.Equal(h.rows[:len(former.rows)], former.rows) {
+		return errors.New("the rows are not those that there had been")
 	}
 	return nil
 }
 
 // sharedFiles lists the files of the shared folder as a host shows them, those with their content.
 func sharedFiles(ctx context.Context, on *lab.Host) ([]string, error) {
-	out, err := inShop(ctx, on, "album", "sh", "-c", `cd /srv/library && for f in [0-9]*; do [ "$(cat $f)" = $f ] && echo $f; done`)
+	out, err := inShop(ctx, on, "album", "sh", "-c", goodFiles("/srv/library"))
 	return strings.Fields(out), err
+}
+
+// goodFiles is a script that lists the files of a folder that have their content.
+func goodFiles(folder string) string {
+	return "cd " + folder + ` && for f in [0-9]*; do [ "$(cat $f)" = $f ] && echo $f; done; true`
 }

@@ -36,8 +36,8 @@ const (
 	lossLimit = dataEvery + time.Minute
 )
 
-// TestData keeps the data of a stack with Postgres, SQLite, Valkey and a shared folder
-// on two targets, while pgbench and others write: every snapshot restores to a state that
+// TestData keeps the data of a stack with Postgres, MariaDB, SQLite, Valkey and a
+// shared folder on two targets, while pgbench and others write: every snapshot restores to a state that
 // there was, and what a lost host takes along is measured in the data.
 func TestData(t *testing.T) {
 	d := underLoad(t, scenario.Begin(t, usualFor))
@@ -53,6 +53,7 @@ func TestData(t *testing.T) {
 		{"a part brought back", true, d.bringsBack},
 		{"hosts lost", true, d.losesHosts},
 		{"idle", true, d.idle},
+		{"read without Salvor", false, d.reads},
 	} {
 		if step.long && !d.Full {
 			continue
@@ -101,6 +102,7 @@ func (d *dataFleet) declares(t *testing.T) {
 		"drive_token":            d.drive.Grant("olga@example.com", driveClient, drivetest.ScopeDrive),
 		"drive_client":           driveSecret,
 		"shop/POSTGRES_PASSWORD": "s3cret-of-the-shop",
+		"shop/MARIADB_PASSWORD":  "s3cret-of-the-books",
 	} {
 		_, err := d.w.Salvor(ctx, strings.NewReader(value), "secret", "set", name)
 		must(t, err)
@@ -128,10 +130,12 @@ func (d *dataFleet) declares(t *testing.T) {
 func (d *dataFleet) writes(t *testing.T, since time.Time) {
 	t.Helper()
 	writesAfter(t, d.collector, "shop", since)
-	eventually(t, "the bank, the cache and the shared folder are written to", func() error {
+	eventually(t, "the databases, the cache and the shared folder are written to", func() error {
 		h, err := d.holding(t.Context(), d.on)
-		if err == nil && (!h.bank.After(since) || !h.cache.After(since) || !h.shared.After(since)) {
-			err = fmt.Errorf("the last transfer is of %s, the last tick of %s, the last file of %s", h.bank, h.cache, h.shared)
+		for what, last := range map[string]time.Time{"transfer in Postgres": h.bank.last, "transfer in MariaDB": h.books.last, "tick": h.cache, "shared file": h.shared} {
+			if err == nil && !last.After(since) {
+				err = fmt.Errorf("the last %s is of %s", what, last)
+			}
 		}
 		return err
 	})
