@@ -208,14 +208,16 @@ func (h *control) Logs(ctx context.Context, stack string, w io.Writer, opts LogO
 	if opts.Tail > 0 {
 		args = append(args, "--tail", strconv.Itoa(opts.Tail))
 	}
-	return h.composeByName(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: &lineCleaner{w: w, begun: true}})
+	return h.composeByName(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: cleanLines(w)})
 }
 
 // clearLine is what Docker Compose writes before each line of a log, for the
 // progress that it draws on terminals, also where there is none.
 const clearLine = "\x1b[2K"
 
-// lineCleaner hands lines on without clearLine before them.
+// cleanLines returns a writer that hands lines on to w without clearLine before them.
+func cleanLines(w io.Writer) io.Writer { return &lineCleaner{w: w, begun: true} }
+
 type lineCleaner struct {
 	w     io.Writer
 	begun bool // the next byte begins a line
@@ -244,7 +246,7 @@ func (c *lineCleaner) Write(p []byte) (int, error) {
 func (h *control) tail(ctx context.Context, stack, service string, lines int) ([]string, error) {
 	var out bytes.Buffer
 	args := []string{"logs", "--no-color", "--no-log-prefix", "--tail", strconv.Itoa(lines), service}
-	if err := h.composeByName(ctx, call{stack: stack, args: args, stdout: &out}); err != nil {
+	if err := h.composeByName(ctx, call{stack: stack, args: args, stdout: cleanLines(&out)}); err != nil {
 		return nil, err
 	}
 	text := strings.TrimRight(out.String(), "\n")

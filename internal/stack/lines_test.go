@@ -12,7 +12,7 @@ func TestLogsAreClean(t *testing.T) {
 	const want = "app-1  | one\napp-1  | \x1b[31mred\x1b[0m\x1b[2K\n\x1b[32mkept\n"
 	for size := 1; size <= len(logged); size++ {
 		var out strings.Builder
-		c := &lineCleaner{w: &out, begun: true}
+		c := cleanLines(&out)
 		for rest := logged; rest != ""; {
 			n := min(size, len(rest))
 			if _, err := c.Write([]byte(rest[:n])); err != nil {
