@@ -2,6 +2,7 @@ package mount_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -132,5 +133,37 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLookWhileAFileMoves: a file that is taken out of the cache, or comes back to it, is found
+// by a look at the same time.
+func TestLookWhileAFileMoves(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cache")
+	for i := range 20 { // a look takes a while
+		cached(t, cache, fmt.Sprintf("library/clean-%d", i), strings.Replace(whole, "true", "false", 1), false)
+	}
+	cached(t, cache, "library/moves", whole, false)
+	looks := make(chan bool)
+	go func() {
+		for t.Context().Err() == nil {
+			found, err := mount.Look(cache)
+			select {
+			case looks <- err == nil && names(found)["library/moves"]:
+			case <-t.Context().Done():
+			}
+		}
+	}()
+	for range 200 {
+		taken, err := mount.TakeOut(cache)
+		must(t, err)
+		if !<-looks {
+			t.Error("a look does not find the file that is taken out")
+		}
+		must(t, os.WriteFile(filepath.Join(cache, "vfsMeta", "library/moves"), []byte(whole), 0o600))
+		must(t, errors.Join(taken[0].Return(cache), taken[0].Done()))
+		if !<-looks {
+			t.Error("a look does not find the file that comes back")
+		}
 	}
 }

@@ -87,27 +87,28 @@ func (n note) whole(size int64) bool {
 	return size == 0 || len(n.Rs) == 1 && n.Rs[0].Pos == 0 && n.Rs[0].Size >= size
 }
 
-// Look reads a stack's cache, which may be in use. A cache that does not exist is empty.
+// Look reads a stack's cache, which may be in use. A cache that does not exist is empty. A file
+// that TakeOut or Return moves meanwhile is found.
 func Look(cache string) (Unsent, error) {
 	var found Unsent
-	taken := map[string]bool{}
-	err := walk(takenOut(cache), dataFolder, func(rel string, info fs.FileInfo) error {
-		taken[rel] = true
-		if f, unsent := look(takenOut(cache), rel, info); unsent {
-			found = append(found, f)
+	seen := map[string]bool{}
+	for _, from := range []string{takenOut(cache), cache, takenOut(cache)} {
+		err := walk(from, dataFolder, func(rel string, info fs.FileInfo) error {
+			if seen[rel] {
+				return nil
+			}
+			f, unsent := look(from, rel, info)
+			if unsent {
+				found = append(found, f)
+			}
+			seen[rel] = unsent || from != cache
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	err = walk(cache, dataFolder, func(rel string, info fs.FileInfo) error {
-		if f, unsent := look(cache, rel, info); unsent && !taken[rel] {
-			found = append(found, f)
-		}
-		return nil
-	})
-	return found, err
+	return found, nil
 }
 
 // look returns a file of a cache if it is not on the remote. One whose note is missing or

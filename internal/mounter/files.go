@@ -27,7 +27,9 @@ type files struct {
 	ctx    context.Context // of the mounter
 	held   *held
 	object func(path string) fs.Object // the remote's object of a file, as rclone knows it
-	locks  [64]sync.RWMutex            // by number: writing, against synchronising
+	fetch  func(path string) error     // has the cache have all of a file
+	whole  handles
+	locks  [64]sync.RWMutex // by number: writing, against synchronising
 }
 
 func (f *files) lock(id uint64) *sync.RWMutex { return &f.locks[id%uint64(len(f.locks))] }
@@ -49,13 +51,20 @@ func (f *files) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 	l := f.lock(in.NodeId)
 	l.RLock()
 	defer l.RUnlock()
-	note := f.note(in.NodeId)
-	f.mark(note)
-	n, status := f.RawFileSystem.Write(cancel, in, data)
-	if status == fuse.EIO && f.room.full() {
-		status = fuse.Status(unix.ENOSPC)
+	if f.complete(in.NodeId, in.Fh) != nil {
+		return 0, f.failed(fuse.EIO)
 	}
-	return n, status
+	f.mark(f.note(in.NodeId))
+	n, status := f.RawFileSystem.Write(cancel, in, data)
+	return n, f.failed(status)
+}
+
+// failed is the status of a write, which says ENOSPC where the cache is full.
+func (f *files) failed(status fuse.Status) fuse.Status {
+	if status == fuse.EIO && f.room.full() {
+		return fuse.Status(unix.ENOSPC)
+	}
+	return status
 }
 
 // mark notes that what is written now may be missing in a note. Each time that rclone
@@ -69,10 +78,13 @@ func (f *files) mark(note string) {
 
 // SetAttr implements fuse.RawFileSystem.
 func (f *files) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	if _, sized := in.GetSize(); sized {
+	if size, sized := in.GetSize(); sized {
 		l := f.lock(in.NodeId)
 		l.RLock()
 		defer l.RUnlock()
+		if name, known := f.names.path(in.NodeId); known && size > 0 && f.fetch(name) != nil {
+			return f.failed(fuse.EIO)
+		}
 		f.mark(f.note(in.NodeId))
 	}
 	return f.RawFileSystem.SetAttr(cancel, in, out)

@@ -237,7 +237,7 @@ func (m *Mounter) fuse(ctx context.Context, s *served) (*fuse.Server, error) {
 		options.Options = append(options.Options, "ro")
 	}
 	raw := &files{
-		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, object: s.object,
+		RawFileSystem: fusefs.NewNodeFS(root, options), names: newNames(), ctx: ctx, held: s.held, object: s.object, fetch: s.fetch,
 		notes: filepath.Join(m.opt.Cache, "vfsMeta", s.Name),
 		room:  &room{cache: m.opt.Cache, most: m.opt.Size, free: m.opt.KeepFree / 2},
 	}

@@ -129,3 +129,39 @@ func TestAFailedRemovalIsAnError(t *testing.T) {
 		t.Errorf("the Drive has %v, want the file in its trash", all)
 	}
 }
+
+// TestAPartThatWasWrittenStays: while the remote does not answer, a part of a file that the
+// cache does not have is either changed permanently, or with an error.
+func TestAPartThatWasWrittenStays(t *testing.T) {
+	s, server, _ := newSealedStand(t)
+	s.start()
+	at := filepath.Join(s.Point, "image")
+	want := bytes.Repeat([]byte("older..."), 8<<10)
+	must(t, os.WriteFile(at, want, 0o600))
+	s.uploaded()
+	s.stop()
+	must(t, os.RemoveAll(s.Cache))
+	s.start()
+	patch := func(offset int64, content string) {
+		f, err := os.OpenFile(at, os.O_RDWR, 0)
+		if err == nil {
+			_, err = f.WriteAt([]byte(content), offset)
+			err = errors.Join(err, f.Sync(), f.Close())
+		}
+		if err == nil {
+			copy(want[offset:], content)
+		}
+	}
+	server.Fail(drivetest.Rule{Kind: drivetest.Download, Fault: drivetest.Refuse(drivetest.ErrStorageFull)})
+	patch(4096, "first")
+	patch(8192, "second")
+	server.Mend()
+	patch(16384, "third")
+	if !bytes.Contains(want, []byte("third")) {
+		t.Error("the file can't be changed after that")
+	}
+	if got := read(t, at); !bytes.Equal(got, want) {
+		t.Errorf("first, second, third are in the file: %v, %v, %v", bytes.Contains(got, []byte("first")), bytes.Contains(got, []byte("second")), bytes.Contains(got, []byte("third")))
+	}
+	s.uploaded()
+}

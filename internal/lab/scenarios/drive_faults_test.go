@@ -248,8 +248,13 @@ func (d *troubledDrive) every(ctx context.Context, pace time.Duration, do func()
 func (d *troubledDrive) settles(t *testing.T) {
 	d.drive.Mend()
 	must(t, mount.Confirm(d.job.Stamp))
+	ctx, stop := context.WithCancel(t.Context())
+	var confirming sync.WaitGroup
+	confirming.Go(func() { d.confirms(ctx) })
 	began := time.Now()
 	err := d.mounted.flush()
+	stop()
+	confirming.Wait()
 	d.mounted = nil
 	must(t, err)
 	left, err := d.unsent()
