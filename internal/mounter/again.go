@@ -1,6 +1,7 @@
 package mounter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,27 +20,51 @@ import (
 var errUnlisted = errors.New("the remote does not list the file of which a part was written")
 
 // again has a volume what a killed mounter left, as if a program wrote it. What there is no
-// room for is set aside.
-func (m *Mounter) again(s *served) error {
+// room for is set aside, and so is a part of a file that the remote does not have any more.
+func (m *Mounter) again(ctx context.Context, s *served) error {
 	for _, f := range m.left {
 		if f.Volume != s.Name {
 			continue
 		}
-		if !f.Whole && f.Cached() > mount.Available(m.opt.Cache)-spare {
+		fits := f.Whole || f.Cached() <= mount.Available(m.opt.Cache)-spare
+		if fits {
+			err := s.writeAgain(f, m.opt.Cache)
+			if errors.Is(err, errUnlisted) {
+				err = s.held.gives(ctx, encoder.OS.ToStandardPath(f.Path))
+			}
+			fits = !errors.Is(err, errLate)
+			if fits && err != nil {
+				return fmt.Errorf("%s/%s: %w", f.Volume, f.Path, err)
+			}
+		}
+		if !fits {
 			if err := f.SetAside(m.opt.Aside); err != nil {
 				return err
 			}
 			m.Aside = append(m.Aside, f)
 			continue
 		}
-		if err := s.writeAgain(f, m.opt.Cache); err != nil {
-			return fmt.Errorf("%s/%s: %w", f.Volume, f.Path, err)
-		}
 		if err := f.Done(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// gives looks for a file on the remote that a listing lacks. It returns errUnlisted where the
+// remote has it, since the next mounter finds it then, and errLate where it is gone.
+func (h *held) gives(ctx context.Context, name string) error {
+	err := awaits(ctx, h.patience, func() (bool, error) {
+		_, err := h.Fs.NewObject(ctx, name)
+		if absent(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err == nil {
+		return errUnlisted
+	}
+	return err
 }
 
 // spare is what stays free on the cache's disk when parts of files are written again.
@@ -58,8 +83,10 @@ func (s *served) writeAgain(f mount.File, cache string) error {
 	flags := os.O_RDWR | os.O_CREATE
 	if f.Whole {
 		flags |= os.O_TRUNC
-	} else if node, err := s.vfs.Stat(name); err != nil || node.DirEntry() == nil {
-		return errors.Join(errUnlisted, err)
+	} else if node, err := s.vfs.Stat(name); errors.Is(err, os.ErrNotExist) || err == nil && node.DirEntry() == nil {
+		return errUnlisted
+	} else if err != nil {
+		return err
 	}
 	to, err := s.vfs.OpenFile(name, flags, 0o666)
 	if err != nil {

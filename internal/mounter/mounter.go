@@ -1,6 +1,7 @@
 package mounter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ type Options struct {
 	May      func() bool // whether the remote may be changed now
 
 	WriteBack time.Duration // 0 for five seconds
+	Patience  time.Duration // how long a listing may lack what the remote has; 0 for 20 seconds
 }
 
 // A Mounter serves the volumes of one stack. A process has one at a time.
@@ -134,7 +136,7 @@ func changedOn(ctx context.Context, remotes map[string]Remote) mount.Changed {
 			return true, nil // the stack has the volume no longer
 		}
 		o, err := remote.NewObject(ctx, f.Path)
-		if errors.Is(err, fs.ErrorObjectNotFound) {
+		if absent(err) {
 			return true, nil
 		}
 		return err == nil && fs.Fingerprint(ctx, o, false) != f.Based, err
@@ -155,12 +157,13 @@ func (m *Mounter) serve(ctx context.Context, v Volume, remote Remote) (*served, 
 	}
 	held := hold(v.Name, remote, may, v.Others)
 	held.line = v.Line
+	held.patience = cmp.Or(m.opt.Patience, held.patience)
 	s := &served{Volume: v, held: held, vfs: vfs.New(settings(ctx), held, m.vfsOptions(v))}
 	if s.vfs.Opt.CacheMode != vfscommon.CacheModeFull {
 		s.vfs.Shutdown()
 		return nil, fmt.Errorf("the cache in %s can't be used", m.opt.Cache)
 	}
-	err = m.again(s)
+	err = m.again(ctx, s)
 	var server *fuse.Server
 	if err == nil {
 		server, err = m.fuse(ctx, s)

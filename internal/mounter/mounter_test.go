@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rclone/rclone/backend/local"
+	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/config/configmap"
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,7 @@ type setup struct {
 	Remote, Point, Cache, Keep, Aside, Stamp string
 	Size                                     int64
 	ReadOnly, Flush                          bool
+	Patience                                 time.Duration
 	Sealed                                   *sealed // in place of the folder Remote
 }
 
@@ -62,7 +64,7 @@ func child() error {
 	}
 	m, err := mounter.Start(ctx, mounter.Options{
 		Stack: "photos", Cache: s.Cache, Keep: s.Keep, Aside: s.Aside, Size: s.Size, UID: 33, GID: 33, Umask: 0o027,
-		May: mount.Fresh(s.Stamp), WriteBack: 50 * time.Millisecond,
+		May: mount.Fresh(s.Stamp), WriteBack: 50 * time.Millisecond, Patience: s.Patience,
 	}, []mounter.Volume{{Name: "library", Open: open, Point: s.Point, ReadOnly: s.ReadOnly}})
 	if err != nil {
 		return err
@@ -226,31 +228,29 @@ func TestFsyncedBlocksSurvive(t *testing.T) {
 	}
 }
 
-// TestUnsureIsNotMixed kills the mounter while blocks of a file on the remote were written
-// and not synchronised: what rclone would mix is neither uploaded nor lost.
-func TestUnsureIsNotMixed(t *testing.T) {
+// TestUnsynchronisedIsNotMixed kills the mounter while blocks of a file on the remote were
+// written and not synchronised: the file has all of them, and between them what it had.
+func TestUnsynchronisedIsNotMixed(t *testing.T) {
 	s := newStand(t)
-	old := random(t, 1<<20)
-	must(t, os.WriteFile(filepath.Join(s.Remote, "a"), old, 0o600))
+	want := random(t, 1<<20)
+	must(t, os.WriteFile(filepath.Join(s.Remote, "a"), want, 0o600))
 	s.start()
 	f, err := os.OpenFile(filepath.Join(s.Point, "a"), os.O_RDWR, 0)
 	must(t, err)
 	for i := range 4 {
-		_, err := f.WriteAt(bytes.Repeat([]byte("n"), 100), int64(i)*8192)
+		block := bytes.Repeat([]byte("n"), 100)
+		copy(want[i*8192:], block)
+		_, err := f.WriteAt(block, int64(i)*8192)
 		must(t, err)
 	}
 	s.kill()
 	_ = f.Close()
 	s.start()
 	s.uploaded()
-	if !bytes.Equal(read(t, filepath.Join(s.Remote, "a")), old) {
-		t.Error("the file on the remote was changed")
-	}
-	if !bytes.Contains(read(t, filepath.Join(s.Aside, "library/a")), bytes.Repeat([]byte("n"), 100)) {
-		t.Error("what was written is not set aside")
-	}
-	if !bytes.Equal(read(t, filepath.Join(s.Point, "a")), old) {
-		t.Error("the mount does not show what is on the remote")
+	for _, at := range []string{s.Remote, s.Point} {
+		if !bytes.Equal(read(t, filepath.Join(at, "a")), want) {
+			t.Errorf("the file in %s is another one", at)
+		}
 	}
 }
 
@@ -476,5 +476,36 @@ func TestWhatWasLeftIsAFileAgain(t *testing.T) {
 	must(t, err)
 	if len(entries) != 2 || entries[0].Name() != "other" {
 		t.Errorf("the remote has %v", entries)
+	}
+}
+
+// TestAPartOfAFileThatIsGone: what a killed mounter left of a file that the remote does not
+// have any more is set aside, and the volume is mounted.
+func TestAPartOfAFileThatIsGone(t *testing.T) {
+	s := newStand(t)
+	s.Patience = 100 * time.Millisecond
+	at := filepath.Join(s.Remote, "a")
+	must(t, os.WriteFile(at, random(t, 1<<20), 0o600))
+	fingerprint := func() string {
+		remote, err := local.NewFs(t.Context(), "disk", s.Remote, configmap.Simple{})
+		must(t, err)
+		o, err := remote.NewObject(t.Context(), "a")
+		must(t, err)
+		return fs.Fingerprint(t.Context(), o, false)
+	}()
+	note := fmt.Sprintf(`{"ModTime": "2026-11-01T12:00:00Z", "Size": 1048576, "Rs": [{"Pos": 0, "Size": 4096}], "Fingerprint": %q, "Dirty": true}`, fingerprint)
+	for name, content := range map[string]string{"vfs/library/a": strings.Repeat("n", 1<<20), "vfsMeta/library/a": note} {
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(s.Cache, name)), 0o700))
+		must(t, os.WriteFile(filepath.Join(s.Cache, name), []byte(content), 0o600))
+	}
+	_, err := mount.TakeOut(s.Cache)
+	must(t, err)
+	must(t, os.Remove(at))
+	s.start()
+	if !bytes.HasPrefix(read(t, filepath.Join(s.Aside, "library/a")), bytes.Repeat([]byte("n"), 4096)) {
+		t.Error("what was written is not set aside")
+	}
+	if left := s.unsent(); len(left) > 0 {
+		t.Errorf("%v wait", left)
 	}
 }
