@@ -52,38 +52,51 @@ func quantile(sorted []time.Duration, of int) time.Duration {
 }
 
 // killed kills (-9) what takes a snapshot: once while everything is paused, and then at
-// random moments. Each time everything runs on.
+// random moments. Each time everything runs on. A moment at which the snapshot has ended already
+// is drawn again.
 func (d *dataFleet) killed(t *testing.T) {
-	ctx := t.Context()
-	for n := range repeats(d.Scenario, 20, 2) {
-		d.writes(t, time.Now()) // so that there is something to take
-		if n == 0 {
-			must(t, d.on.Hold(ctx, "paused"))
+	want := repeats(d.Scenario, 20, 2)
+	for kills, tries := 0, 0; kills < want; tries++ {
+		if tries == 3*want {
+			t.Fatalf("of %d snapshots %d ended before their moment", tries, tries-kills)
 		}
-		began := time.Now()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_, _ = d.w.Salvor(ctx, nil, "snapshot", "take", "shop") // it is killed, unless its moment comes too late
-		}()
-		if n == 0 {
-			must(t, d.on.Held(ctx, "paused"))
-		} else {
-			<-time.After(time.Duration(d.Rand.Int64N(int64(d.quickest()))))
+		if d.kill(t, tries == 0) {
+			kills++
 		}
-		victims := exec(t, d.on, snapshotProcesses)
-		if victims != "" {
-			exec(t, d.on, "kill -9 "+victims+" 2>/dev/null || true") // one of them may have ended since
-			d.Count("snapshots killed", 1)
-		}
-		since := time.Now()
-		must(t, d.on.LetGo(ctx, "paused"))
-		within(t, 2*time.Minute, "everything runs on", func() error { return d.allRun(t) })
-		t.Logf("killed %s into it: everything ran again after %s", since.Sub(began).Round(time.Millisecond), time.Since(since).Round(time.Second/10))
-		<-done
-		d.writes(t, since)
 	}
+	d.Count("snapshots killed", want)
 	d.Count("services left stopped or paused", 0)
+}
+
+// kill kills what takes a snapshot, and reports whether that was in time.
+func (d *dataFleet) kill(t *testing.T, whilePaused bool) bool {
+	ctx := t.Context()
+	d.writes(t, time.Now()) // so that there is something to take
+	if whilePaused {
+		must(t, d.on.Hold(ctx, "paused"))
+	}
+	began := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = d.w.Salvor(ctx, nil, "snapshot", "take", "shop") // it is killed, unless its moment comes too late
+	}()
+	if whilePaused {
+		must(t, d.on.Held(ctx, "paused"))
+	} else {
+		<-time.After(time.Duration(d.Rand.Int64N(int64(d.quickest()))))
+	}
+	victims := exec(t, d.on, snapshotProcesses)
+	if victims != "" {
+		exec(t, d.on, "kill -9 "+victims+" 2>/dev/null || true") // one of them may have ended since
+	}
+	since := time.Now()
+	must(t, d.on.LetGo(ctx, "paused"))
+	within(t, 2*time.Minute, "everything runs on", func() error { return d.allRun(t) })
+	t.Logf("killed %s into it: everything ran again after %s", since.Sub(began).Round(time.Millisecond), time.Since(since).Round(time.Second/10))
+	<-done
+	d.writes(t, since)
+	return victims != ""
 }
 
 // quickest is how long the quickest of the snapshots took.
