@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func bought(dir, name, user, password string) (*sshtest.Fake, error) {
 	if err = errors.Join(err, os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, agentapi.VerbEnrol+".json"), enrolment, 0o600)); err != nil {
 		return nil, err
 	}
-	return sshtest.StartFake(dir, sshtest.FakeOptions{User: user, Password: password, Sudo: sshtest.SudoFree, Root: folderHost{name, dir}})
+	return sshtest.StartFake(context.Background(), dir, sshtest.FakeOptions{User: user, Password: password, Sudo: sshtest.SudoFree, Root: folderHost{name, dir}})
 }
 
 // TestFirstLoginAtATerminal: what is typed is not shown, a wrong password is asked for

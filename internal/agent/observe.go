@@ -84,15 +84,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, st := range spec.Stacks {
-		names = append(names, st.Name)
-	}
-	for _, name := range known {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
+	names := stackNames(spec, known)
 	seen, err := stack.Wanting(h.Stacks, projectNames(spec)).Observe(ctx, names...)
 	engine := err == nil
 	if here.NoEngine(err) {
@@ -133,6 +125,20 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		state.Stacks = append(state.Stacks, one)
 	}
 	return nil
+}
+
+// stackNames are those of the stacks that are placed on a host, and then of the others that it knows.
+func stackNames(spec agentapi.Host, known []string) []string {
+	var names []string
+	for _, st := range spec.Stacks {
+		names = append(names, st.Name)
+	}
+	for _, name := range known {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // projectNames are those of Compose projects that have another name than their stack.

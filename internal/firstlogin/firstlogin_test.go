@@ -39,7 +39,7 @@ func newVisit(t *testing.T, o sshtest.FakeOptions) *visit {
 	root := machinetest.NewFake()
 	root.Say(0, "", "true")
 	o.Password, o.Root = password, root
-	f, err := sshtest.StartFake(t.TempDir(), o)
+	f, err := sshtest.StartFake(t.Context(), t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,7 +142,7 @@ func TestFaults(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
-			if code, _ := fault.Code(err); c.want == ErrAway && code != fault.Unreachable {
+			if code, _ := fault.Code(err); errors.Is(c.want, ErrAway) && code != fault.Unreachable {
 				t.Errorf("exit code %d", code)
 			}
 			lists := 0

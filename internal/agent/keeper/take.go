@@ -164,6 +164,16 @@ func opened(s *here.Stack) (*here.Stack, error) {
 	return open, nil
 }
 
+// refusal returns an error where one of the findings of a snapshot is fatal.
+func refusal(name string, findings []finding.Finding) error {
+	i := slices.IndexFunc(findings, func(f finding.Finding) bool { return f.Severity == finding.Fatal })
+	if i < 0 {
+		return nil
+	}
+	worst := findings[i]
+	return fault.WithHint(fmt.Errorf("no snapshot of %s: %s: %s", name, worst.Subject, worst.Text), worst.Fix)
+}
+
 func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking, from *snapshot.Source) (receipt agentapi.SnapshotReceipt, err error) {
 	if t.Counts || !ArchiveOf(s).Notes()[target.Repository].told(s.Epoch) {
 		ArchiveOf(s).LearnProven(ctx)
@@ -186,12 +196,12 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	engine := k.Snapshots
 	engine.Progress = t.Sink
 	known := ArchiveOf(s).NewestProven(target.Repository)
+	if !exists && !known.Zero() && !t.Loss {
+		f := gone(s.Spec.Name, s.Name, target, known)
+		receipt.Findings = []finding.Finding{f}
+		return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
+	}
 	if !exists {
-		if !known.Zero() && !t.Loss {
-			f := gone(s.Spec.Name, s.Name, target, known)
-			receipt.Findings = []finding.Finding{f}
-			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
-		}
 		if err := repository.CreateLike(ctx, repo.Store, repo.Password, ArchiveOf(s).cutting(target)); err != nil {
 			return receipt, err
 		}
@@ -216,9 +226,8 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	result, err := k.takeListed(ctx, engine, &job, again)
 	receipt = receiptOf(s.Stack, result)
 	receipt.Findings = onHost(s.Spec.Name, s.Name, receipt.Findings)
-	if err == nil && finding.AnyFatal(result.Findings) {
-		worst := result.Findings[slices.IndexFunc(result.Findings, func(f finding.Finding) bool { return f.Severity == finding.Fatal })]
-		err = fault.WithHint(fmt.Errorf("no snapshot of %s: %s: %s", s.Name, worst.Subject, worst.Text), worst.Fix)
+	if err == nil {
+		err = refusal(s.Name, result.Findings)
 	}
 	if err != nil {
 		return receipt, err

@@ -113,7 +113,7 @@ func (b *mounting) prepare(ctx context.Context) error {
 	}
 	b.small = filepath.Join(b.dir, "small.tar")
 	for _, argv := range [][]string{{"tar", "-cf", b.small, "-C", files, "."}, {"sh", "-c", `head -c "$1" /dev/urandom >"$2"`, "sh", fmt.Sprint(mountMiB << 20), b.large}, {"sync"}} {
-		if _, err := run(exec.CommandContext(ctx, argv[0], argv[1:]...)); err != nil {
+		if err := run(exec.CommandContext(ctx, argv[0], argv[1:]...)); err != nil {
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func (b *mounting) round(ctx context.Context, c *contender, folder string) error
 	}
 	if err == nil {
 		began := time.Now()
-		_, err = run(exec.CommandContext(ctx, "tar", "-xf", b.small, "--no-same-owner", "-C", point))
+		err = run(exec.CommandContext(ctx, "tar", "-xf", b.small, "--no-same-owner", "-C", point))
 		if err == nil {
 			err = until(ctx, 5*time.Minute, "the small files are on the remote", func() bool { return filesIn(on) == mountFiles+2 })
 		}
@@ -161,7 +161,7 @@ func (b *mounting) round(ctx context.Context, c *contender, folder string) error
 
 func (b *mounting) timed(ctx context.Context, c *contender, phase string, argv ...string) error {
 	began := time.Now()
-	_, err := run(exec.CommandContext(ctx, argv[0], argv[1:]...))
+	err := run(exec.CommandContext(ctx, argv[0], argv[1:]...))
 	took := time.Since(began)
 	b.log("%s: %s %.2f s", c.name, phase, took.Seconds())
 	c.keep(phase, took)
@@ -198,7 +198,7 @@ func (b *mounting) rclone(ctx context.Context, folder, point, cache string) (fun
 		return nil, err
 	}
 	end := func() error {
-		_, err := run(exec.CommandContext(context.WithoutCancel(ctx), "umount", point))
+		err := run(exec.CommandContext(context.WithoutCancel(ctx), "umount", point))
 		return errors.Join(err, cmd.Wait(), os.Remove(point))
 	}
 	if err := until(ctx, 20*time.Second, "rclone mounts", func() bool { return mount.Mounted(point) }); err != nil {

@@ -31,7 +31,7 @@ func serveSFTP(ctx context.Context, dir string) (*sftp, error) {
 		return nil, err
 	}
 	for _, key := range []string{s.key, filepath.Join(dir, "host-key")} {
-		if _, err := run(exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)); err != nil {
+		if err := run(exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)); err != nil {
 			return nil, err
 		}
 	}
@@ -79,13 +79,13 @@ func (s *sftp) client() (string, error) {
 	return path, os.WriteFile(path, []byte(script), 0o700)
 }
 
-// run runs a program and returns what it printed; where it fails the error has the end of that.
-func run(cmd *exec.Cmd) (string, error) {
+// run runs a program; where it fails the error has the end of what it printed.
+func run(cmd *exec.Cmd) error {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, tail(string(out), 2000))
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, tail(string(out), 2000))
 	}
-	return string(out), nil
+	return nil
 }
 
 // until waits for a condition, which what names.

@@ -53,7 +53,7 @@ func snapshots(ctx context.Context, log func(string, ...any), report func(Figure
 	if err := errors.Join(plant(b.source, snapshotFiles, snapshotSize), b.prepare()); err != nil {
 		return err
 	}
-	if _, err := run(exec.CommandContext(ctx, "sync")); err != nil {
+	if err := run(exec.CommandContext(ctx, "sync")); err != nil {
 		return err
 	}
 	for _, c := range []struct {
@@ -284,7 +284,7 @@ func (b *snapshotting) restic(ctx context.Context, args ...string) (time.Duratio
 	cmd := exec.CommandContext(ctx, "restic", append([]string{"--repo", "sftp:bench@127.0.0.1:" + b.plain, "-o", "sftp.command=" + b.client, "--quiet"}, args...)...)
 	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+benchPassword, "RESTIC_CACHE_DIR="+filepath.Join(b.dir, "restic", filepath.Base(b.plain)))
 	began := time.Now()
-	_, err := run(cmd)
+	err := run(cmd)
 	return time.Since(began), err
 }
 

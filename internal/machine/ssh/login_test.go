@@ -23,7 +23,7 @@ func fake(t *testing.T, o sshtest.FakeOptions) *sshtest.Fake {
 		o.User = "root"
 	}
 	o.Password = oldPassword
-	f, err := sshtest.StartFake(t.TempDir(), o)
+	f, err := sshtest.StartFake(t.Context(), t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,13 +59,13 @@ type Fake struct {
 	conns   []net.Conn
 }
 
-// StartFake starts one with its folders below dir. Close ends it.
-func StartFake(dir string, o FakeOptions) (*Fake, error) {
+// StartFake starts one with its folders below dir. Close ends it, and so does the context.
+func StartFake(ctx context.Context, dir string, o FakeOptions) (*Fake, error) {
 	f := &Fake{Home: filepath.Join(dir, "home"), Sudoers: filepath.Join(dir, "sudoers.d"), is: o, running: map[string]context.CancelFunc{}}
 	if err := errors.Join(os.MkdirAll(f.Home, 0o755), os.MkdirAll(f.Sudoers, 0o755), f.Rekey()); err != nil {
 		return nil, err
 	}
-	ctx, end := context.WithCancel(context.Background()) // until Close
+	ctx, end := context.WithCancel(ctx)
 	f.end = end
 	var err error
 	if f.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
