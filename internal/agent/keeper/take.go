@@ -164,6 +164,20 @@ func opened(s *here.Stack) (*here.Stack, error) {
 	return open, nil
 }
 
+// created makes the repository of a target where there is none, if it may: one that had proven
+// snapshots is lost, which is a finding and an error.
+func created(ctx context.Context, s *here.Stack, target agentapi.Target, repo snapshot.Repository, may bool) ([]finding.Finding, error) {
+	exists, err := repository.Exists(ctx, repo.Store)
+	if err != nil || exists {
+		return nil, err
+	}
+	if !may {
+		f := gone(s.Spec.Name, s.Name, target, ArchiveOf(s).NewestProven(target.Repository))
+		return []finding.Finding{f}, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
+	}
+	return nil, repository.CreateLike(ctx, repo.Store, repo.Password, ArchiveOf(s).cutting(target))
+}
+
 // refusal returns an error where one of the findings of a snapshot is fatal.
 func refusal(name string, findings []finding.Finding) error {
 	i := slices.IndexFunc(findings, func(f finding.Finding) bool { return f.Severity == finding.Fatal })
@@ -189,22 +203,11 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, err
 	}
 	repo.Store = objects
-	exists, err := repository.Exists(ctx, repo.Store)
-	if err != nil {
-		return receipt, err
-	}
 	engine := k.Snapshots
 	engine.Progress = t.Sink
 	known := ArchiveOf(s).NewestProven(target.Repository)
-	if !exists && !known.Zero() && !t.Loss {
-		f := gone(s.Spec.Name, s.Name, target, known)
-		receipt.Findings = []finding.Finding{f}
-		return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
-	}
-	if !exists {
-		if err := repository.CreateLike(ctx, repo.Store, repo.Password, ArchiveOf(s).cutting(target)); err != nil {
-			return receipt, err
-		}
+	if receipt.Findings, err = created(ctx, s, target, repo.Repository, t.Loss || known.Zero()); err != nil {
+		return receipt, err
 	}
 	job, err := k.job(ctx, s, repo.Repository, t)
 	if err != nil {
