@@ -45,7 +45,7 @@ func serverCommands(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	f := all[name]
 	if f == nil {
-		ts.Fatalf("there is no server %s", name)
+		ts.Fatalf("%s is not a server of this script", name)
 	}
 	switch what {
 	case "is":

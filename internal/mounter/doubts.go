@@ -83,7 +83,7 @@ func absent(err error) bool {
 }
 
 // moveLost renames on the remote what rclone does not know to be there. known is the object
-// that it knows and renames, nil for none: then there is no need of another one.
+// that it knows and renames, nil for none. If it knows one, another one of that name is removed.
 func (h *held) moveLost(ctx context.Context, from, to string, known fs.Object) error {
 	o, err := h.lost(ctx, from)
 	if err != nil || o == nil {

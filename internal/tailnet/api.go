@@ -162,7 +162,7 @@ func (a *API) Delete(ctx context.Context, id string) error {
 }
 
 var (
-	errGone  = errors.New("there is no such thing")
+	errGone  = errors.New("it does not exist")
 	errToken = errors.New("the token was refused")
 )
 

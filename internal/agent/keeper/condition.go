@@ -128,14 +128,15 @@ func (k *Keeper) noteTry(s *here.Stack, target string, t try) error {
 
 // failed is the finding about a snapshot that could not be taken.
 func failed(host, stack, target string, err error) finding.Finding {
-	fix := "salvor snapshot take " + stack
-	if denied := new(storage.Denied); errors.As(err, &denied) {
+	fix, denied := "salvor snapshot take "+stack, new(storage.Denied)
+	switch {
+	case errors.As(err, &denied):
 		fix = denied.Fix()
-	} else if errors.Is(err, here.ErrAbsent) {
+	case errors.Is(err, here.ErrAbsent):
 		fix = "bring the mount back: snapshots are then taken again automatically"
-	} else if errors.Is(err, restic.ErrInUse) {
+	case errors.Is(err, restic.ErrInUse):
 		fix = "wait until the restic that locked it ends; if it was killed, restic unlock removes its lock"
-	} else if errors.Is(err, storage.ErrFull) {
+	case errors.Is(err, storage.ErrFull):
 		fix = "make room on the remote; salvor snapshot prune removes what the retention does not keep"
 	}
 	return finding.Finding{

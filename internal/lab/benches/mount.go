@@ -32,16 +32,12 @@ func mounts(ctx context.Context, log func(string, ...any), report func(Figure)) 
 			return errors.New("rclone mount needs fusermount (package fuse3)")
 		}
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "salvor-bench-")
+	server, err := serveSFTP(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &mounting{dir: dir, large: filepath.Join(dir, "large"), log: log}
-	if b.server, err = serveSFTP(ctx, dir); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.server.close()) }()
+	defer func() { err = errors.Join(err, server.close()) }()
+	b := &mounting{dir: server.top, large: filepath.Join(server.top, "large"), server: server, log: log}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}

@@ -19,14 +19,25 @@ import (
 // An sftp is a server on loopback, Debian's rclone, with a folder of this machine. Both
 // contenders of a bench log in to it with the same key.
 type sftp struct {
+	top                   string // a folder for the bench, which has all others
 	dir, port, key, hosts string // the folder served, and files: the private key, and known hosts
 	remote                storage.Remote
 	cmd                   *exec.Cmd
 }
 
-// serveSFTP starts the server with an empty folder, and its files in dir. Close it when done.
-func serveSFTP(ctx context.Context, dir string) (*sftp, error) {
-	s := &sftp{dir: filepath.Join(dir, "remote"), key: filepath.Join(dir, "key"), hosts: filepath.Join(dir, "known_hosts")}
+// serveSFTP makes a folder for a bench and starts the server with an empty one in it. Close it
+// when done: that removes them.
+func serveSFTP(ctx context.Context) (_ *sftp, err error) {
+	dir, err := os.MkdirTemp("/var/tmp", "salvor-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	s := &sftp{top: dir, dir: filepath.Join(dir, "remote"), key: filepath.Join(dir, "key"), hosts: filepath.Join(dir, "known_hosts")}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -68,7 +79,7 @@ func serveSFTP(ctx context.Context, dir string) (*sftp, error) {
 func (s *sftp) close() error {
 	err := s.cmd.Process.Kill()
 	_ = s.cmd.Wait() // it was killed
-	return err
+	return errors.Join(err, os.RemoveAll(s.top))
 }
 
 // client writes a program that is OpenSSH's client for the server, and returns its path. The server

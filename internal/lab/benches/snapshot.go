@@ -37,16 +37,15 @@ const (
 // restic alone on the same SFTP server. A stack that is paused is nothing here but a moment at
 // which what has changed is read a second time, as for every stack that says nothing else.
 func snapshots(ctx context.Context, log func(string, ...any), report func(Figure)) (err error) {
-	dir, err := os.MkdirTemp("/var/tmp", "salvor-bench-")
+	server, err := serveSFTP(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &snapshotting{dir: dir, source: filepath.Join(dir, "volume"), log: log}
-	if b.server, err = serveSFTP(ctx, dir); err != nil {
+	defer func() { err = errors.Join(err, server.close()) }()
+	b := &snapshotting{dir: server.top, source: filepath.Join(server.top, "volume"), server: server, log: log}
+	if err := os.WriteFile(b.password(), []byte(benchPassword), 0o600); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.server.close()) }()
 	if b.client, err = b.server.client(); err != nil {
 		return err
 	}
@@ -279,10 +278,13 @@ func (b *snapshotting) restore(ctx context.Context) (time.Duration, error) {
 	return took, errors.Join(err, end(), os.RemoveAll(clean))
 }
 
+// password is the file that restic reads it from.
+func (b *snapshotting) password() string { return filepath.Join(b.dir, "password") }
+
 // restic runs Debian's on its repository by OpenSSH, with a cache of its own.
 func (b *snapshotting) restic(ctx context.Context, args ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, "restic", append([]string{"--repo", "sftp:bench@127.0.0.1:" + b.plain, "-o", "sftp.command=" + b.client, "--quiet"}, args...)...)
-	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+benchPassword, "RESTIC_CACHE_DIR="+filepath.Join(b.dir, "restic", filepath.Base(b.plain)))
+	cmd := exec.CommandContext(ctx, "restic", append([]string{"--repo", "sftp:bench@127.0.0.1:" + b.plain, "-o", "sftp.command=" + b.client, "--password-file", b.password(), "--quiet"}, args...)...)
+	cmd.Env = append(os.Environ(), "RESTIC_CACHE_DIR="+filepath.Join(b.dir, "restic", filepath.Base(b.plain)))
 	began := time.Now()
 	err := run(cmd)
 	return time.Since(began), err

@@ -160,7 +160,7 @@ func (d *troubledDrive) startReader() {
 
 // scribes starts the programs.
 func (d *troubledDrive) scribes(ctx context.Context, all *sync.WaitGroup, files int, large int64) []*scribe {
-	// faster than the goal: half of the time there is no mounter, or it does not answer
+	// faster than the goal: half of the time no mounter runs, or it does not answer
 	pace := time.Duration(float64(d.For) * 0.4 / float64(files) * scribes)
 	var writers []*scribe
 	for n := range scribes + 1 {

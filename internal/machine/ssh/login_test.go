@@ -68,7 +68,7 @@ func TestPasswords(t *testing.T) {
 		"wrong to PAM":                         {is: sshtest.FakeOptions{Interactive: true}, typed: []string{"a", "b", "c"}, want: "wrong password"},
 		"keys only":                            {is: sshtest.FakeOptions{KeysOnly: true}, typed: []string{oldPassword}, want: "it accepts none of the keys, and takes no passwords"},
 		"changed during the login":             {is: sshtest.FakeOptions{Interactive: true, Expired: true}, typed: []string{oldPassword}, renewed: newPassword, password: newPassword},
-		"to be changed, and there is no new":   {is: sshtest.FakeOptions{Interactive: true, Expired: true}, typed: []string{oldPassword}, want: "no new one"},
+		"to be changed, without a new one":     {is: sshtest.FakeOptions{Interactive: true, Expired: true}, typed: []string{oldPassword}, want: "no new one"},
 		"changed to one that the host refuses": {is: sshtest.FakeOptions{Interactive: true, Expired: true}, typed: []string{oldPassword}, renewed: "short", want: "the host refuses the new password: BAD PASSWORD: The password is shorter than 8 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 	SudoFree    Sudo = "free"
 	SudoAsks    Sudo = "asks"
 	SudoRefuses Sudo = "refuses"
-	SudoMissing Sudo = "missing" // there is no such program
+	SudoMissing Sudo = "missing" // sudo is not installed
 )
 
 // FakeOptions say what a Fake is like.
