@@ -291,8 +291,11 @@ func (s *struck) said(found []finding.Finding) string {
 		fmt.Fprintf(&b, "  %s %s\n    fix: %s\n", f.Severity, terminal.Line(f.String()), f.Fix)
 	}
 	text := strings.NewReplacer(s.remote, "NAS", s.Paths.Volumes, "VOLUMES").Replace(b.String())
+	temporary := filepath.Clean(os.TempDir()) // where a run of the tests has it
+	unit := regexp.QuoteMeta(strings.TrimSuffix(resource.MountUnit(temporary), ".mount"))
 	for _, vary := range []struct{ what, as string }{
-		{`(salvor/[\w-]+)/\S+: (pack|blob)`, "$1/PATH: $2"}, {`\b[0-9a-f]{64}\b`, "ID"}, {`\b[0-9a-f]{8}\b`, "ID"}, {`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"}, {`/tmp/\S+?/(\d{3})`, "DIR"}, {`tmp-\S+\.mount`, "UNIT.mount"}, {`(\dh\d+m)\d+s`, "${1}Ns"},
+		{regexp.QuoteMeta(temporary) + `/\S+?/(\d{3})`, "DIR"}, {unit + `-\S+\.mount`, "UNIT.mount"},
+		{`(salvor/[\w-]+)/\S+: (pack|blob)`, "$1/PATH: $2"}, {`\b[0-9a-f]{64}\b`, "ID"}, {`\b[0-9a-f]{8}\b`, "ID"}, {`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"}, {`(\dh\d+m)\d+s`, "${1}Ns"},
 	} {
 		text = regexp.MustCompile(vary.what).ReplaceAllString(text, vary.as)
 	}

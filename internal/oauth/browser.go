@@ -17,6 +17,9 @@ import (
 // browserLimit is how long a person may take in the browser.
 const browserLimit = 10 * time.Minute
 
+// pageLimit is how long the browser may take to load the page that ends the login.
+const pageLimit = 2 * time.Second
+
 // Browser has a person allow the app in a browser on this computer: show gets the address
 // to open there. Google leads the browser back to a port of loopback, where this waits for
 // ten minutes at most (RFC 8252, with PKCE). Google has it for clients of the type
@@ -32,7 +35,7 @@ func (a App) Browser(ctx context.Context, show func(url string)) (Grant, error) 
 	back := &redirect{state: rand.Text(), answers: make(chan url.Values, 1)}
 	server := &http.Server{Handler: back, ReadHeaderTimeout: answerLimit}
 	go server.Serve(ln) //nolint:errcheck // that it was closed
-	defer server.Close()
+	defer closeWhenShown(ctx, server)
 	show(config.AuthCodeURL(back.state, oauth2.AccessTypeOffline, oauth2.ApprovalForce, oauth2.S256ChallengeOption(verifier)))
 	select {
 	case <-ctx.Done():
@@ -40,6 +43,14 @@ func (a App) Browser(ctx context.Context, show func(url string)) (Grant, error) 
 	case answer := <-back.answers:
 		return a.redeem(ctx, config, answer, verifier)
 	}
+}
+
+// closeWhenShown lets the browser have the page that ends the login before its server is gone.
+func closeWhenShown(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageLimit)
+	defer cancel()
+	_ = server.Shutdown(ctx) // it waits for what is being answered
+	_ = server.Close()       // and this doesn't, when the time is up
 }
 
 func (a App) redeem(ctx context.Context, config *oauth2.Config, answer url.Values, verifier string) (Grant, error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +74,7 @@ func visit(t *testing.T, ctx context.Context, address string) {
 
 func TestBrowser(t *testing.T) {
 	s, ctx := emulated(t)
+	var visits sync.WaitGroup // the page that ends a login is shown whole, however soon the login goes on
 	for _, c := range []struct {
 		client, person string
 		ends           time.Duration
@@ -83,7 +85,7 @@ func TestBrowser(t *testing.T) {
 			if q, err := url.Parse(address); err != nil || q.Query().Get("code_challenge_method") != "S256" || strings.Contains(address, "client_secret") {
 				t.Errorf("%s, %v", address, err)
 			}
-			go visit(t, ctx, address)
+			visits.Go(func() { visit(t, ctx, address) })
 		})
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || granted.Ends != c.ends {
 			t.Errorf("%s: %v, ends in %s", c.client, err, granted.Ends)
@@ -96,6 +98,7 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("%s: not a token as rclone has it", c.client)
 		}
 	}
+	visits.Wait()
 }
 
 // TestAForeignRedirectIsIgnored: another page of the browser can't give us its code.
@@ -103,6 +106,7 @@ func TestAForeignRedirectIsIgnored(t *testing.T) {
 	s, ctx := emulated(t)
 	s.SignIn(olga)
 	client, _ := ctx.Value(oauth2.HTTPClient).(*http.Client)
+	var visits sync.WaitGroup
 	_, err := app("desk", Drive).Browser(ctx, func(address string) {
 		u, err := url.Parse(address)
 		if err != nil {
@@ -114,7 +118,7 @@ func TestAForeignRedirectIsIgnored(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		go func() {
+		visits.Go(func() {
 			answer, err := client.Do(r)
 			if err != nil || answer.StatusCode != http.StatusNotFound {
 				t.Errorf("%v, %v", answer, err)
@@ -122,11 +126,12 @@ func TestAForeignRedirectIsIgnored(t *testing.T) {
 			}
 			answer.Body.Close()
 			visit(t, ctx, address)
-		}()
+		})
 	})
 	if err != nil {
 		t.Error(err)
 	}
+	visits.Wait()
 }
 
 // TestNothingIsGranted is how a login fails before anyone is asked.
