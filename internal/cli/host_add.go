@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hosts"
 	"salvor/internal/terminal"
 )
 
@@ -60,8 +63,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if add.InUse != "" {
 			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %[1]s docker lets it take care of Docker.\n", h.Name, add.InUse)
 		}
-		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
-		if err := g.printOne("git_key", add.GitKey); err != nil {
+		if err := printDeployKey(g, h.Name, a.Fleet().Name, add); err != nil {
 			return err
 		}
 		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == h.Name })
@@ -72,6 +74,22 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		terminal.Printf(g.Err, "Next: %s\n", next)
 	}
 	return err
+}
+
+// printDeployKey prints the key with which a new host reads the repository, and says who lets
+// it in.
+func printDeployKey(g *globals, host, fleet string, add hosts.Addition) error {
+	if add.Unread != nil {
+		g.note(fmt.Errorf("%s can't read the repository yet: %w", host, add.Unread))
+		terminal.Printf(g.Err, "hint: %s\n", fault.Hint(add.Unread))
+	}
+	switch {
+	case add.Kept.Keeper == "" || add.Unread != nil:
+		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", host, fleet)
+	default:
+		terminal.Printf(g.Err, "%s is part of %s, and may read the repository: this is a read-only deploy key of %s:\n", host, fleet, add.Kept.Keeper)
+	}
+	return g.printOne("git_key", add.GitKey)
 }
 
 // afterAdd is what comes next for a host that was added, the deploy key apart: what runs

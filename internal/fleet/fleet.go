@@ -47,6 +47,8 @@ type Host struct {
 	Mounts  []Mount // sorted by name
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
+
+	ReadToken secret.Setting // with which it reads the repository over https: the fleet's
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }
@@ -65,6 +67,9 @@ type Git struct {
 	Branch string // "main" by default
 
 	Key secret.Setting // SSH private key that may read the repository, for the recovery card
+
+	Token     secret.Setting // of the operators at the Git host: it goes to no host of the fleet
+	ReadToken secret.Setting // with which hosts read the repository over https
 
 	Signers string   // path in the repository of the keys that may sign commits, as OpenSSH's allowed_signers; "" for none
 	GPG     []string // fingerprints of GnuPG keys that may, too

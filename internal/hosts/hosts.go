@@ -11,6 +11,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/githost"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
@@ -23,13 +24,19 @@ type Changes struct {
 	reach     *reach.Dialer
 	confirmed *confirmation.Confirmed
 	exposed   *exposed.Secrets
+	gitHost   GitHost
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
+// A GitHost lets hosts read the repository, see githost.Host.
+type GitHost interface {
+	KeepKeys(ctx context.Context, changed map[string]string) (githost.Kept, error)
+}
+
 // New returns those of a checkout's fleet.
-func New(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Changes {
-	return &Changes{checkout: c, reach: d, confirmed: confirmed, exposed: s}
+func New(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets, g GitHost) *Changes {
+	return &Changes{checkout: c, reach: d, confirmed: confirmed, exposed: s, gitHost: g}
 }
 
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
@@ -45,14 +52,18 @@ func (c *Changes) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKe
 
 // PrepareAdd proposes to make a machine part of the fleet, with the SSH key by which the
 // operator trusts it: see Add. It asks nothing more. The receipt has the key that the Git
-// host must accept.
+// host must accept, and whether it does.
 func (c *Changes) PrepareAdd(h fleet.Host, key ssh.PublicKey) proposal.Proposal[Addition] {
 	return proposal.New("add host "+h.Name, func(ctx context.Context, _ progress.Sink) (Addition, error) {
 		add, err := c.Add(ctx, h, key, false)
 		if err != nil {
 			return Addition{}, err
 		}
-		return add, c.checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name)
+		if err := c.checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name); err != nil {
+			return add, err
+		}
+		add.Kept, add.Unread = c.gitHost.KeepKeys(ctx, map[string]string{h.Name: add.GitKey})
+		return add, nil
 	})
 }
 
@@ -60,6 +71,8 @@ func (c *Changes) PrepareAdd(h fleet.Host, key ssh.PublicKey) proposal.Proposal[
 type Addition struct {
 	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
 	GitKey string            // what the Git host must accept, read-only
+	Kept   githost.Kept      // says whether it was given that
+	Unread error             // why it was not, nil where a person has to
 
 	Replaced bool // another machine had the name before
 

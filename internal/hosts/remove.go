@@ -53,7 +53,12 @@ func (c *Changes) remove(ctx context.Context, name string) (exposed.Host, error)
 	if err != nil {
 		return left, err
 	}
-	return left, c.checkout.CommitFiles(ctx, files, removalOf(name))
+	if err := c.checkout.CommitFiles(ctx, files, removalOf(name)); err != nil {
+		return left, err
+	}
+	kept, err := c.gitHost.KeepKeys(ctx, map[string]string{name: ""})
+	left.KeyRemoved, left.Reads = kept.Keeper != "" && err == nil, err
+	return left, nil
 }
 
 func removalOf(host string) string { return "host remove: " + host }
