@@ -37,6 +37,7 @@ type Host struct {
 	Mounts   []fleet.Mount   `json:"mounts,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
+	Tailnet  *Tailnet        `json:"tailnet,omitempty"` // of a host that has the area; nil for none
 	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
 	Record   fleet.Location  `json:"record"`
 	Own      *Stack          `json:"own,omitempty"`    // what the host has of its own: a stack without services, that is never started; nil for nothing

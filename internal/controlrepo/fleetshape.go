@@ -47,7 +47,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
-		later("tailnet", "The private network between hosts.", tailnetShape()),
+		yamldoc.Key("tailnet", "The private network, Tailscale's or one of that kind, of the hosts whose areas have tailnet.", tailnetShape(), func(f *fleetFile, v fleet.Tailnet) { f.fleet.Tailnet = &v }),
 		later("ingress", "How routes reach the internet.", ingressShape()),
 		later("monitoring", "What watches the hosts.", monitoringShape()),
 	))

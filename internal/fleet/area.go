@@ -17,6 +17,10 @@ const (
 	// AreaUpdates is security upgrades that install themselves, and a bound for the journal. It is
 	// only taken care of where it is named.
 	AreaUpdates Area = "updates"
+
+	// AreaTailnet is Tailscale, and that the host is in the fleet's tailnet. It is only taken care of
+	// where it is named.
+	AreaTailnet Area = "tailnet"
 )
 
 // Areas are the areas of one host that Salvor takes care of; nil stands for EveryArea.
@@ -26,7 +30,7 @@ type Areas []Area
 func EveryArea() Areas { return Areas{AreaDocker, AreaTime} }
 
 // KnownAreas returns all areas that there are, those too that have to be named.
-func KnownAreas() Areas { return append(EveryArea(), AreaUpdates) }
+func KnownAreas() Areas { return append(EveryArea(), AreaUpdates, AreaTailnet) }
 
 // Has reports whether an area is one of them.
 func (a Areas) Has(area Area) bool { return slices.Contains(a.Listed(), area) }

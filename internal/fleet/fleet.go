@@ -31,6 +31,7 @@ type Fleet struct {
 	Binds      Binds // what folders of the hosts are that stacks mount
 	Docker     Docker
 	Git        Git
+	Tailnet    *Tailnet // nil for none
 	Recipients Recipients
 	Stacks     []Stack // sorted by name
 }

@@ -85,7 +85,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
-	if all.Adoption, err = adoptionOf(l); err != nil {
+	if all.Adoption, err = adoptionOf(l, all.Project.UsesTailnet()); err != nil {
 		return nil, nil, err
 	}
 	finding.Sort(l.findings)
@@ -137,7 +137,7 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 // Git has, then stack.env, then the secrets, whose values are marks that render
 // turns back into `${…}`. PWD is the project's folder on its host.
 func (l *load) environment() error {
-	secrets := map[string]string{}
+	secrets := map[string]string{project.TailnetIP: tailnetMark}
 	for _, key := range l.SecretKeys {
 		secrets[key] = l.secretValue(key)
 	}
