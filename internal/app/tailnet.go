@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"salvor/internal/deploy"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 	"salvor/internal/tailnet"
@@ -22,4 +23,16 @@ func (a *App) tailnet() deploy.Tailnet {
 			return t.Auth.Resolve(ctx, secretstore.Delivered{Store: a.Identity.Store})
 		},
 	}
+}
+
+// ForgetInTailnet removes the device of a host that has left the fleet from the tailnet, and
+// returns what is left to do about it, "" for nothing.
+func (a *App) ForgetInTailnet(ctx context.Context, h fleet.Host) string {
+	t := a.tailnet()
+	address, known := a.Checkout.Lock.Tailnet[h.Name]
+	if t == nil || !known && !h.Manage.Has(fleet.AreaTailnet) {
+		return ""
+	}
+	_, err := t.Forget(ctx, h.Name, address)
+	return deploy.LeftInTailnet(h.Name, err)
 }

@@ -44,7 +44,6 @@ func adoptionOf(l *load, tailnet bool) (*project.Adoption, error) {
 	}
 	if !tailnet {
 		delete(l.env, project.TailnetIP)
-		delete(l.stackEnv, project.TailnetIP)
 	}
 	for name, value := range l.env {
 		a.Vars[name] = escapedValue(value)
