@@ -34,7 +34,7 @@ func TestTheTailnetIsPreferred(t *testing.T) {
 			h := fleet.Host{Name: "alpha", Address: c.own, Port: server.Port}
 			repo := &controlrepo.Repository{Lock: fleet.Lock{Tailnet: map[string]string{"alpha": c.tailnet}}}
 			d := New(&checkout.Checkout{Repository: repo}, Options{Own: func() ([]net.Addr, error) { return nil, nil }})
-			o := ssh.Options{Name: "alpha", Address: h.Address, Port: h.Port, User: server.User, Keys: []ssh.PublicKey{ssh.PublicKey(c.key)}, Auth: ssh.Auth{Files: []string{server.UserKey}}}
+			o := ssh.Options{Name: "alpha", Address: h.Address, Port: h.Port, Keys: []ssh.PublicKey{ssh.PublicKey(c.key)}, Auth: ssh.Auth{Files: []string{server.UserKey}}}
 			m, err := d.connect(t.Context(), h, o)
 			if (err == nil) != (c.reached != "") {
 				t.Fatal(err)
