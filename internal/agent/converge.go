@@ -29,7 +29,7 @@ type ConvergeOptions struct {
 // how far it came also where there is an error.
 func Converge(ctx context.Context, h *Host, req agentapi.Converge, o ConvergeOptions, sink progress.Sink) (agentapi.Converged, error) {
 	answer := agentapi.Converged{Schema: agentapi.Schema, Salvord: version.String(), Check: o.Check, Resources: []agentapi.Converging{}}
-	c, err := h.preparing(ctx, req, o)
+	c, err := newPreparing(ctx, h, req, o)
 	if err != nil {
 		return answer, err
 	}
@@ -52,8 +52,8 @@ type preparing struct {
 	left    []agentapi.LeftArea
 }
 
-// preparing looks at the host and plans.
-func (h *Host) preparing(ctx context.Context, req agentapi.Converge, o ConvergeOptions) (*preparing, error) {
+// newPreparing looks at the host and plans.
+func newPreparing(ctx context.Context, h *Host, req agentapi.Converge, o ConvergeOptions) (*preparing, error) {
 	if err := errors.Join(req.Host.Signers.Check(), checkAreas(req.Host, o.Only)); err != nil {
 		return nil, err
 	}
