@@ -48,8 +48,8 @@ func create(t *testing.T, e *EC2, o cloud.Order) (cloud.Server, error) {
 	return offer.Make(t.Context(), cloud.NewID(), newSeed(t))
 }
 
-// TestAServerFromItsOrderToItsEnd: the newest image of Debian's own account, what people are
-// told, all parts under one ID, and nothing left. Another fleet of the account sees nothing.
+// TestAServerFromItsOrderToItsEnd: the newest image of Debian's own account, what people see
+// first, all parts under one ID, and nothing left. Another fleet of the account sees nothing.
 func TestAServerFromItsOrderToItsEnd(t *testing.T) {
 	t.Parallel()
 	s := ec2test.New(t)
