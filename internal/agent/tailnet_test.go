@@ -22,7 +22,7 @@ func TestMembershipIsPlanned(t *testing.T) {
 		want          string
 		node          agentapi.Node
 	}{
-		"a clean host": {want: "+ packages tailscale: tailscale is not installed\n+ unit tailscaled.service: not there yet\n+ tailnet alpha: tailscaled is not there yet", node: agentapi.Node{Out: true}},
+		"a clean host": {want: "+ packages tailscale: not installed: tailscale\n+ unit tailscaled.service: tailscaled.service is not there yet\n+ tailnet alpha: tailscaled is not there yet", node: agentapi.Node{Out: true}},
 		"a member":     {status: running, prefs: prefs, node: agentapi.Node{Address: "100.64.0.7"}},
 		"logged out":   {status: `{"BackendState": "NeedsLogin"}`, prefs: prefs, want: "+ tailnet alpha: it is logged out: NeedsLogin", node: agentapi.Node{Out: true}},
 		"renamed":      {status: running, prefs: `{"WantRunning": true, "Hostname": "omega"}`, want: `~ tailnet alpha: name is "omega", want "alpha"`, node: agentapi.Node{Address: "100.64.0.7"}},

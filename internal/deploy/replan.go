@@ -28,7 +28,7 @@ func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Hos
 		if hp, err = r.replan(ctx, h, hp, err); err != nil {
 			return receipt, err
 		}
-		if hp.out && req.Join == nil { // it was in the tailnet when it was planned
+		if hp.Out && req.Join == nil { // it was in the tailnet when it was planned
 			if req.Join, err = r.admit(ctx, link, hp, req.Host); err != nil {
 				return receipt, err
 			}

@@ -31,7 +31,7 @@ func (r *Run) admit(ctx context.Context, link *hostlink.Link, hp HostPlan, spec 
 	if spec.Tailnet == nil || r.Tailnet == nil {
 		return nil, nil
 	}
-	out := hp.out
+	out := hp.Out
 	if hp.New || hp.Updates || r.Unplanned {
 		var seen agentapi.HostState
 		if err := r.call(ctx, link, agentapi.VerbObserve, agentapi.Observe{Host: spec}, &seen); err != nil {
