@@ -52,7 +52,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	state.Changes = append(state.Changes, own...)
-	membership, err := h.observeTailnet(ctx, facts, req.Host, &state)
+	membership, err := observeTailnet(ctx, h.Machine, facts, req.Host, &state)
 	if err != nil {
 		return state, err
 	}

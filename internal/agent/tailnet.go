@@ -10,32 +10,33 @@ import (
 	"salvor/internal/converge"
 	"salvor/internal/finding"
 	"salvor/internal/hostprep"
+	"salvor/internal/machine"
 	"salvor/internal/tailnet"
 )
 
 // observeTailnet says what makes the host a member of its tailnet and whether it needs a key
 // for that, and returns the plan's fingerprint, "" for nothing to do. A tailscaled that does
 // not answer as it should is a finding: the rest of the host does not wait for it.
-func (h *Host) observeTailnet(ctx context.Context, facts hostprep.Facts, spec agentapi.Host, state *agentapi.HostState) (string, error) {
+func observeTailnet(ctx context.Context, m machine.Machine, facts hostprep.Facts, spec agentapi.Host, state *agentapi.HostState) (string, error) {
 	if spec.Tailnet == nil {
 		return "", nil
 	}
-	all, err := startup.TailnetOf(ctx, h.Machine, facts.OS, spec, nil)
+	all, err := startup.TailnetOf(ctx, m, facts.OS, spec, nil)
 	if err != nil {
 		return "", err
 	}
-	plan, err := converge.NewPlan(ctx, h.Machine, all)
+	plan, err := converge.NewPlan(ctx, m, all)
 	out := false
 	if err == nil {
-		out, err = startup.MembershipOf(spec, nil).Joins(ctx, h.Machine)
+		out, err = startup.MembershipOf(spec, nil).Joins(ctx, m)
 	}
 	if err != nil {
 		state.Findings = append(state.Findings, startup.OutOfTailnet(spec, err))
 		return "", ctx.Err()
 	}
-	changes, err := planned(ctx, h.Machine, plan)
+	changes, err := planned(ctx, m, plan)
 	state.Changes, state.Node = append(state.Changes, changes...), &agentapi.Node{Out: out}
-	if is, err := tailnet.StatusOf(ctx, h.Machine); err == nil && is.Address.IsValid() {
+	if is, err := tailnet.StatusOf(ctx, m); err == nil && is.Address.IsValid() {
 		state.Node.Address = is.Address.String()
 	}
 	if plan.Empty() {
@@ -59,11 +60,11 @@ func tailnetFindings(ctx context.Context, h *here.Host, spec agentapi.Host, obse
 
 // membershipFindings says, where nothing is planned, that a host is not what it was applied to
 // be in the tailnet.
-func (h *Host) membershipFindings(ctx context.Context, spec agentapi.Host) []finding.Finding {
+func membershipFindings(ctx context.Context, m machine.Machine, spec agentapi.Host) []finding.Finding {
 	if spec.Tailnet == nil {
 		return nil
 	}
-	is, err := tailnet.StatusOf(ctx, h.Machine)
+	is, err := tailnet.StatusOf(ctx, m)
 	why := is.Absence()
 	if err != nil {
 		why = err.Error()

@@ -47,9 +47,8 @@ func TestMembershipIsPlanned(t *testing.T) {
 					}
 				}
 			}
-			h := &Host{Machine: m}
 			var state agentapi.HostState
-			print, err := h.observeTailnet(t.Context(), hostprep.Facts{}, agentapi.Host{Name: "alpha", Tailnet: &agentapi.Tailnet{}}, &state)
+			print, err := observeTailnet(t.Context(), m, hostprep.Facts{}, agentapi.Host{Name: "alpha", Tailnet: &agentapi.Tailnet{}}, &state)
 			if err != nil || len(state.Findings) > 0 {
 				t.Fatal(err, state.Findings)
 			}
@@ -70,12 +69,12 @@ func TestATailscaledThatAnswersNonsense(t *testing.T) {
 	m := debiantest.New()
 	m.Put("/usr/local/bin/tailscale", "", 0o755)
 	m.Programs["tailscale"] = func(*debiantest.Host, machine.Cmd) (string, error) { return "what?", nil }
-	h, spec := &Host{Machine: m}, agentapi.Host{Name: "alpha", Tailnet: &agentapi.Tailnet{}}
+	spec := agentapi.Host{Name: "alpha", Tailnet: &agentapi.Tailnet{}}
 	var state agentapi.HostState
-	if _, err := h.observeTailnet(t.Context(), hostprep.Facts{}, spec, &state); err != nil || len(state.Findings) != 1 || state.Findings[0].Code != finding.TailnetAbsent {
+	if _, err := observeTailnet(t.Context(), m, hostprep.Facts{}, spec, &state); err != nil || len(state.Findings) != 1 || state.Findings[0].Code != finding.TailnetAbsent {
 		t.Errorf("%v, %v", state.Findings, err)
 	}
-	if found := h.membershipFindings(t.Context(), spec); len(found) != 1 || found[0].Subject != "alpha" {
+	if found := membershipFindings(t.Context(), m, spec); len(found) != 1 || found[0].Subject != "alpha" {
 		t.Errorf("%v", found)
 	}
 	if found := tailnetFindings(t.Context(), &here.Host{Machine: m}, agentapi.Host{Name: "alpha"}, nil); found != nil {

@@ -29,7 +29,7 @@ func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Hos
 			return receipt, err
 		}
 		if hp.Out && req.Join == nil { // it was in the tailnet when it was planned
-			if req.Join, err = r.admit(ctx, link, hp, req.Host); err != nil {
+			if req.Join, err = admit(ctx, r, link, hp, req.Host); err != nil {
 				return receipt, err
 			}
 		}

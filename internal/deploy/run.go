@@ -173,7 +173,7 @@ func (r *Run) PrepareForData(ctx context.Context) (wait func()) {
 // the mirror. What hosts learned in a run that is interrupted is committed by the run
 // that continues.
 func (r *Run) ApplyHosts(ctx context.Context) error {
-	r.forget(ctx)
+	forget(ctx, r)
 	applied := r.phase(ctx, "apply", func() error { return r.applyHosts(ctx) })
 	if ctx.Err() != nil {
 		return applied
@@ -213,7 +213,7 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 		return receipt, err
 	}
 	req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
-	if req.Join, err = r.admit(ctx, link, hp, spec); err != nil {
+	if req.Join, err = admit(ctx, r, link, hp, spec); err != nil {
 		return receipt, err
 	}
 	// a host that was updated may see more to do than it did when it was planned

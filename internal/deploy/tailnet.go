@@ -27,7 +27,7 @@ type Tailnet interface {
 // admit returns what lets a host into the tailnet, nil for one that is in or is not to be. A
 // host of which that is not known yet is asked. Without a key the host says why: it is not a
 // reason to leave the rest undone.
-func (r *Run) admit(ctx context.Context, link *hostlink.Link, hp HostPlan, spec agentapi.Host) (*agentapi.Join, error) {
+func admit(ctx context.Context, r *Run, link *hostlink.Link, hp HostPlan, spec agentapi.Host) (*agentapi.Join, error) {
 	if spec.Tailnet == nil || r.Tailnet == nil {
 		return nil, nil
 	}
@@ -54,7 +54,7 @@ func (r *Run) admit(ctx context.Context, link *hostlink.Link, hp HostPlan, spec 
 
 // forget removes the device of the machine that is replaced from the tailnet, so that the one
 // that joins has its name. What can't be removed is left to the operator.
-func (r *Run) forget(ctx context.Context) {
+func forget(ctx context.Context, r *Run) {
 	h, declared := r.Fleet.Host(r.Lost)
 	address, known := r.Lock.Tailnet[r.Lost]
 	if r.Tailnet == nil || !r.Replaced || !known && !(declared && h.Manage.Has(fleet.AreaTailnet)) {

@@ -21,7 +21,7 @@ const (
 	repository = "salvor-tailscale"
 	program    = "tailscale"
 	unit       = "tailscaled.service"
-	joinTime   = 90 * time.Second
+	joinTime   = 60 * time.Second
 	askTime    = 15 * time.Second
 )
 
@@ -183,7 +183,7 @@ func server(url string) string {
 // change joins, or only changes what a member is like.
 func (m Membership) change(h *observe.Host, joins bool, action converge.Action, cause string) *converge.Change {
 	return &converge.Change{Action: action, Cause: cause, Apply: func(ctx context.Context, say func(string)) error {
-		argv := []string{program, "up", "--reset", "--timeout=60s", "--hostname=" + m.Hostname, fmt.Sprintf("--accept-dns=%t", m.AcceptDNS),
+		argv := []string{program, "up", "--reset", "--timeout=30s", "--hostname=" + m.Hostname, fmt.Sprintf("--accept-dns=%t", m.AcceptDNS),
 			"--login-server=" + m.server(), "--advertise-tags=" + strings.Join(m.Tags, ",")}
 		c := machine.Cmd{Argv: argv, Timeout: joinTime}
 		if joins {

@@ -270,7 +270,7 @@ func TestAHostWithoutTheDaemon(t *testing.T) {
 	}
 }
 
-// TestWhatKeepsAHostOut is told from what tailscale prints.
+// TestWhatKeepsAHostOut: tailscale prints it, in its own words.
 func TestWhatKeepsAHostOut(t *testing.T) {
 	for said, want := range map[string]error{
 		"backend error: invalid authkey":                                               ErrKey,
