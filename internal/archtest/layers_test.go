@@ -71,6 +71,7 @@ var layers = []struct {
 		"hostlink",
 		"firstlogin",
 		"tailnet",
+		"github",
 		"stack",
 		"storage",
 		"record",
@@ -303,8 +304,8 @@ func checkEdge(t *testing.T, from, to string, used map[[2]string]bool) {
 
 func TestOnlyOnePackageReaches(t *testing.T) {
 	owners := map[string][]string{
-		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/snapshot/mariadb/mariadbtest", "salvor/internal/agent/heretest"},
-		"golang.org/x/crypto/ssh":                   {"salvor/internal/sign", "salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
+		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/snapshot/mariadb/mariadbtest", "salvor/internal/agent/heretest", "salvor/internal/github/githubtest"},
+		"golang.org/x/crypto/ssh":                   {"salvor/internal/sign", "salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab", "salvor/internal/github/githubtest"},
 		"github.com/spf13/cobra":                    {"salvor/internal/cli"},
 		"go.yaml.in/yaml/v3":                        {"salvor/internal/yamldoc", "salvor/internal/secret/ansiblevault", "salvor/internal/stack/compose", "salvor/internal/stack/stacktest", "salvor/internal/scan"},
 		"github.com/getsops/sops/v3":                {"salvor/internal/secret/sops"},

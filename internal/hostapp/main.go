@@ -43,7 +43,7 @@ const umask = 0o022
 // Main runs `salvord VERB` and returns the exit code.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	if len(args) == 0 {
-		terminal.Printf(errOut, "usage: salvord agent | resume | version | VERB, where salvor speaks the verbs\n")
+		terminal.Printf(errOut, "usage: salvord agent | resume | version | converge | VERB, where salvor speaks the verbs\n")
 		return fault.Usage
 	}
 	unix.Umask(umask)
@@ -69,6 +69,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		return end(errOut, mountStack(ctx, (*here.Host)(h), args[1:], errOut))
 	case verbUndo:
 		return end(errOut, undo(ctx, h, errOut))
+	case agentapi.VerbConverge:
+		return convergeHost(ctx, h, args[1:], in, out, errOut)
 	case verbGuard:
 		return end(errOut, guard(ctx, h, args[1:], in, out))
 	}
