@@ -21,17 +21,17 @@ func TestTheWayInIsConfirmedOverANewConnection(t *testing.T) {
 	t.Parallel()
 	changed := map[string]agentapi.WayInChanged{"alpha": {ID: "X", Within: time.Minute, Changed: []agentapi.Change{{ID: "sshd settings", Action: "+", Cause: "is not there"}}}}
 	for name, c := range map[string]struct {
-		world  deploytest.World
+		world  *deploytest.World
 		areas  fleet.Areas
 		log    []string
 		failed error
 		shown  bool
 	}{
-		"not Salvor's":     {deploytest.World{WayIn: changed}, fleet.Areas{fleet.AreaDocker}, []string{"alpha applies"}, nil, false},
-		"nothing to do":    {deploytest.World{}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha applies"}, nil, false},
-		"confirmed":        {deploytest.World{WayIn: changed}, fleet.Areas{fleet.AreaFirewall}, []string{"alpha changes its way in", "alpha keeps its way in X", "alpha applies"}, nil, true},
-		"shut":             {deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrUnreachable}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha takes back its way in X: host unreachable", "alpha applies"}, deploy.ErrLockedOut, false},
-		"it can't undo it": {deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrDenied}, Refuse: map[string]error{agentapi.VerbWayInUndo: errors.New("no room")}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha applies"}, deploy.ErrLockedOut, false},
+		"not Salvor's":     {&deploytest.World{WayIn: changed}, fleet.Areas{fleet.AreaDocker}, []string{"alpha applies"}, nil, false},
+		"nothing to do":    {&deploytest.World{}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha applies"}, nil, false},
+		"confirmed":        {&deploytest.World{WayIn: changed}, fleet.Areas{fleet.AreaFirewall}, []string{"alpha changes its way in", "alpha keeps its way in X", "alpha applies"}, nil, true},
+		"shut":             {&deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrUnreachable}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha takes back its way in X: host unreachable", "alpha applies"}, deploy.ErrLockedOut, false},
+		"it can't undo it": {&deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrDenied}, Refuse: map[string]error{agentapi.VerbWayInUndo: errors.New("no room")}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha applies"}, deploy.ErrLockedOut, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
