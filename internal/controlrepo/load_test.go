@@ -152,7 +152,7 @@ func TestLoad(t *testing.T) {
 		},
 		Vars:       map[string]string{"TZ": "Europe/Zurich", "PORT": "8080"},
 		Git:        fleet.Git{Branch: "main"},
-		Tailnet:    &fleet.Tailnet{Tags: []string{"tag:db", "tag:salvor"}, Auth: secret.ParseSetting("secret:tailscale_oauth"), LoginServer: "https://headscale.example", AcceptDNS: true, URL: "https://mirror.example/tailscale", Key: "K"},
+		Tailnet:    &fleet.PrivateNetwork{Tags: []string{"tag:db", "tag:salvor"}, Auth: secret.ParseSetting("secret:tailscale_oauth"), LoginServer: "https://headscale.example", AcceptDNS: true, URL: "https://mirror.example/tailscale", Key: "K"},
 		Recipients: fleet.Recipients{Operators: map[string]string{"ann": testRecipient}, Recovery: testRecipient},
 		Stacks: []fleet.Stack{
 			{Name: "idle", Dir: "stacks/idle", File: "compose.yml", PauseLimit: 5 * time.Second, PauseEvery: time.Hour},

@@ -26,7 +26,7 @@ func inTailnet(t *testing.T, value string) (*tailnettest.Server, *deploytest.Wor
 	web := httptest.NewServer(api)
 	t.Cleanup(web.Close)
 	w, s := world()
-	s.Fleet.Tailnet = &fleet.Tailnet{Tags: []string{"tag:salvor"}}
+	s.Fleet.Tailnet = &fleet.PrivateNetwork{Tags: []string{"tag:salvor"}}
 	for i := range s.Fleet.Hosts {
 		s.Fleet.Hosts[i].Manage = fleet.Areas{fleet.AreaTailnet}
 	}

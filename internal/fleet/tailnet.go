@@ -2,8 +2,8 @@ package fleet
 
 import "salvor/internal/secret"
 
-// A Tailnet is the private network of those hosts that have the area tailnet.
-type Tailnet struct {
+// A PrivateNetwork is the tailnet of those hosts that have the area tailnet.
+type PrivateNetwork struct {
 	Tags        []string       // of the hosts' nodes, sorted: "tag:salvor"
 	Auth        secret.Setting // an auth key, or the secret of an OAuth client
 	LoginServer string         // "" for Tailscale's own
