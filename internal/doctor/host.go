@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -153,9 +152,12 @@ func (s sight) sshd(h fleet.Host) Check {
 	if passwords == "no" && s.one("sshd.kbdinteractiveauthentication") != "yes" {
 		return Check{"sshd", Ready, text, ""}
 	}
-	fix := "PasswordAuthentication no and KbdInteractiveAuthentication no in a file of /etc/ssh/sshd_config.d there, once your key works"
-	if slices.Contains(fleet.KnownAreas().Words(), "ssh") && !h.Manage.Has("ssh") {
-		fix = "salvor host take " + h.Name + " ssh, then salvor apply"
+	fix := "salvor host take " + h.Name + " ssh, then salvor apply"
+	switch {
+	case h.Manage.Has(fleet.AreaSSH):
+		fix = "salvor apply"
+	case !hostprep.Prepares(s.os):
+		fix = "PasswordAuthentication no and KbdInteractiveAuthentication no in a file of /etc/ssh/sshd_config.d there, once your key works"
 	}
 	return Check{"sshd", Missing, text + ": everyone may try passwords", fix}
 }

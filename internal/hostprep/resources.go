@@ -126,8 +126,10 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 
 // leftAlone is Resources of a distribution on which Salvor installs nothing.
 func leftAlone(f Facts, spec Spec, engine string) ([]converge.Resource, error) {
-	if spec.Manage.Has(fleet.AreaUpdates) {
-		return nil, fmt.Errorf("%w: %s has no updates that Salvor knows; take updates out of manage: of this host", ErrUnsupported, f.OS)
+	for _, area := range spec.Manage.Listed() {
+		if !slices.Contains(fleet.EveryArea(), area) { // of those, what is there stays as it is
+			return nil, fmt.Errorf("%w: Salvor takes care of %s on Debian and Ubuntu only; take it out of manage: of this host, which has %s", ErrUnsupported, area, f.OS)
+		}
 	}
 	keys, err := authorizedKeys(f, spec.SSH)
 	return slices.Concat(keys, salvord(engine), signers(spec.Signers), mounts(spec.Mounts, "")), err

@@ -34,6 +34,8 @@ type Run struct {
 	sink progress.Sink
 	free map[string]time.Time // by stack, when its former host has certainly stopped it
 
+	join *agentapi.Join // lets the host into the tailnet, nil for nothing
+
 	unasked bool // the daemon's own
 
 	Prerequisites
@@ -60,7 +62,7 @@ func (r *Run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.No
 
 // Prepared says that the host is prepared already.
 func (r *Run) Prepared() {
-	for _, name := range []string{needData, needEngine, needMounts, needHost} {
+	for _, name := range []string{needData, needPackages, needTailnet, needEngine, needMounts, needHost} {
 		r.Meet(name, nil)
 	}
 }
@@ -83,6 +85,7 @@ func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 			cancel()
 		}
 	})
+	all.Go(func() { r.enterTailnet(ctx) })
 	for _, st := range r.Spec.Stacks {
 		all.Go(func() { r.ended(r.On(r.At(r.Spec, st)).Deploy(ctx, verdicts[st.Name])) })
 	}
@@ -145,6 +148,7 @@ func (r *Run) prepare(ctx context.Context) error {
 	if err := r.converge(ctx, "prepare the host", all); err != nil {
 		return err
 	}
+	r.Meet(needPackages, nil)
 	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
@@ -232,20 +236,20 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	if err := r.noteRestic(ctx); err != nil {
+	if err := NoteRestic(ctx, r.Host); err != nil {
 		return facts, err
 	}
 	return facts, r.converge(ctx, "prepare to restore", early)
 }
 
-// noteRestic notes, where the host has no restic, that it is Salvor which installs it.
-func (r *Run) noteRestic(ctx context.Context) error {
-	installed, err := observe.New(r.Machine).Packages(ctx)
+// NoteRestic notes, where the host has no restic, that it is Salvor which installs it.
+func NoteRestic(ctx context.Context, h *here.Host) error {
+	installed, err := observe.New(h.Machine).Packages(ctx)
 	if err != nil || installed[hostprep.Restic].Installed() {
 		return err
 	}
-	if err := here.NoteBrought(r.Host, hostprep.Restic); err != nil {
-		r.Trouble("packages", err) // a full disk keeps nothing from starting
+	if err := here.NoteBrought(h, hostprep.Restic); err != nil {
+		h.Trouble("packages", err) // a full disk keeps nothing from starting
 	}
 	return nil
 }
