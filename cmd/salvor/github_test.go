@@ -37,7 +37,7 @@ type githubKey struct{}
 
 // githubCommands are what a script does with GitHub:
 //
-//	github start                         begins one where the account "you" has an SSH key, and an admin of the organization "firm"
+//	github start [FOLDER]                begins one (again: another) where the account "you" has an SSH key, and is an admin of the organization "firm"
 //	github token VALUE ACCOUNT WHAT…     makes a token: classic with scopes (repo), or fine-grained with permissions (contents=read)
 //	github revoke VALUE                  ends one
 //	github make NAME [public]            makes a repository
@@ -51,7 +51,7 @@ type githubKey struct{}
 func githubCommands(ts *testscript.TestScript, neg bool, args []string) {
 	hub := ts.Value(githubKey{}).(*scriptGitHub)
 	if args[0] == "start" {
-		ts.Check(hub.start(ts))
+		ts.Check(hub.start(ts, append(args, "github")[1]))
 		return
 	}
 	if hub.Server == nil {
@@ -63,14 +63,16 @@ func githubCommands(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func (h *scriptGitHub) start(ts *testscript.TestScript) (err error) {
-	if h.Server, err = githubtest.Start(context.Background(), ts.MkAbs("github")); err != nil {
+func (h *scriptGitHub) start(ts *testscript.TestScript, folder string) (err error) {
+	if h.Server, err = githubtest.Start(context.Background(), ts.MkAbs(folder)); err != nil {
 		return err
 	}
 	ts.Defer(h.Close)
 	key, known := ts.MkAbs("you_key"), ts.MkAbs("known_github")
-	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
-		return fmt.Errorf("ssh-keygen: %w: %s", err, out)
+	if _, err := os.Stat(key); err != nil {
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+			return fmt.Errorf("ssh-keygen: %w: %s", err, out)
+		}
 	}
 	public, err := os.ReadFile(key + ".pub")
 	if err != nil {
@@ -79,6 +81,7 @@ func (h *scriptGitHub) start(ts *testscript.TestScript) (err error) {
 	_, port, err := net.SplitHostPort(h.SSHAddress())
 	h.AddOrganization("firm", "you")
 	ts.Setenv(githubVariable, h.Site().API)
+	ts.Setenv("GITHUB_SSH", h.SSHAddress())
 	ts.Setenv("GIT_SSH_COMMAND", fmt.Sprintf("ssh -F none -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s", key, known))
 	return errors.Join(err, h.AddSSHKey("you", string(public)), os.WriteFile(known, fmt.Appendf(nil, "[127.0.0.1]:%s %s\n", port, h.HostKey), 0o600))
 }
@@ -98,7 +101,7 @@ func (h *scriptGitHub) do(ts *testscript.TestScript, what string, args []string)
 		content, err := os.ReadFile(ts.MkAbs(args[2]))
 		fields := strings.Fields(string(content))
 		h.Change(args[0], func(r *githubtest.Repository) {
-			r.Keys = append(r.Keys, githubtest.Key{ID: 900, Title: args[1], Key: strings.Join(fields[:2], " "), ReadOnly: len(args) == 3})
+			r.Keys = append(r.Keys, githubtest.Key{ID: int64(900 + len(r.Keys)), Title: args[1], Key: strings.Join(fields[:2], " "), ReadOnly: len(args) == 3})
 		})
 		return err
 	case "keys":

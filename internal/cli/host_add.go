@@ -79,12 +79,17 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 // printDeployKey prints the key with which a new host reads the repository, and says who lets
 // it in.
 func printDeployKey(g *globals, host, fleet string, add hosts.Addition) error {
+	reads := slices.Contains(add.Kept.Read, host)
 	if add.Unread != nil {
-		g.note(fmt.Errorf("%s can't read the repository yet: %w", host, add.Unread))
-		terminal.Printf(g.Err, "hint: %s\n", fault.Hint(add.Unread))
+		err := fmt.Errorf("%s can't read the repository yet: %w", host, add.Unread)
+		if reads {
+			err = add.Unread // about another host
+		}
+		g.note(err)
+		terminal.Printf(g.Err, "hint: %s\n", fault.Hint(err))
 	}
 	switch {
-	case add.Kept.Keeper == "" || add.Unread != nil:
+	case !reads:
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", host, fleet)
 	default:
 		terminal.Printf(g.Err, "%s is part of %s, and may read the repository: this is a read-only deploy key of %s:\n", host, fleet, add.Kept.Keeper)

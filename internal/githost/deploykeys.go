@@ -1,6 +1,7 @@
 package githost
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,15 +24,18 @@ const KeysFile = "deploy_keys"
 // Kept is what became of the deploy keys with which hosts read the repository.
 type Kept struct {
 	Keeper  string   // what keeps them: "you/fleet at GitHub"; "" where a person does
-	Added   []string // hosts that may read from now on
+	Read    []string // hosts that may read
+	Added   []string // those of them that could not before
 	Removed int      // how many keys may not any more
+	Shut    bool     // no key that a host has no more may read
 }
 
 // KeepKeys has GitHub let every host of the commit read the repository and takes back
 // keys that hosts have no more, once the commit is pushed. changed are keys by host that
 // a commit of this command has changed, "" for a host that has none. Nothing is done
 // without a token for that in fleet.yaml, or where hosts read from another server. Keys
-// that Salvor did not add stay. It may be called again.
+// that Salvor did not add stay. After an error about one host the others have what they
+// are to have. It may be called again.
 func (g *Host) KeepKeys(ctx context.Context, changed map[string]string) (Kept, error) {
 	at, is, err := g.atGitHub(ctx)
 	if err != nil || !is {
@@ -131,7 +135,8 @@ type keeper struct {
 	left []github.Key      // of hosts that this commit does not have
 }
 
-// keep lets hosts in before it shuts keys out.
+// keep lets hosts in before it shuts keys out. A host that GitHub refuses keeps no other
+// from either; the first error is returned.
 func (k *keeper) keep(ctx context.Context) (Kept, error) {
 	kept := Kept{Keeper: keeps(k.at)}
 	api, err := k.host.api(ctx)
@@ -143,32 +148,40 @@ func (k *keeper) keep(ctx context.Context) (Kept, error) {
 		return kept, err
 	}
 	drop := k.look(keys)
-	for _, key := range k.writable(keys) { // GitHub changes none, and takes none twice
-		if err := api.DeleteKey(ctx, k.at, key.ID); err != nil {
-			return kept, err
-		}
-	}
-	for _, host := range slices.Sorted(maps.Keys(k.want)) {
-		if k.have[k.want[host]] {
-			continue
-		}
-		if err := k.add(ctx, api, host); err != nil {
-			return kept, err
-		}
-		kept.Added = append(kept.Added, host)
-	}
+	err = k.letIn(ctx, api, keys, &kept)
 	// keys are added once their commit is pushed, so that one which was listed and is in no
 	// newer commit is of no host
 	if len(k.left) > 0 && k.host.checkout.Behind(ctx) == nil {
 		drop = append(drop, k.left...)
 	}
 	for _, key := range drop {
-		if err := api.DeleteKey(ctx, k.at, key.ID); err != nil {
-			return kept, err
+		if dropErr := api.DeleteKey(ctx, k.at, key.ID); dropErr != nil {
+			return kept, cmp.Or(err, dropErr)
 		}
 		kept.Removed++
 	}
-	return kept, nil
+	kept.Shut = true
+	return kept, err
+}
+
+// letIn adds the keys that are missing, and those again that may write.
+func (k *keeper) letIn(ctx context.Context, api *github.API, keys []github.Key, kept *Kept) (first error) {
+	for _, key := range k.writable(keys) { // GitHub changes none, and takes none twice
+		if err := api.DeleteKey(ctx, k.at, key.ID); err != nil {
+			return err
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(k.want)) {
+		if !k.have[k.want[host]] {
+			if err := k.add(ctx, api, host); err != nil {
+				first = cmp.Or(first, err)
+				continue
+			}
+			kept.Added = append(kept.Added, host)
+		}
+		kept.Read = append(kept.Read, host)
+	}
+	return first
 }
 
 // look sorts the keys that are there, and returns those to be dropped.

@@ -72,7 +72,7 @@ type Addition struct {
 	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
 	GitKey string            // what the Git host must accept, read-only
 	Kept   githost.Kept      // says whether it was given that
-	Unread error             // why it was not, nil where a person has to
+	Unread error             // what failed there, about this host or another; nil where a person has to do it
 
 	Replaced bool // another machine had the name before
 

@@ -58,7 +58,7 @@ func (c *Changes) remove(ctx context.Context, name string) (exposed.Host, error)
 		return left, err
 	}
 	kept, err := c.gitHost.KeepKeys(ctx, map[string]string{name: ""})
-	left.KeyRemoved, left.Reads = kept.Keeper != "" && err == nil, err
+	left.KeyRemoved, left.Reads = kept.Shut, err
 	return left, nil
 }
 
