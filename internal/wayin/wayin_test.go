@@ -335,3 +335,23 @@ func TestWhatOverrulesTheDropIn(t *testing.T) {
 		t.Errorf("before it is written: %q, %v", got, err)
 	}
 }
+
+// TestWhatLeavesWithSalvor is what does not work without it; sshd keeps taking keys only.
+func TestWhatLeavesWithSalvor(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	if none, err := Leave(t.Context(), h); err != nil || len(none) > 0 {
+		t.Errorf("a host without any of it: %q, %v", none, err)
+	}
+	if err := Confirm(t.Context(), h, mustChange(t, h, both()).ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{{"salvor-firewall", "salvor-undo.timer", "salvor-undo", "the firewall's table inet salvor"}, nil} {
+		if got, err := Leave(t.Context(), h); err != nil || !slices.Equal(got, want) {
+			t.Errorf("removed %q, %v, want %q", got, err, want)
+		}
+	}
+	if debiantest.Rules(h) != "" || debiantest.SSHD(h, "passwordauthentication") != "no" {
+		t.Errorf("rules %q, passwords %s", debiantest.Rules(h), debiantest.SSHD(h, "passwordauthentication"))
+	}
+}
