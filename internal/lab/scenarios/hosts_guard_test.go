@@ -65,13 +65,13 @@ func (p *provider) answers(ctx context.Context, host string, port int) bool {
 	return conn.Close() == nil
 }
 
-// within waits for something.
-func within(t *testing.T, limit time.Duration, what string, is func() bool) time.Duration {
+// letsIn waits until a host takes connections, and returns how long that took.
+func (p *provider) letsIn(t *testing.T, host string) time.Duration {
 	t.Helper()
 	began := time.Now()
-	for !is() {
-		if time.Since(began) > limit {
-			t.Fatalf("%s: not within %s", what, limit)
+	for !p.answers(t.Context(), host, 22) {
+		if time.Since(began) > backIn {
+			t.Fatalf("%s can't be reached after %s", host, backIn)
 		}
 		select {
 		case <-t.Context().Done():
@@ -194,7 +194,7 @@ func (p *provider) cutOff(t *testing.T) {
 	_, err := p.w.Salvor(t.Context(), nil, "apply")
 	p.refused(t, err, 13, "the change of how one gets in was taken back, since a new connection failed")
 	for _, host := range []string{"alpha", "beta"} {
-		took := within(t, backIn, host+" can be reached", func() bool { return p.answers(t.Context(), host, 22) })
+		took := p.letsIn(t, host)
 		t.Logf("%s answers again after %s", host, took.Round(time.Millisecond))
 		p.on(t, host, "grep -h '\"kind\":\"way-in\"' /var/lib/salvor/journal/* | tail -1 | grep -q 'took back firewall rules'")
 	}
@@ -217,9 +217,12 @@ func (p *provider) killed(t *testing.T) {
 	if p.answers(ctx, "alpha", 22) {
 		t.Error("alpha takes connections: the change does not cut anyone off")
 	}
-	took := within(t, backIn, "alpha can be reached", func() bool { return p.answers(ctx, "alpha", 22) })
+	took := p.letsIn(t, "alpha")
 	t.Logf("after the operator was killed, alpha answers again after %s", took.Round(time.Millisecond))
-	p.on(t, "alpha", "test ! -e /etc/ssh/sshd_config.d/00-salvor.conf && journalctl -u salvor-undo -o cat | grep -q 'took back .*sshd settings.*since it was not confirmed over a new connection'")
+	within(t, 10*time.Second, "systemd's journal says what was taken back and why", func() error {
+		_, err := alpha.Exec(ctx, "sh", "-ec", "test ! -e /etc/ssh/sshd_config.d/00-salvor.conf && journalctl -u salvor-undo -o cat | grep -q 'took back .*sshd settings.*since it was not confirmed over a new connection'")
+		return err
+	})
 	p.from(t, p.Gateway().String())
 	p.commit(t, "SSH from where the operator is")
 	p.apply(t)
