@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"io/fs"
 	"maps"
 	"text/template"
 
@@ -14,6 +15,26 @@ import (
 
 //go:embed template
 var templates embed.FS
+
+//go:embed playbooks
+var playbooks embed.FS
+
+// SitePlaybook prepares the fleet's hosts. It is the operator's once it is written; the other
+// files of Playbooks are Salvor's.
+const SitePlaybook = "playbooks/site.yml"
+
+// Playbooks returns the files with which Ansible prepares hosts, by their paths.
+func Playbooks() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	err := fs.WalkDir(playbooks, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files[path], err = playbooks.ReadFile(path)
+		return err
+	})
+	return files, err
+}
 
 // A Beginning is what a new control repository begins with.
 type Beginning struct {
@@ -37,7 +58,7 @@ func (b Beginning) signers() []byte {
 }
 
 // Commit returns the files of the first commit, by path, and its message: fleet.yaml,
-// an example stack, ignore rules, a README, an empty lock, and Files.
+// an example stack, playbooks, ignore rules, a README, an empty lock, and Files.
 func (b Beginning) Commit() (files map[string][]byte, message string, err error) {
 	if err := fleet.ValidName(b.Name); err != nil {
 		return nil, "", err
@@ -65,7 +86,10 @@ func (b Beginning) Commit() (files map[string][]byte, message string, err error)
 }
 
 func (b Beginning) rendered() (map[string][]byte, error) {
-	files := map[string][]byte{}
+	files, err := Playbooks()
+	if err != nil {
+		return nil, err
+	}
 	for path, source := range map[string]string{
 		fleet.File: "fleet.yaml", ".gitignore": "gitignore", "README.md": "README.md", "stacks/hello/compose.yaml": "compose.yaml",
 	} {
