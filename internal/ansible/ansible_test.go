@@ -24,6 +24,7 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/machine/sshtest"
+	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
 )
@@ -391,5 +392,38 @@ func TestPrepareFiles(t *testing.T) {
 	}
 	if string(has[controlrepo.SitePlaybook]) != "mine" || !bytes.Equal(has["playbooks/roles/salvor/tasks/main.yml"], all["playbooks/roles/salvor/tasks/main.yml"]) {
 		t.Error("not the files that were to be there")
+	}
+}
+
+// TestAround runs a playbook with what the commit has in playbooks/ and secrets/ alone, and
+// says why it failed.
+func TestAround(t *testing.T) {
+	s := newStand(t)
+	s.Declared.Vaults = map[string]secret.Setting{"default": secret.ParseSetting("secret:vault")}
+	s.Declared.Playbooks = fleet.Playbooks{Before: "playbooks/before.yml", After: "playbooks/after.yml"}
+	vault, err := ansiblevault.Seal(secret.NewString("word: vaulted-word\n"), secret.NewString(vaultPassword), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := filepath.Join(t.TempDir(), "made")
+	s.write("secrets/group.yml", string(vault))
+	s.write("stacks/notes/other.yml", "- debug: {msg: from elsewhere}\n")
+	s.write("playbooks/before.yml", "- hosts: all\n  gather_facts: false\n  vars_files: [../secrets/group.yml]\n  tasks:\n    - name: Write the word\n      copy: {content: \"{{ word }}\", dest: "+made+"}\n")
+	s.write("playbooks/after.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - include_tasks: ../stacks/notes/other.yml\n")
+	var said []string
+	sink := progress.SinkFunc(func(e progress.Event) { said = append(said, e.Host+" "+e.Step+" "+e.Text) })
+	a := &Around{Fleet: s.Fleet, Files: os.DirFS(s.repo), Cache: filepath.Join(s.repo, "cache")}
+	if err := a.Before(t.Context(), "alpha", sink); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(made); err != nil || string(got) != "vaulted-word" {
+		t.Errorf("it wrote %q, %v", got, err)
+	}
+	if !slices.Contains(said, "alpha playbooks/before.yml TASK [Write the word]") {
+		t.Errorf("it says %q", said)
+	}
+	err = a.After(t.Context(), "alpha", sink)
+	if err == nil || !strings.HasPrefix(err.Error(), "playbooks/after.yml failed with exit code 2: fatal: [alpha]") || fault.Hint(err) != "salvor ansible playbooks/after.yml -- --limit alpha" {
+		t.Errorf("what is not approved: %v, hint %q", err, fault.Hint(err))
 	}
 }

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -54,7 +52,7 @@ func runAnsible(ctx context.Context, g *globals, playbook string, args []string)
 		if err != nil {
 			return err
 		}
-		cache, err := ansibleCache()
+		cache, err := app.AnsibleCache()
 		if err != nil {
 			return err
 		}
@@ -62,12 +60,6 @@ func runAnsible(ctx context.Context, g *globals, playbook string, args []string)
 		g.progress().Close()
 		return ended(f.Run(ctx, play))
 	})
-}
-
-// ansibleCache is where salvord is unpacked for Ansible, which copies it to hosts.
-func ansibleCache() (string, error) {
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "salvor"), err
 }
 
 // runAnsibleInit commits the playbooks that the newest commit lacks.

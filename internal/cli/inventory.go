@@ -46,7 +46,7 @@ func runInventory(ctx context.Context, g *globals, o inventoryOptions) error {
 		if err := f.Confirm(ctx); err != nil {
 			return err
 		}
-		cache, err := ansibleCache()
+		cache, err := app.AnsibleCache()
 		if err != nil {
 			return err
 		}

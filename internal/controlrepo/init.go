@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"io/fs"
 	"maps"
 	"text/template"
 
@@ -15,26 +14,6 @@ import (
 
 //go:embed template
 var templates embed.FS
-
-//go:embed playbooks
-var playbooks embed.FS
-
-// SitePlaybook prepares the fleet's hosts. It is the operator's once it is written; the other
-// files of Playbooks are Salvor's.
-const SitePlaybook = "playbooks/site.yml"
-
-// Playbooks returns the files with which Ansible prepares hosts, by their paths.
-func Playbooks() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	err := fs.WalkDir(playbooks, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		files[path], err = playbooks.ReadFile(path)
-		return err
-	})
-	return files, err
-}
 
 // A Beginning is what a new control repository begins with.
 type Beginning struct {

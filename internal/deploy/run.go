@@ -209,12 +209,15 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 	if err != nil {
 		return receipt, err
 	}
-	req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
-	// a host that was updated may see more to do than it did when it was planned
-	if !hp.New && !r.Unplanned && (!hp.Updates || r.Accept != nil) {
-		return r.applyPlanned(ctx, link, h, hp, req)
-	}
-	err = r.call(ctx, link, agentapi.VerbApply, req, &receipt)
+	err = around(ctx, r, h, func() (err error) {
+		req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
+		// a host that was updated may see more to do than it did when it was planned
+		if !hp.New && !r.Unplanned && (!hp.Updates || r.Accept != nil) {
+			receipt, err = r.applyPlanned(ctx, link, h, hp, req)
+			return err
+		}
+		return r.call(ctx, link, agentapi.VerbApply, req, &receipt)
+	})
 	return receipt, err
 }
 

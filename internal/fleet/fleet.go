@@ -32,6 +32,7 @@ type Fleet struct {
 	Docker     Docker
 	Git        Git
 	Recipients Recipients
+	Playbooks  Playbooks // of Ansible, around an apply
 	Stacks     []Stack // sorted by name
 }
 
