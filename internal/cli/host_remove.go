@@ -24,12 +24,16 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 		if err != nil {
 			return err
 		}
+		gone, _ := a.Fleet().Host(name)
 		r, err := accepted(ctx, g, p)
 		if err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "Removed host %s from fleet %s (committed).\n", name, a.Fleet().Name)
 		for _, left := range r.StillHas(name) {
+			terminal.Printf(g.Err, "- %s.\n", left)
+		}
+		if left := a.ForgetInTailnet(ctx, gone); left != "" {
 			terminal.Printf(g.Err, "- %s.\n", left)
 		}
 		if len(r.Secrets) > 0 {

@@ -32,6 +32,7 @@ type Fleet struct {
 	Docker     Docker
 	SSHFrom    []Source // from where hosts with Salvor's firewall take SSH; none for everywhere
 	Git        Git
+	Tailnet    *PrivateNetwork // nil for none
 	Recipients Recipients
 	Playbooks  Playbooks // of Ansible, around an apply
 	Stacks     []Stack   // sorted by name
