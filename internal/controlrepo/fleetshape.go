@@ -142,6 +142,7 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 			"it puts only its own things there; `salvor host take` adds one.", areasShape(), func(h *fleet.Host, v fleet.Areas) { h.Manage = v }),
 		yamldoc.Key("mounts", "File systems from elsewhere, by name. A stack with a folder on one starts only while it is mounted.", yamldoc.Named(names(), mountShape()), setMounts),
 		yamldoc.Key("protect", "Folders of the host itself, outside of stacks, that snapshots keep.", yamldoc.List(yamldoc.Text(fleet.ValidProtected)), func(h *fleet.Host, v []string) { h.Protect = slices.Compact(slices.Sorted(slices.Values(v))) }),
+		yamldoc.Key("server", "The server that `salvor host create` made for this host, as PROVIDER:REGION/ID. `salvor host destroy` takes it away.", yamldoc.Text(checkServer), func(h *fleet.Host, v string) { h.Server, _ = fleet.ParseServer(v) }),
 		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }

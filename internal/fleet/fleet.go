@@ -47,6 +47,7 @@ type Host struct {
 	Mounts  []Mount // sorted by name
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
+	Server  Server // that Salvor had made for it; zero for one that was there before
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }
