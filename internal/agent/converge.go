@@ -98,7 +98,9 @@ func withoutStacks(applied, want agentapi.Host) agentapi.Host {
 
 // timed reports whether a change of an area can lock its operator out: an apply makes it under
 // a timer that takes it back.
-func timed(area fleet.Area) bool { return slices.Contains([]fleet.Area{"ssh", "firewall"}, area) }
+func timed(area fleet.Area) bool {
+	return slices.Contains([]fleet.Area{fleet.AreaSSH, fleet.AreaFirewall}, area)
+}
 
 // checkAreas refuses areas that Salvor does not take care of on the host.
 func checkAreas(host agentapi.Host, only []fleet.Area) error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -60,7 +61,7 @@ func whole(d *debiantest.Host) machine.Machine { return &without{Machine: d} }
 
 func convergeRequest() agentapi.Converge {
 	return agentapi.Converge{Owner: "ann@laptop", SQLite: true, Host: agentapi.Host{
-		Schema: agentapi.Schema, Fleet: "home", Name: "alpha", Commit: "c1", Manage: fleet.KnownAreas(),
+		Schema: agentapi.Schema, Fleet: "home", Name: "alpha", Commit: "c1", Manage: slices.DeleteFunc(fleet.KnownAreas(), timed),
 		SSH: agentapi.SSH{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}, Git: agentapi.Git{URL: "git@g:f"},
 	}}
 }

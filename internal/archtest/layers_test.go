@@ -67,6 +67,7 @@ var layers = []struct {
 		"delivery",
 		"inventory",
 		"hostprep",
+		"wayin",
 		"hostlink",
 		"firstlogin",
 		"tailnet",

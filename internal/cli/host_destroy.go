@@ -44,6 +44,7 @@ func runHostDestroy(ctx context.Context, g *globals, name string) error {
 		if err != nil {
 			return err
 		}
+		gone, _ := a.Fleet().Host(name)
 		r, err := accepted(ctx, g, p)
 		if err != nil {
 			return err
@@ -51,6 +52,9 @@ func runHostDestroy(ctx context.Context, g *globals, name string) error {
 		terminal.Printf(g.Err, "The server of %s is gone, and %[1]s is not part of %s any more (committed).\n", name, a.Fleet().Name)
 		left := r.StillHas(name)[:1] // its disk is gone: what can be used again is what others still accept
 		for _, line := range left {
+			terminal.Printf(g.Err, "- %s.\n", line)
+		}
+		if line := a.ForgetInTailnet(ctx, gone); line != "" {
 			terminal.Printf(g.Err, "- %s.\n", line)
 		}
 		return g.printDestroyed(name, server)

@@ -22,6 +22,7 @@ func checkFleet(r *yamldoc.Reader, f *fleet.Fleet) {
 	checkCredentials(r, f)
 	checkHosts(r, f)
 	checkDocker(r, f.Docker, "docker")
+	checkTailnet(r, f)
 }
 
 // checkLocation reports a location on a remote that is not declared. A zero
@@ -104,6 +105,7 @@ func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
 		checkMounts(r, h)
 		checkProtect(r, f, h)
+		checkOutside(r, h)
 		if h.Formerly == "" {
 			continue
 		}

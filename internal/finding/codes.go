@@ -64,6 +64,8 @@ const (
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
 	MountKept          Code = "mount-kept"
+	TailnetAbsent      Code = "tailnet-absent"
+	TailnetExpires     Code = "tailnet-key-expires"
 	SharedUnmounted    Code = "shared-unmounted"
 	SharedFull         Code = "shared-full"
 	SharedLate         Code = "shared-late"
@@ -113,6 +115,8 @@ const (
 	EngineMissing      Code = "engine-missing"
 	ClockWrong         Code = "clock-wrong"
 	RebootRequired     Code = "reboot-required"
+	SSHOverruled       Code = "ssh-overruled"
+	PortPublic         Code = "port-public"
 )
 
 // Row documents one code.
@@ -208,6 +212,12 @@ func Table() []Row {
 			"on both shows which is wrong, and what sets it"},
 		{RebootRequired, "Security upgrades that are installed on a host, such as a kernel, count only after a reboot. Salvor does not reboot hosts.", "reboot " +
 			"the host when its stacks may be away for a minute; they start again automatically"},
+		{SSHOverruled, "sshd on a host whose SSH Salvor takes care of (manage: ssh) does otherwise than its drop-in says, for all logins or, by a Match, for some: by what `sshd -T` prints. " +
+			"The finding names the line that does it. Salvor does not change files of others.", "change " +
+			"that line on the host, then systemctl reload ssh there"},
+		{PortPublic, "A container's port is published on an address of the host that is reachable from the internet, and is not under open: of the host. " +
+			"The finding says whether Salvor's firewall closes it.", "publish " +
+			"it on 127.0.0.1 or the tailnet's address; or list it under hosts.HOST.open"},
 		{HistoryLost, "The remote has none of the proven snapshots of a stack. A disk may not be mounted there, or the " +
 			"repository was emptied or deleted.", "bring " +
 			"it back; if it is lost permanently, salvor snapshot take STACK --accept-loss takes a new one of the data on " +
@@ -252,6 +262,12 @@ func Table() []Row {
 			"it: the stack then starts automatically"},
 		{MountKept, "A mount was removed from fleet.yaml while a stack or a container still uses it; it stays mounted.", "stop " +
 			"what uses it: the mount is then removed automatically; or declare it again"},
+		{TailnetAbsent, "A host that is to be in the tailnet is not, or not now: its key was refused or used up, a tag is not " +
+			"owned, the control server does not answer, or someone logged it out. All else on the host goes on; stacks that use " +
+			"SALVOR_TAILNET_IP wait.", "what " +
+			"the text says, then salvor apply; stacks that wait start automatically once the tailnet is up"},
+		{TailnetExpires, "A host's key in the tailnet has an end: from then on the host is logged out.", "disable " +
+			"the key's expiry in the tailnet's admin console, or have the host join with a tag, whose keys don't expire"},
 		{SharedUnmounted, "The shared volumes of a stack are not mounted on its host; the stack does not start without them.", "salvor remote test REMOTE"},
 		{SharedFull, "The cache of a stack's shared volumes, or its disk, is full of what is not on the remote yet. Programs that write " +
 			"get \"no space left on device\"; reading continues.", "make room, raise x-salvor.shared.cache, or bring the remote back"},
