@@ -12,7 +12,7 @@ import (
 // Cloud returns a provider of servers in a region, "" for the one that its own configuration
 // names. What it makes bears the fleet's name and the beginning of the repository's first
 // commit: another fleet of that name, in the same account, is another one.
-func (a *App) Cloud(ctx context.Context, provider, region string) (cloud.Provider, error) {
+func Cloud(ctx context.Context, a *App, provider, region string) (cloud.Provider, error) {
 	if provider != ec2.Name {
 		return nil, fault.WithCode(fault.WithHint(fmt.Errorf("%q is not a provider that Salvor knows: %s is the one", provider, ec2.Name),
 			"salvor host cloud-init NAME prints user-data for servers of all others"), fault.Usage)

@@ -31,7 +31,7 @@ func checkCloud(ctx context.Context, a *app.App, place string) []doctor.Check {
 	ctx, cancel := context.WithTimeout(ctx, cloudLimit)
 	defer cancel()
 	name, region, _ := strings.Cut(place, ":")
-	provider, err := a.Cloud(ctx, name, region)
+	provider, err := app.Cloud(ctx, a, name, region)
 	if err != nil {
 		return []doctor.Check{{Name: "cloud " + place, State: doctor.Broken, Text: err.Error(), Fix: fault.Hint(err)}}
 	}

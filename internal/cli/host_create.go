@@ -70,7 +70,7 @@ func (o *createOptions) making(ctx context.Context, a *app.App, host, fromFlag s
 	if m.Order.From, err = cloud.ParseFrom(o.from); err != nil {
 		return m, err
 	}
-	m.Provider, err = a.Cloud(ctx, o.provider, o.region)
+	m.Provider, err = app.Cloud(ctx, a, o.provider, o.region)
 	return m, err
 }
 

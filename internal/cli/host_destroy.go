@@ -36,7 +36,7 @@ func runHostDestroy(ctx context.Context, g *globals, name string) error {
 		if err != nil {
 			return err
 		}
-		provider, err := a.Cloud(ctx, server.Provider, server.Region)
+		provider, err := app.Cloud(ctx, a, server.Provider, server.Region)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func runTakeAway(ctx context.Context, g *globals, name, text string) error {
 		return fault.WithCode(err, fault.Usage)
 	}
 	return g.with(ctx, func(a *app.App) error {
-		provider, err := a.Cloud(ctx, server.Provider, server.Region)
+		provider, err := app.Cloud(ctx, a, server.Provider, server.Region)
 		if err != nil {
 			return err
 		}
