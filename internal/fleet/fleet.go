@@ -54,6 +54,7 @@ type Host struct {
 	Open []OpenPort
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
+	Server  Server // that Salvor had made for it; zero for one that was there before
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }
