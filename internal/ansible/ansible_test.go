@@ -56,7 +56,7 @@ func fleetAt(server *sshtest.Server, kept ssh.KeptKey) *Fleet {
 		Request: func(h fleet.Host) (agentapi.Converge, error) {
 			return agentapi.Converge{Host: agentapi.Host{Fleet: "home", Name: h.Name, SSH: agentapi.SSH{Keys: []string{"{{ lookup('pipe', 'touch /tmp/pwned') }}"}}}}, nil
 		},
-		Login: func(h fleet.Host) (ssh.Options, error) {
+		Login: func(_ context.Context, h fleet.Host) (ssh.Options, error) {
 			return ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: []ssh.PublicKey{ssh.PublicKey(server.HostKey)}, Auth: ssh.Auth{Kept: []ssh.KeptKey{kept}}}, nil
 		},
 		Secret: func(context.Context, string) (secret.Value, error) {
@@ -186,8 +186,8 @@ func TestSite(t *testing.T) {
 func TestOnlyThePinnedKeyIsTrusted(t *testing.T) {
 	s := newStand(t)
 	login := s.Login
-	s.Login = func(h fleet.Host) (ssh.Options, error) {
-		o, err := login(h)
+	s.Login = func(ctx context.Context, h fleet.Host) (ssh.Options, error) {
+		o, err := login(ctx, h)
 		o.Keys = []ssh.PublicKey{o.Auth.Kept[0].Public}
 		return o, err
 	}
@@ -232,7 +232,7 @@ func TestInventoryIsAnsibles(t *testing.T) {
 		sshtest.Missing(t, "no ansible-inventory: apt install ansible")
 	}
 	t.Setenv("HOME", t.TempDir())
-	i, err := NewInventory(jumping(), Paths{Config: "/a b/it's/config", Control: "/c", Programs: map[string]string{"amd64": "/p"}})
+	i, err := NewInventory(jumping(), Paths{Logins: logins(t, jumping()), Config: "/a b/it's/config", Control: "/c", Programs: map[string]string{"amd64": "/p"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +281,15 @@ func TestInventoryIsAnsibles(t *testing.T) {
 	}
 }
 
+func logins(t *testing.T, f *Fleet) []ssh.Options {
+	t.Helper()
+	all, err := f.logins(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // jumping is a fleet with a host behind another one.
 func jumping() *Fleet {
 	return &Fleet{
@@ -288,7 +297,7 @@ func jumping() *Fleet {
 		Request: func(h fleet.Host) (agentapi.Converge, error) {
 			return agentapi.Converge{Host: agentapi.Host{Name: h.Name, SSH: agentapi.SSH{Keys: []string{"{{ x }}"}}}}, nil
 		},
-		Login: func(h fleet.Host) (ssh.Options, error) {
+		Login: func(_ context.Context, h fleet.Host) (ssh.Options, error) {
 			o := ssh.Options{Name: h.Name, Address: h.Address}
 			if h.Name == "beta" {
 				o.Port, o.User, o.Jump = 2222, "ops", &ssh.Options{Address: "2001:db8::1", User: "gate", Port: 2200}
@@ -300,7 +309,7 @@ func jumping() *Fleet {
 
 func TestInventoryOfOneHost(t *testing.T) {
 	t.Parallel()
-	i, err := NewInventory(jumping(), Paths{})
+	i, err := NewInventory(jumping(), Paths{Logins: logins(t, jumping())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +319,7 @@ func TestInventoryOfOneHost(t *testing.T) {
 	if _, err := i.Host("gamma"); err == nil || fault.Hint(err) != "salvor host ls" {
 		t.Errorf("%v", err)
 	}
-	if _, err := NewInventory(jumping(), Paths{Config: "/tmp/{{ x }}"}); err == nil || !strings.Contains(err.Error(), "template") {
+	if _, err := NewInventory(jumping(), Paths{Logins: logins(t, jumping()), Config: "/tmp/{{ x }}"}); err == nil || !strings.Contains(err.Error(), "template") {
 		t.Errorf("%v", err)
 	}
 }

@@ -27,7 +27,7 @@ type Fleet struct {
 	Declared *fleet.Fleet
 	Version  string                                                       // of the salvord that Program opens
 	Request  func(fleet.Host) (agentapi.Converge, error)                  // what a host is to be
-	Login    func(fleet.Host) (ssh.Options, error)                        // how a host is reached
+	Login    func(context.Context, fleet.Host) (ssh.Options, error)       // how a host is reached now
 	Secret   func(ctx context.Context, name string) (secret.Value, error) // opens one
 	Program  func(arch string) (io.ReadCloser, error)                     // opens salvord
 	Confirm  func(ctx context.Context) error                              // has the operator confirm what the commit lets others do
@@ -54,8 +54,9 @@ type variables struct {
 	Programs map[string]string `json:"salvor_programs"` // salvord on this computer, by processor
 }
 
-// Paths are files on the operator's computer that an inventory names.
+// Paths are how hosts are reached, and files on the operator's computer that an inventory names.
 type Paths struct {
+	Logins   []ssh.Options     // of the hosts of the fleet, in their order
 	Config   string            // of ssh
 	Control  string            // a folder for ssh's sockets
 	Programs map[string]string // salvord, by processor
@@ -64,11 +65,8 @@ type Paths struct {
 // NewInventory returns the inventory of all hosts of the fleet.
 func NewInventory(f *Fleet, at Paths) (Inventory, error) {
 	all := Inventory{hosts: map[string]variables{}}
-	for _, h := range f.Declared.Hosts {
-		o, err := f.Login(h)
-		if err != nil {
-			return Inventory{}, err
-		}
+	for i, h := range f.Declared.Hosts {
+		o := at.Logins[i]
 		request, err := f.request(h)
 		if err != nil {
 			return Inventory{}, fmt.Errorf("%s: %w", h.Name, err)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 	"salvor/internal/machine/local"
@@ -52,7 +54,7 @@ func (f *Fleet) Run(ctx context.Context, p Play) error {
 	if err := f.Confirm(ctx); err != nil {
 		return err
 	}
-	all, err := f.logins()
+	all, err := f.logins(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func (f *Fleet) Run(ctx context.Context, p Play) error {
 		return err
 	}
 	defer roster.Close()
-	inventory, err := f.inventoryFile(roster, p.Cache)
+	inventory, err := f.inventoryFile(roster, Paths{Logins: all}, p.Cache)
 	if err != nil {
 		return err
 	}
@@ -80,25 +82,26 @@ func (f *Fleet) Run(ctx context.Context, p Play) error {
 }
 
 // logins say how each host is reached.
-func (f *Fleet) logins() ([]ssh.Options, error) {
-	var all []ssh.Options
-	for _, h := range f.Declared.Hosts {
-		o, err := f.Login(h)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, o)
+func (f *Fleet) logins(ctx context.Context) ([]ssh.Options, error) {
+	all := make([]ssh.Options, len(f.Declared.Hosts))
+	var each errgroup.Group
+	for i, h := range f.Declared.Hosts {
+		each.Go(func() (err error) {
+			all[i], err = f.Login(ctx, h)
+			return err
+		})
 	}
-	return all, nil
+	return all, each.Wait()
 }
 
 // inventoryFile writes the inventory next to ssh's configuration.
-func (f *Fleet) inventoryFile(roster *ssh.Roster, cache string) (string, error) {
-	programs, err := Programs(f, cache)
-	if err != nil {
+func (f *Fleet) inventoryFile(roster *ssh.Roster, at Paths, cache string) (string, error) {
+	var err error
+	if at.Programs, err = Programs(f, cache); err != nil {
 		return "", err
 	}
-	i, err := NewInventory(f, Paths{Config: roster.Config, Control: filepath.Join(roster.Dir, "cp"), Programs: programs})
+	at.Config, at.Control = roster.Config, filepath.Join(roster.Dir, "cp")
+	i, err := NewInventory(f, at)
 	if err != nil {
 		return "", err
 	}

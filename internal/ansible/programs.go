@@ -2,6 +2,7 @@ package ansible
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -92,12 +93,12 @@ func same(a, b io.Reader) (bool, error) {
 
 // Keep writes what an inventory names below a folder of this user, since it is read after
 // salvor has ended: ssh's configuration without an agent, and salvord.
-func Keep(f *Fleet, cache string) (Paths, error) {
+func Keep(ctx context.Context, f *Fleet, cache string) (Paths, error) {
 	programs, err := Programs(f, cache)
 	if err != nil {
 		return Paths{}, err
 	}
-	all, err := f.logins()
+	all, err := f.logins(ctx)
 	if err != nil {
 		return Paths{}, err
 	}
@@ -106,5 +107,5 @@ func Keep(f *Fleet, cache string) (Paths, error) {
 		return Paths{}, err
 	}
 	config, err := ssh.WriteRoster(dir, all, "")
-	return Paths{Config: config, Control: filepath.Join(dir, "cp"), Programs: programs}, err
+	return Paths{Logins: all, Config: config, Control: filepath.Join(dir, "cp"), Programs: programs}, err
 }

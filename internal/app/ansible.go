@@ -26,7 +26,7 @@ func ansibleOn(a *App, s *deploy.Session) *ansible.Fleet {
 	return &ansible.Fleet{
 		Declared: &a.Checkout.Fleet, Version: version.String(), Program: embedded.Salvord,
 		Request: func(h fleet.Host) (agentapi.Converge, error) { return deploy.Preparation(s, h) },
-		Login:   a.Reach.Login, Secret: a.Identity.Secret,
+		Login:   a.Reach.Best, Secret: a.Identity.Secret,
 		Confirm: func(ctx context.Context) error { return a.Confirmed.ConfirmGrants(ctx, a.Checkout.Lock) },
 	}
 }

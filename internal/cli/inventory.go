@@ -50,7 +50,7 @@ func runInventory(ctx context.Context, g *globals, o inventoryOptions) error {
 		if err != nil {
 			return err
 		}
-		at, err := ansible.Keep(f, cache)
+		at, err := ansible.Keep(ctx, f, cache)
 		if err != nil {
 			return err
 		}

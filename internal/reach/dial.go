@@ -276,11 +276,11 @@ func (d *Dialer) Client(ctx context.Context, host string) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := d.Login(h)
+	o, err := d.Best(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	return ssh.NewClient(ctx, d.best(ctx, h, o))
+	return ssh.NewClient(ctx, o)
 }
 
 // Pin trusts a key for the rest of this command.
