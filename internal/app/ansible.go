@@ -14,7 +14,7 @@ import (
 )
 
 // ForAnsible is the opened fleet as Ansible needs it.
-func (a *App) ForAnsible(ctx context.Context) (*ansible.Fleet, error) {
+func ForAnsible(ctx context.Context, a *App) (*ansible.Fleet, error) {
 	s, err := a.Session(ctx, a.opts.Sink)
 	if err != nil {
 		return nil, err

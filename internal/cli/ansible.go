@@ -48,7 +48,7 @@ func runAnsible(ctx context.Context, g *globals, playbook string, args []string)
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		f, err := a.ForAnsible(ctx)
+		f, err := app.ForAnsible(ctx, a)
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func newInventory(g *globals) *cobra.Command {
 
 func runInventory(ctx context.Context, g *globals, o inventoryOptions) error {
 	return g.with(ctx, func(a *app.App) error {
-		f, err := a.ForAnsible(ctx)
+		f, err := app.ForAnsible(ctx, a)
 		if err != nil {
 			return err
 		}
