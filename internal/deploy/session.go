@@ -45,6 +45,8 @@ type Session struct {
 	// what the commit lets others do under next; nil when there is nothing to ask.
 	Granted func(ctx context.Context, next fleet.Lock) error
 
+	Around Around // what runs around each host's part of an apply; nil for nothing
+
 	Repo   Repo
 	Sealer Sealer
 	Record Record
@@ -52,6 +54,8 @@ type Session struct {
 	// Fresh reaches a host over a connection of its own, which the caller closes by its Machine.
 	Fresh func(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 	Sink  progress.Sink // of the session's steps, and of those that hosts report
+
+	Tailnet Tailnet // nil for a fleet without one
 
 	held   map[string]bool // stacks that are left as they run, see Hold and Leave
 	left   map[string]bool // those of them that the run is not about, see Leave

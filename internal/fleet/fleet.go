@@ -32,8 +32,10 @@ type Fleet struct {
 	Docker     Docker
 	SSHFrom    []Source // from where hosts with Salvor's firewall take SSH; none for everywhere
 	Git        Git
+	Tailnet    *PrivateNetwork // nil for none
 	Recipients Recipients
-	Stacks     []Stack // sorted by name
+	Playbooks  Playbooks // of Ansible, around an apply
+	Stacks     []Stack   // sorted by name
 }
 
 // A Host is a declared server. A host within reach is a machine.
@@ -52,6 +54,7 @@ type Host struct {
 	Open []OpenPort
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
+	Server  Server // that Salvor had made for it; zero for one that was there before
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }
