@@ -75,6 +75,7 @@ func runDoctor(ctx context.Context, g *globals) error {
 			return err
 		}
 		all = append(all, f.Checks(ctx)...)
+		all = append(all, checkClouds(ctx, a)...)
 		return nil
 	})
 	if err != nil && opened || ctx.Err() != nil {

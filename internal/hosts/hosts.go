@@ -59,12 +59,17 @@ func (c *Changes) PrepareAdd(h fleet.Host, key ssh.PublicKey) proposal.Proposal[
 		if err != nil {
 			return Addition{}, err
 		}
-		if err := c.checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name); err != nil {
-			return add, err
-		}
-		add.Kept, add.Unread = c.gitHost.KeepKeys(ctx, map[string]string{h.Name: add.GitKey})
-		return add, nil
+		return c.committed(ctx, add, h.Name, "host add: "+h.Name)
 	})
+}
+
+// committed commits and pushes an addition, and lets the host read the repository then.
+func (c *Changes) committed(ctx context.Context, add Addition, host, message string) (Addition, error) {
+	if err := c.checkout.CommitFiles(ctx, add.Files, message); err != nil {
+		return add, err
+	}
+	add.Kept, add.Unread = c.gitHost.KeepKeys(ctx, map[string]string{host: add.GitKey})
+	return add, nil
 }
 
 // An Addition is a host made part of the fleet, not committed yet.
