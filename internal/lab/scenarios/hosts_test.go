@@ -36,6 +36,7 @@ func TestHosts(t *testing.T) {
 	p := &provider{Scenario: s, w: w, hosts: map[string]*lab.Host{}, secrets: t.TempDir()}
 	must(t, p.deliver(ctx))
 	p.access(t)
+	p.tailnet(t)
 }
 
 const (
