@@ -85,7 +85,7 @@ func (p *provider) notJoined(t *testing.T, host, why string) {
 	must(t, err)
 	out, err := p.w.Command(ctx, "apply", "--host", host).CombinedOutput()
 	said := string(out)
-	if err == nil || strings.Count(said, host+": it is not in the tailnet: ") != 1 || !strings.Contains(said, why) || !strings.Contains(said, "not in the tailnet: "+host) {
+	if err == nil || strings.Count(said, "warning: "+host+": it is not in the tailnet: ") != 1 || !strings.Contains(said, why) || !strings.Contains(said, "not in the tailnet: "+host) {
 		t.Fatalf("%v; want one %q in\n%s", err, why, said)
 	}
 	if strings.Contains(said, "hunter2") {
