@@ -6,6 +6,9 @@ var examples = map[string]string{
 	"adopt": `salvor adopt alpha --observe                      # what runs there, and what would be lost
 salvor adopt alpha
 salvor adopt alpha notes photos`,
+	"ansible": `salvor ansible playbooks/site.yml -- --check --diff
+salvor ansible playbooks/site.yml -- --limit alpha
+salvor ansible --init`,
 	"apply": `salvor apply
 salvor apply --partial               # without the hosts that do not answer
 salvor apply --restore notes         # a name that was used before: with its newest snapshot
@@ -34,6 +37,11 @@ salvor help snapshot-late                        # what a finding means, and wha
 	"host add": `salvor host add alpha root@192.0.2.10
 salvor host add beta ops@beta.example.net:2222 --jump ops@gate.example.net:22
 salvor host add gamma root@192.0.2.12 --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
+	"host cloud-init": `salvor host cloud-init gamma >user-data          # paste it where the provider asks for user-data`,
+	"host create": `salvor host create gamma --provider aws --type t3.small --region eu-central-1 --from 203.0.113.7/32
+salvor host create gamma --provider aws --type t4g.small --from 203.0.113.7/32 --disk 60`,
+	"host destroy": `salvor host destroy gamma
+salvor host destroy gamma --server aws:eu-central-1/k3v9x2mq5a    # as doctor lists it`,
 	"host ls": `salvor host ls
 salvor host ls --json`,
 	"host release": `salvor host release alpha                         # the host, with all its stacks
@@ -42,6 +50,8 @@ salvor host release alpha notes photos            # some of its stacks`,
 	"host take":   `salvor host take alpha docker`,
 	"init": `salvor init ~/fleet
 salvor init ~/fleet --name home --signed-commits`,
+	"inventory": `salvor inventory --list
+salvor inventory --host alpha`,
 	"key lock": `salvor key lock`,
 	"key unlock": `salvor key unlock
 salvor key unlock --for 8h                       # at most 24h`,

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
 
@@ -35,6 +36,9 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 		}
 		if left := a.ForgetInTailnet(ctx, gone); left != "" {
 			terminal.Printf(g.Err, "- %s.\n", left)
+		}
+		if gone.Server != (fleet.Server{}) {
+			terminal.Printf(g.Err, "- its server is still there: salvor host destroy %s --server %s.\n", name, gone.Server)
 		}
 		if len(r.Secrets) > 0 {
 			terminal.Printf(g.Err, "\n"+

@@ -34,7 +34,8 @@ type Fleet struct {
 	Git        Git
 	Tailnet    *PrivateNetwork // nil for none
 	Recipients Recipients
-	Stacks     []Stack // sorted by name
+	Playbooks  Playbooks // of Ansible, around an apply
+	Stacks     []Stack   // sorted by name
 }
 
 // A Host is a declared server. A host within reach is a machine.
@@ -53,6 +54,7 @@ type Host struct {
 	Open []OpenPort
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
+	Server  Server // that Salvor had made for it; zero for one that was there before
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }

@@ -52,7 +52,8 @@ var _ cloud.Provider = (*EC2)(nil)
 // patience bounds how long anything at AWS may take to happen.
 const patience = 5 * time.Minute
 
-// tries bounds how often a call is made that AWS is too busy for.
+// tries bounds how often a call is made that AWS is too busy for, unless the operator's
+// configuration does (max_attempts).
 const tries = 8
 
 // Configured reads the operator's configuration. A region of "" is the one that it names.
@@ -71,7 +72,9 @@ func Configured(ctx context.Context, region string) (aws.Config, error) {
 func New(c aws.Config, o Options) *EC2 {
 	o.Poll, o.Port = cmp.Or(o.Poll, 3*time.Second), cmp.Or(o.Port, 22)
 	c.Retryer = func() aws.Retryer {
-		return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = tries, 4*o.Poll })
+		return retry.NewStandard(func(s *retry.StandardOptions) {
+			s.MaxAttempts, s.MaxBackoff = cmp.Or(c.RetryMaxAttempts, tries), 4*o.Poll
+		})
 	}
 	return &EC2{api: ec2.NewFromConfig(c), options: o, region: c.Region}
 }
@@ -87,18 +90,23 @@ func (e *EC2) tags(kind types.ResourceType, host, id string) types.TagSpecificat
 	}}
 }
 
-// ours is the filter for what bears this fleet's tag.
-func (e *EC2) ours() types.Filter {
-	return types.Filter{Name: aws.String("tag:" + fleetTag), Values: []string{e.options.Fleet}}
+// tagged is the filter for what has a tag with a value.
+func tagged(tag, value string) types.Filter {
+	return types.Filter{Name: aws.String("tag:" + tag), Values: []string{value}}
 }
 
 // Servers implements cloud.Provider. An instance that is terminated counts as gone.
 func (e *EC2) Servers(ctx context.Context) ([]cloud.Server, error) {
+	return e.list(ctx, tagged(fleetTag, e.options.Fleet))
+}
+
+// list lists what a filter lets through.
+func (e *EC2) list(ctx context.Context, ours types.Filter) ([]cloud.Server, error) {
 	found := map[string]*cloud.Server{}
-	if err := e.instances(ctx, found); err != nil {
+	if err := e.instances(ctx, ours, found); err != nil {
 		return nil, err
 	}
-	groups := ec2.NewDescribeSecurityGroupsPaginator(e.api, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{e.ours()}})
+	groups := ec2.NewDescribeSecurityGroupsPaginator(e.api, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{ours}})
 	for groups.HasMorePages() {
 		page, err := groups.NextPage(ctx)
 		if err != nil {
@@ -108,7 +116,7 @@ func (e *EC2) Servers(ctx context.Context) ([]cloud.Server, error) {
 			e.note(found, g.Tags, cloud.Part{Kind: cloud.Group, ID: aws.ToString(g.GroupId)})
 		}
 	}
-	pairs, err := e.api.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{e.ours()}})
+	pairs, err := e.api.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{ours}})
 	if err != nil {
 		return nil, e.explain("list key pairs", err)
 	}
@@ -126,8 +134,8 @@ func (e *EC2) Servers(ctx context.Context) ([]cloud.Server, error) {
 	return all, nil
 }
 
-func (e *EC2) instances(ctx context.Context, found map[string]*cloud.Server) error {
-	pages := ec2.NewDescribeInstancesPaginator(e.api, &ec2.DescribeInstancesInput{Filters: []types.Filter{e.ours(), {
+func (e *EC2) instances(ctx context.Context, ours types.Filter, found map[string]*cloud.Server) error {
+	pages := ec2.NewDescribeInstancesPaginator(e.api, &ec2.DescribeInstancesInput{Filters: []types.Filter{ours, {
 		Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "shutting-down", "stopping", "stopped"},
 	}}})
 	for pages.HasMorePages() {
