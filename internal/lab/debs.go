@@ -54,12 +54,12 @@ func (l *Lab) AptRepo(ctx context.Context) (*AptRepo, error) {
 	if err := l.fillPool(ctx, pool); err != nil {
 		return nil, err
 	}
-	return l.index(ctx, "docker", "stable", "bookworm")
+	return index(ctx, l, "docker", "stable", "bookworm")
 }
 
 // index makes a signed repository of the packages in the pool of a folder that the lab's apt
 // server has, and returns it.
-func (l *Lab) index(ctx context.Context, folder, component string, suites ...string) (*AptRepo, error) {
+func index(ctx context.Context, l *Lab, folder, component string, suites ...string) (*AptRepo, error) {
 	image, err := l.build(ctx, services)
 	if err != nil {
 		return nil, err

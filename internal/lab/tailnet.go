@@ -27,10 +27,10 @@ type Tailnet struct {
 	service
 }
 
-// Tailnet builds the programs (cached between runs: minutes on a machine that never did) and
+// StartTailnet builds the programs (cached between runs: minutes on a machine that never did) and
 // starts the control server, which lets no machine in yet: see Admit.
-func (l *Lab) Tailnet(ctx context.Context) (*Tailnet, error) {
-	built, err := l.tailscale(ctx)
+func StartTailnet(ctx context.Context, l *Lab) (*Tailnet, error) {
+	built, err := tailscale(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (l *Lab) Tailnet(ctx context.Context) (*Tailnet, error) {
 		return nil, err
 	}
 	n := &Tailnet{Domain: "lab.ts.net"}
-	if n.Packages, err = l.index(ctx, "tailscale", "main", "bookworm", "trixie"); err != nil {
+	if n.Packages, err = index(ctx, l, "tailscale", "main", "bookworm", "trixie"); err != nil {
 		return nil, err
 	}
 	if n.service, err = l.service(ctx, "tailnet", []string{"-v", built + ":/opt/tailscale:ro"}, "exec /opt/tailscale/control -domain "+n.Domain+" -address $(hostname -i)"); err != nil {
@@ -75,7 +75,7 @@ func (n *Tailnet) Admit(ctx context.Context, key string, lasts time.Duration) er
 }
 
 // tailscale returns the folder with the control server, and a pool with the package.
-func (l *Lab) tailscale(ctx context.Context) (string, error) {
+func tailscale(ctx context.Context, l *Lab) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", err

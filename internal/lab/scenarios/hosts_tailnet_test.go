@@ -17,7 +17,7 @@ import (
 func (p *provider) tailnet(t *testing.T) {
 	ctx := t.Context()
 	began := time.Now()
-	n, err := p.Lab.Tailnet(ctx)
+	n, err := lab.StartTailnet(ctx, p.Lab)
 	must(t, err)
 	t.Logf("the control server and the package: %s", time.Since(began).Round(time.Millisecond))
 	p.declareTailnet(t, n)
