@@ -52,7 +52,8 @@ var _ cloud.Provider = (*EC2)(nil)
 // patience bounds how long anything at AWS may take to happen.
 const patience = 5 * time.Minute
 
-// tries bounds how often a call is made that AWS is too busy for.
+// tries bounds how often a call is made that AWS is too busy for, unless the operator's
+// configuration does (max_attempts).
 const tries = 8
 
 // Configured reads the operator's configuration. A region of "" is the one that it names.
@@ -71,7 +72,9 @@ func Configured(ctx context.Context, region string) (aws.Config, error) {
 func New(c aws.Config, o Options) *EC2 {
 	o.Poll, o.Port = cmp.Or(o.Poll, 3*time.Second), cmp.Or(o.Port, 22)
 	c.Retryer = func() aws.Retryer {
-		return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = tries, 4*o.Poll })
+		return retry.NewStandard(func(s *retry.StandardOptions) {
+			s.MaxAttempts, s.MaxBackoff = cmp.Or(c.RetryMaxAttempts, tries), 4*o.Poll
+		})
 	}
 	return &EC2{api: ec2.NewFromConfig(c), options: o, region: c.Region}
 }
