@@ -6,25 +6,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-// A call is one of the API's.
-type call[I, O any] func(context.Context, *I, ...func(*ec2.Options)) (*O, error)
-
 // calls are those that are made. The SDK's client itself is in no type that becomes an
 // interface, nor its paginators: the linker would keep all of its 700 methods, 30 MB.
 type calls struct {
-	AuthorizeSecurityGroupIngress call[ec2.AuthorizeSecurityGroupIngressInput, ec2.AuthorizeSecurityGroupIngressOutput]
-	CreateSecurityGroup           call[ec2.CreateSecurityGroupInput, ec2.CreateSecurityGroupOutput]
-	DeleteKeyPair                 call[ec2.DeleteKeyPairInput, ec2.DeleteKeyPairOutput]
-	DeleteSecurityGroup           call[ec2.DeleteSecurityGroupInput, ec2.DeleteSecurityGroupOutput]
-	DescribeImages                call[ec2.DescribeImagesInput, ec2.DescribeImagesOutput]
-	DescribeInstances             call[ec2.DescribeInstancesInput, ec2.DescribeInstancesOutput]
-	DescribeInstanceTypes         call[ec2.DescribeInstanceTypesInput, ec2.DescribeInstanceTypesOutput]
-	DescribeKeyPairs              call[ec2.DescribeKeyPairsInput, ec2.DescribeKeyPairsOutput]
-	DescribeSecurityGroups        call[ec2.DescribeSecurityGroupsInput, ec2.DescribeSecurityGroupsOutput]
-	DescribeVpcs                  call[ec2.DescribeVpcsInput, ec2.DescribeVpcsOutput]
-	ImportKeyPair                 call[ec2.ImportKeyPairInput, ec2.ImportKeyPairOutput]
-	RunInstances                  call[ec2.RunInstancesInput, ec2.RunInstancesOutput]
-	TerminateInstances            call[ec2.TerminateInstancesInput, ec2.TerminateInstancesOutput]
+	AuthorizeSecurityGroupIngress func(context.Context, *ec2.AuthorizeSecurityGroupIngressInput, ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error)
+	CreateSecurityGroup           func(context.Context, *ec2.CreateSecurityGroupInput, ...func(*ec2.Options)) (*ec2.CreateSecurityGroupOutput, error)
+	DeleteKeyPair                 func(context.Context, *ec2.DeleteKeyPairInput, ...func(*ec2.Options)) (*ec2.DeleteKeyPairOutput, error)
+	DeleteSecurityGroup           func(context.Context, *ec2.DeleteSecurityGroupInput, ...func(*ec2.Options)) (*ec2.DeleteSecurityGroupOutput, error)
+	DescribeImages                func(context.Context, *ec2.DescribeImagesInput, ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error)
+	DescribeInstances             func(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
+	DescribeInstanceTypes         func(context.Context, *ec2.DescribeInstanceTypesInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error)
+	DescribeKeyPairs              func(context.Context, *ec2.DescribeKeyPairsInput, ...func(*ec2.Options)) (*ec2.DescribeKeyPairsOutput, error)
+	DescribeSecurityGroups        func(context.Context, *ec2.DescribeSecurityGroupsInput, ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error)
+	DescribeVpcs                  func(context.Context, *ec2.DescribeVpcsInput, ...func(*ec2.Options)) (*ec2.DescribeVpcsOutput, error)
+	ImportKeyPair                 func(context.Context, *ec2.ImportKeyPairInput, ...func(*ec2.Options)) (*ec2.ImportKeyPairOutput, error)
+	RunInstances                  func(context.Context, *ec2.RunInstancesInput, ...func(*ec2.Options)) (*ec2.RunInstancesOutput, error)
+	TerminateInstances            func(context.Context, *ec2.TerminateInstancesInput, ...func(*ec2.Options)) (*ec2.TerminateInstancesOutput, error)
 }
 
 func callsOf(c *ec2.Client) calls {
