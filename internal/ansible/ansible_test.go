@@ -436,3 +436,10 @@ func TestAround(t *testing.T) {
 		t.Errorf("what is not approved: %v, hint %q", err, fault.Hint(err))
 	}
 }
+
+func TestWithoutAnsible(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if err := jumping().Run(t.Context(), Play{Playbook: "site.yml"}); err == nil || err.Error() != "there is no ansible-playbook in PATH" || !strings.Contains(fault.Hint(err), "apt install ansible") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+}

@@ -40,6 +40,7 @@ func TestHosts(t *testing.T) {
 	p.guard(t)
 	p.lockout(t)
 	p.drift(t)
+	p.tailnet(t)
 }
 
 const (
