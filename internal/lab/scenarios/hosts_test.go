@@ -26,7 +26,7 @@ type provider struct {
 }
 
 // TestHosts takes three clean servers, and what can be wrong with one, through the parts
-// of their life: access is the first login. A later part finds the hosts as the part
+// of their life: access is the first login, prepare the first apply. A later part finds the hosts as the part
 // before it left them.
 func TestHosts(t *testing.T) {
 	ctx := t.Context()
@@ -36,6 +36,7 @@ func TestHosts(t *testing.T) {
 	p := &provider{Scenario: s, w: w, hosts: map[string]*lab.Host{}, secrets: t.TempDir()}
 	must(t, p.deliver(ctx))
 	p.access(t)
+	p.prepare(t)
 }
 
 const (
