@@ -52,6 +52,9 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	state.Changes = append(state.Changes, own...)
+	if err := observeWayIn(ctx, h.Machine, req.Host, &state); err != nil {
+		return state, err
+	}
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}
@@ -61,6 +64,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Report = reporter{h.base()}.report(ctx, facts, req.Devices)
+	state.Findings = append(state.Findings, publicFindings(req.Host, state.Report.Engine, ownAddresses(), firewallHolds(req.Host, state.Changes))...)
 	state.Report.First = keeper.FirstUploads(ctx, h.keeper(), req.Host)
 	if state.Report.Engine != nil && state.Report.Engine.Version != "" {
 		state.Report.Images = stack.Offers(ctx, h.Stacks, coming(req.Host, state.Stacks))

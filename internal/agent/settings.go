@@ -104,6 +104,7 @@ func hostSettings(h agentapi.Host) []setting {
 		{name: "docker channel", value: h.Docker.Channel}, {name: "docker repository", value: h.Docker.URL}, {name: "docker key", value: short(h.Docker.Key)},
 		{name: "Git address", value: h.Git.URL}, {name: "Git branch", value: h.Git.Branch}, {name: "Git host keys", value: short(strings.Join(h.Git.KnownHosts, "\n"))},
 		{name: "SSH user", value: h.SSH.User}, {name: "accepted SSH keys", value: short(strings.Join(h.SSH.Keys, "\n"))},
+		{name: "SSH from", value: words(h.Outside.SSHFrom)}, {name: "open ports", value: words(h.Outside.Open)},
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
 		{name: "record", value: here.LocationText(h.Record)},
 	}
@@ -128,6 +129,15 @@ func hostSettings(h agentapi.Host) []setting {
 		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})
 	}
 	return all
+}
+
+// words are values as text.
+func words[T ~string](all []T) string {
+	var texts []string
+	for _, one := range all {
+		texts = append(texts, string(one))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // stackSettings are what the file said of a stack and what it is to say, as far

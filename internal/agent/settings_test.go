@@ -18,7 +18,7 @@ func appliedHost() agentapi.Host {
 	return agentapi.Host{Schema: 1, Fleet: "home", Name: "alpha", Commit: "c1", Docker: fleet.Docker{Channel: "distribution", URL: "u", Key: "k"},
 		Mounts:   []fleet.Mount{{Name: "nas", At: "/mnt/nas", Kind: fleet.MountSMB, Source: "//nas/a", Options: "ro", Credentials: "nas"}},
 		Networks: []fleet.Network{{Name: "lan", Driver: "bridge", Subnet: "10.0.0.0/24"}}, Git: agentapi.Git{URL: "git@g:f", Branch: "main", KnownHosts: []string{"g ssh"}},
-		SSH: agentapi.SSH{User: "root", Keys: []string{"k1"}}, Record: fleet.Location{Remote: "nas", Path: "salvor/record"},
+		SSH: agentapi.SSH{User: "root", Keys: []string{"k1"}}, Outside: agentapi.Outside{SSHFrom: []fleet.Source{fleet.Tailnet}, Open: []fleet.OpenPort{"80/tcp"}}, Record: fleet.Location{Remote: "nas", Path: "salvor/record"},
 		Stacks: []agentapi.Stack{{Name: "notes", Epoch: 2, Project: project.Project{Dir: "/d", Hash: "h"}, Sealed: []byte("s"), RPO: time.Hour, PauseLimit: 5 * time.Second, PauseEvery: time.Hour,
 			Needs: []string{"db"}, Stops: []string{"app"}, Volumes: []project.Volume{{Name: "data", Exclude: []string{"*.tmp"}, Source: "data", Docker: "notes_data", Path: "/p", Protect: fleet.Snapshot, Method: fleet.Pause, Services: []string{"app"}, Service: "app", MountAt: "/data"}},
 			Targets: []agentapi.Target{{Name: "offsite", Where: fleet.Location{Remote: "nas", Path: "salvor/snapshots"}, Repository: "aa", Former: []string{"00"}, Every: 15 * time.Minute, Keep: fleet.Keep{Last: 8, Hourly: 1, Daily: 1, Weekly: 1, Monthly: 1, Yearly: 1}}}}}}
@@ -39,11 +39,15 @@ func TestSettingsArrive(t *testing.T) {
 		"a third target": {func(_ *agentapi.Host, st *agentapi.Stack) {
 			st.Targets = append(st.Targets, agentapi.Target{Name: "nas", Every: time.Hour})
 		}, "target nas added"},
-		"a target less":     {func(_ *agentapi.Host, st *agentapi.Stack) { st.Targets = nil }, "target offsite removed"},
-		"protection":        {func(_ *agentapi.Host, st *agentapi.Stack) { st.Volumes[0].Protect = fleet.None }, "volume data: protect snapshot → none"},
-		"needs":             {func(_ *agentapi.Host, st *agentapi.Stack) { st.Needs = nil }, "needs db → none"},
-		"network":           {func(h *agentapi.Host, _ *agentapi.Stack) { h.Networks[0].Subnet = "10.1.0.0/24" }, "network lan: subnet 10.0.0.0/24 → 10.1.0.0/24"},
-		"mount":             {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts[0].Options = "" }, "mount nas: options ro → none"},
+		"a target less": {func(_ *agentapi.Host, st *agentapi.Stack) { st.Targets = nil }, "target offsite removed"},
+		"protection":    {func(_ *agentapi.Host, st *agentapi.Stack) { st.Volumes[0].Protect = fleet.None }, "volume data: protect snapshot → none"},
+		"needs":         {func(_ *agentapi.Host, st *agentapi.Stack) { st.Needs = nil }, "needs db → none"},
+		"network":       {func(h *agentapi.Host, _ *agentapi.Stack) { h.Networks[0].Subnet = "10.1.0.0/24" }, "network lan: subnet 10.0.0.0/24 → 10.1.0.0/24"},
+		"mount":         {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts[0].Options = "" }, "mount nas: options ro → none"},
+		"SSH from": {func(h *agentapi.Host, _ *agentapi.Stack) {
+			h.Outside.SSHFrom = []fleet.Source{"192.0.2.0/24", fleet.Tailnet}
+		}, "SSH from tailnet → 192.0.2.0/24, tailnet"},
+		"open ports":        {func(h *agentapi.Host, _ *agentapi.Stack) { h.Outside.Open = nil }, "open ports 80/tcp → none"},
 		"bandwidth":         {func(h *agentapi.Host, _ *agentapi.Stack) { h.Bandwidth = map[string]string{"nas": "1M"} }, "bandwidth of nas 1M"},
 		"mount removed":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts = nil }, "mount nas removed"},
 		"network added":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Networks = append(h.Networks, fleet.Network{Name: "dmz"}) }, "network dmz added"},

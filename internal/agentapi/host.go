@@ -37,6 +37,7 @@ type Host struct {
 	Mounts   []fleet.Mount   `json:"mounts,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
+	Outside  Outside         `json:"outside,omitzero"`  // where Manage has the firewall
 	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
 	Record   fleet.Location  `json:"record"`
 	Own      *Stack          `json:"own,omitempty"`    // what the host has of its own: a stack without services, that is never started; nil for nothing
@@ -57,6 +58,12 @@ func (h Host) Kept() []Stack {
 type SSH struct {
 	User string   `json:"user"` // whose authorized_keys
 	Keys []string `json:"keys"` // its lines
+}
+
+// Outside is what reaches a host from outside.
+type Outside struct {
+	SSHFrom []fleet.Source   `json:"ssh_from,omitempty"` // none for everywhere
+	Open    []fleet.OpenPort `json:"open,omitempty"`
 }
 
 // Git is how this host reads the control repository: with its own key, made on

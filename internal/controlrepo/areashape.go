@@ -14,7 +14,7 @@ const manageKey = "manage"
 
 // laterAreas are words that will be areas: a fleet that has one means something that this
 // version would not do.
-func laterAreas() []string { return []string{"ssh", "firewall", "tailnet"} }
+func laterAreas() []string { return []string{"tailnet"} }
 
 // ParseArea returns the area that a word names.
 func ParseArea(word string) (fleet.Area, error) {

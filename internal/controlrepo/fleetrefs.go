@@ -104,6 +104,7 @@ func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
 		checkMounts(r, h)
 		checkProtect(r, f, h)
+		checkOutside(r, h)
 		if h.Formerly == "" {
 			continue
 		}

@@ -45,6 +45,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("binds", "What folders of the hosts are that stacks mount, by folder, and all below it. The longest "+
 			"folder wins; x-salvor.volumes of a stack wins over all.", yamldoc.Named(hostFolders(), boundAs()), (*fleetFile).setBinds),
 		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
+		yamldoc.Key("ssh", "From where hosts can be reached by SSH.", fromShape(), func(f *fleetFile, v []fleet.Source) { f.fleet.SSHFrom = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
 		later("tailnet", "The private network between hosts.", tailnetShape()),
@@ -138,8 +139,10 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 		yamldoc.Key("user", "The user to log in as, root by default. Another user needs sudo without a password.", yamldoc.Matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
 		yamldoc.Key("jump", "An SSH jump host, as user@host:port.", yamldoc.Text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
 		yamldoc.Key("docker", "Where this host gets Docker from, instead of the fleet's setting.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
-		yamldoc.Key(manageKey, "The areas of this host that Salvor takes care of. Default: all that there are. Without an area "+
+		yamldoc.Key(manageKey, "The areas of this host that Salvor takes care of. Default: docker and time. Without an area "+
 			"it puts only its own things there; `salvor host take` adds one.", areasShape(), func(h *fleet.Host, v fleet.Areas) { h.Manage = v }),
+		yamldoc.Key("ssh", "From where this host can be reached by SSH, instead of the fleet's setting.", fromShape(), func(h *fleet.Host, v []fleet.Source) { h.SSHFrom = v }),
+		yamldoc.Key("open", "Ports that Salvor's firewall leaves open from outside, published ones too: PORT, PORT/PROTOCOL or FIRST-LAST/PROTOCOL; tcp by default.", openShape(), func(h *fleet.Host, v []fleet.OpenPort) { h.Open = v }),
 		yamldoc.Key("mounts", "File systems from elsewhere, by name. A stack with a folder on one starts only while it is mounted.", yamldoc.Named(names(), mountShape()), setMounts),
 		yamldoc.Key("protect", "Folders of the host itself, outside of stacks, that snapshots keep.", yamldoc.List(yamldoc.Text(fleet.ValidProtected)), func(h *fleet.Host, v []string) { h.Protect = slices.Compact(slices.Sorted(slices.Values(v))) }),
 		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),

@@ -56,10 +56,12 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		"misspelt command":   {"fleet: home\nsecrets: {a: {comand: [op]}}\n", false},
 		"revision of none":   {"fleet: home\nsecrets: {a: {command: [op], revision: 0}}\n", false},
 		"areas":              {"fleet: home\nhosts: {a: {address: b, manage: [time, docker]}, b: {address: c, manage: []}, c: {address: d, manage: }}\n", true},
-		"later area":         {"fleet: home\nhosts: {a: {address: b, manage: [firewall]}}\n", false},
-		"area that is named": {"fleet: home\nhosts: {a: {address: b, manage: [docker, time, updates]}}\n", true},
+		"later area":         {"fleet: home\nhosts: {a: {address: b, manage: [tailnet]}}\n", false},
+		"area that is named": {"fleet: home\nhosts: {a: {address: b, manage: [docker, time, updates, ssh, firewall]}}\n", true},
 		"unknown area":       {"fleet: home\nhosts: {a: {address: b, manage: [dcoker]}}\n", false},
 		"area as text":       {"fleet: home\nhosts: {a: {address: b, manage: docker}}\n", false},
+		"from outside":       {"fleet: home\nssh: {from: [tailnet, 192.0.2.0/24]}\nhosts: {a: {address: b, manage: [firewall], open: [80, 443/tcp, 6000-6010/udp], ssh: {from: [\"2001:db8::1\"]}}}\n", true},
+		"a protocol of none": {"fleet: home\nhosts: {a: {address: b, manage: [firewall], open: [80/sctp]}}\n", false},
 		"choice":             {"fleet: home\ndocker: {channel: mine}\n", false},
 	}
 	schema := compile(t, FleetSchema())

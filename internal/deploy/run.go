@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
@@ -209,6 +210,16 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 	if err != nil {
 		return receipt, err
 	}
+	in, locked := wayIn(ctx, r, link, h, spec)
+	receipt, err = applyTo(ctx, r, link, h, hp, spec)
+	if receipt.Host != "" {
+		receipt.Changed = append(in, receipt.Changed...)
+	}
+	return receipt, errors.Join(locked, err)
+}
+
+// applyTo has a host apply its part, once its way in is as it should be.
+func applyTo(ctx context.Context, r *Run, link *hostlink.Link, h fleet.Host, hp HostPlan, spec agentapi.Host) (receipt agentapi.HostReceipt, err error) {
 	req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
 	// a host that was updated may see more to do than it did when it was planned
 	if !hp.New && !r.Unplanned && (!hp.Updates || r.Accept != nil) {

@@ -49,7 +49,9 @@ type Session struct {
 	Sealer Sealer
 	Record Record
 	Hosts  Dialer
-	Sink   progress.Sink // of the session's steps, and of those that hosts report
+	// Fresh reaches a host over a connection of its own, which the caller closes by its Machine.
+	Fresh func(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
+	Sink  progress.Sink // of the session's steps, and of those that hosts report
 
 	held   map[string]bool // stacks that are left as they run, see Hold and Leave
 	left   map[string]bool // those of them that the run is not about, see Leave

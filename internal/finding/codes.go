@@ -113,6 +113,8 @@ const (
 	EngineMissing      Code = "engine-missing"
 	ClockWrong         Code = "clock-wrong"
 	RebootRequired     Code = "reboot-required"
+	SSHOverruled       Code = "ssh-overruled"
+	PortPublic         Code = "port-public"
 )
 
 // Row documents one code.
@@ -208,6 +210,12 @@ func Table() []Row {
 			"on both shows which is wrong, and what sets it"},
 		{RebootRequired, "Security upgrades that are installed on a host, such as a kernel, count only after a reboot. Salvor does not reboot hosts.", "reboot " +
 			"the host when its stacks may be away for a minute; they start again automatically"},
+		{SSHOverruled, "sshd on a host whose SSH Salvor takes care of (manage: ssh) does otherwise than its drop-in says, for all logins or, by a Match, for some: by what `sshd -T` prints. " +
+			"The finding names the line that does it. Salvor does not change files of others.", "change " +
+			"that line on the host, then systemctl reload ssh there"},
+		{PortPublic, "A container's port is published on an address of the host that is reachable from the internet, and is not under open: of the host. " +
+			"The finding says whether Salvor's firewall closes it.", "publish " +
+			"it on 127.0.0.1 or the tailnet's address; or list it under hosts.HOST.open"},
 		{HistoryLost, "The remote has none of the proven snapshots of a stack. A disk may not be mounted there, or the " +
 			"repository was emptied or deleted.", "bring " +
 			"it back; if it is lost permanently, salvor snapshot take STACK --accept-loss takes a new one of the data on " +

@@ -17,6 +17,13 @@ const (
 	// AreaUpdates is security upgrades that install themselves, and a bound for the journal. It is
 	// only taken care of where it is named.
 	AreaUpdates Area = "updates"
+
+	// AreaSSH is who may log in by sshd, and how: keys only. It has to be named.
+	AreaSSH Area = "ssh"
+
+	// AreaFirewall is what reaches the host from outside: SSH from where the fleet says, and ports that are listed.
+	// It has to be named, since it closes ports that Docker publishes.
+	AreaFirewall Area = "firewall"
 )
 
 // Areas are the areas of one host that Salvor takes care of; nil stands for EveryArea.
@@ -26,7 +33,7 @@ type Areas []Area
 func EveryArea() Areas { return Areas{AreaDocker, AreaTime} }
 
 // KnownAreas returns all areas that there are, those too that have to be named.
-func KnownAreas() Areas { return append(EveryArea(), AreaUpdates) }
+func KnownAreas() Areas { return append(EveryArea(), AreaUpdates, AreaSSH, AreaFirewall) }
 
 // Has reports whether an area is one of them.
 func (a Areas) Has(area Area) bool { return slices.Contains(a.Listed(), area) }

@@ -30,6 +30,7 @@ type Fleet struct {
 	Vars       map[string]string
 	Binds      Binds // what folders of the hosts are that stacks mount
 	Docker     Docker
+	SSHFrom    []Source // from where hosts with Salvor's firewall take SSH; none for everywhere
 	Git        Git
 	Recipients Recipients
 	Stacks     []Stack // sorted by name
@@ -45,6 +46,10 @@ type Host struct {
 	Docker  Docker  // overrides the fleet's where set
 	Manage  Areas   // what Salvor takes care of there
 	Mounts  []Mount // sorted by name
+	// SSHFrom overrides the fleet's where it has some.
+	SSHFrom []Source
+	// Open are the ports that the firewall leaves open from outside, in the order of the file.
+	Open []OpenPort
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
 	// Formerly is the name the host had before, when it was renamed.

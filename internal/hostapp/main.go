@@ -28,6 +28,7 @@ const (
 	verbNamespace = "ns-exec"
 	verbGuard     = "guard"
 	verbMount     = "mount" // by salvord-mount@.service
+	verbUndo      = "undo"  // by salvor-undo.service
 )
 
 // softMemory is the heap above which salvord collects garbage more eagerly: it
@@ -42,7 +43,7 @@ const umask = 0o022
 // Main runs `salvord VERB` and returns the exit code.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	if len(args) == 0 {
-		terminal.Printf(errOut, "usage: salvord agent | resume | version | VERB, where salvor speaks the verbs\n")
+		terminal.Printf(errOut, "usage: salvord agent | resume | version | converge | VERB, where salvor speaks the verbs\n")
 		return fault.Usage
 	}
 	unix.Umask(umask)
@@ -66,6 +67,10 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		return end(errOut, h.Resume(ctx))
 	case verbMount:
 		return end(errOut, mountStack(ctx, (*here.Host)(h), args[1:], errOut))
+	case verbUndo:
+		return end(errOut, undo(ctx, h, errOut))
+	case agentapi.VerbConverge:
+		return convergeHost(ctx, h, args[1:], in, out, errOut)
 	case verbGuard:
 		return end(errOut, guard(ctx, h, args[1:], in, out))
 	}
@@ -128,10 +133,23 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbNewest:     decode(h.Newest),
 		agentapi.VerbInventory:  decode(agent.Inventory(h)),
 
+		agentapi.VerbWayIn:        decode((*agent.WayIn)(h).Change),
+		agentapi.VerbWayInConfirm: decode((*agent.WayIn)(h).Confirm),
+		agentapi.VerbWayInUndo:    decode((*agent.WayIn)(h).Undo),
+
 		agentapi.VerbHandBackPlan: decode(agent.Leaving(h).HandBackPlan),
 		agentapi.VerbHandBack:     decode(agent.Leaving(h).HandBack),
 		agentapi.VerbLeave:        decode(agent.Leaving(h).Leave),
 	}
+}
+
+// undo says in systemd's journal what it took back, and why.
+func undo(ctx context.Context, h *agent.Host, errOut io.Writer) error {
+	said, err := (*agent.WayIn)(h).Expire(ctx)
+	if said != "" {
+		terminal.Printf(errOut, "salvord: %s\n", said)
+	}
+	return err
 }
 
 func guard(ctx context.Context, h *agent.Host, args []string, in io.Reader, out io.Writer) error {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
 	"salvor/internal/agent"
@@ -29,11 +28,8 @@ type verb func(ctx context.Context, body json.RawMessage, sink progress.Sink) (a
 // is 0 whenever an answer was written: the answer itself says how it went.
 func serve(ctx context.Context, run verb, in io.Reader, out io.Writer) int {
 	w := &messages{enc: json.NewEncoder(out)}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if pipe, ok := out.(*os.File); ok {
-		go watchReader(pipe, func() { cancel(errReaderGone) })
-	}
+	ctx, stop := whileRead(ctx, out)
+	defer stop()
 	result, err := answer(ctx, run, in, w)
 	if err != nil {
 		w.write(agentapi.Message{Error: wireError(err)})
@@ -49,14 +45,22 @@ func serve(ctx context.Context, run verb, in io.Reader, out io.Writer) int {
 }
 
 func answer(ctx context.Context, run verb, in io.Reader, w *messages) (any, error) {
-	var req agentapi.Request
-	if err := json.NewDecoder(io.LimitReader(in, maxRequest)).Decode(&req); err != nil {
-		return nil, fmt.Errorf("read request: %w", err)
-	}
-	if req.Schema < agentapi.OldestSchema || req.Schema > agentapi.Schema {
-		return nil, &agentapi.Error{Code: agentapi.CodeOtherProtocol, Text: version.String()}
+	req, err := readRequest(in)
+	if err != nil {
+		return nil, err
 	}
 	return run(ctx, req.Body, w)
+}
+
+// readRequest refuses a request of a protocol that this salvord does not speak.
+func readRequest(in io.Reader) (req agentapi.Request, err error) {
+	if err := json.NewDecoder(io.LimitReader(in, maxRequest)).Decode(&req); err != nil {
+		return req, fmt.Errorf("read request: %w", err)
+	}
+	if req.Schema < agentapi.OldestSchema || req.Schema > agentapi.Schema {
+		return req, &agentapi.Error{Code: agentapi.CodeOtherProtocol, Text: version.String()}
+	}
+	return req, nil
 }
 
 // decode adapts a typed function to a verb.

@@ -65,6 +65,8 @@ func check(host string, req, resp any, now time.Time) error {
 		r.Services = a.rows(r.Services)
 	case *agentapi.Prepared:
 		r.Changed = a.changes(r.Changed)
+	case *agentapi.WayInChanged:
+		r.Changed = a.changes(r.Changed)
 	case *agentapi.Enrolment:
 		return a.enrolment(r)
 	}

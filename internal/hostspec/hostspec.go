@@ -44,7 +44,7 @@ type Said struct {
 func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host, error) {
 	spec := agentapi.Host{
 		Schema: agentapi.Schema, Fleet: c.Fleet.Name, Name: host.Name, Commit: c.ID,
-		Docker: c.docker(host), Manage: host.Manage.Listed(), Mounts: host.Mounts, Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record, Bandwidth: c.Fleet.Bandwidths(),
+		Outside: c.outside(host), Docker: c.docker(host), Manage: host.Manage.Listed(), Mounts: host.Mounts, Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record, Bandwidth: c.Fleet.Bandwidths(),
 	}
 	if len(c.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: c.LetIn}
@@ -71,6 +71,18 @@ func (c Commit) docker(h fleet.Host) fleet.Docker {
 		return h.Docker
 	}
 	return c.Fleet.Docker
+}
+
+// outside is what reaches a host from outside where its firewall is Salvor's, nothing elsewhere.
+func (c Commit) outside(h fleet.Host) agentapi.Outside {
+	if !h.Manage.Has(fleet.AreaFirewall) {
+		return agentapi.Outside{}
+	}
+	from := h.SSHFrom
+	if len(from) == 0 {
+		from = c.Fleet.SSHFrom
+	}
+	return agentapi.Outside{SSHFrom: from, Open: h.Open}
 }
 
 // own is what the host has of its own, as a stack without services.

@@ -81,6 +81,15 @@ func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 	return entry.link, entry.err
 }
 
+// Fresh reaches a host over a connection of its own, which the caller closes: the host lets in someone who comes now, not only who came before.
+func (d *Dialer) Fresh(ctx context.Context, h fleet.Host) (*hostlink.Link, error) {
+	m, err := d.dial(ctx, h)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", h.Name, err)
+	}
+	return &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: d.opts.Sink}, nil
+}
+
 // Again has the next Dial for a host that could not be reached try once more.
 func (d *Dialer) Again(host string) {
 	d.mu.Lock()

@@ -232,20 +232,20 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	if err := r.noteRestic(ctx); err != nil {
+	if err := NoteRestic(ctx, r.Host); err != nil {
 		return facts, err
 	}
 	return facts, r.converge(ctx, "prepare to restore", early)
 }
 
-// noteRestic notes, where the host has no restic, that it is Salvor which installs it.
-func (r *Run) noteRestic(ctx context.Context) error {
-	installed, err := observe.New(r.Machine).Packages(ctx)
+// NoteRestic notes, where the host has no restic, that it is Salvor which installs it.
+func NoteRestic(ctx context.Context, h *here.Host) error {
+	installed, err := observe.New(h.Machine).Packages(ctx)
 	if err != nil || installed[hostprep.Restic].Installed() {
 		return err
 	}
-	if err := here.NoteBrought(r.Host, hostprep.Restic); err != nil {
-		r.Trouble("packages", err) // a full disk keeps nothing from starting
+	if err := here.NoteBrought(h, hostprep.Restic); err != nil {
+		h.Trouble("packages", err) // a full disk keeps nothing from starting
 	}
 	return nil
 }

@@ -31,7 +31,9 @@ import (
 // A World is everything around a session. Its fields may be set before the session is
 // used; the zero World has no host that answers.
 type World struct {
-	Alive     map[string]bool // hosts that answer
+	Alive     map[string]bool                  // hosts that answer
+	Shut      map[string]error                 // by host, why it lets in no one who comes now
+	WayIn     map[string]agentapi.WayInChanged // by host, what a change of its way in is answered with
 	Owners    map[string]deploy.Owner
 	OwnersErr error
 	Outrun    deploy.Owner // who has every stack that is claimed, unless Host is ""
@@ -76,7 +78,7 @@ func (w *World) Session(f *fleet.Fleet, lock fleet.Lock) *deploy.Session {
 	lock = placement.WithRecord(lock, f.Record)
 	s := &deploy.Session{
 		Fleet: f, Lock: lock, Commit: "c1", Stacks: map[string]project.Rendered{}, Keys: map[string]string{}, Owner: "ann@laptop",
-		Repo: repo{w}, Sealer: sealer{w}, Record: record{w}, Hosts: w, Sink: progress.Discard(),
+		Repo: repo{w}, Sealer: sealer{w}, Record: record{w}, Hosts: w, Fresh: w.Fresh, Sink: progress.Discard(),
 	}
 	for _, st := range f.Stacks {
 		rendered := w.Stacks[st.Name]
@@ -161,6 +163,14 @@ func (w *World) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error) 
 	return &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.Discard()}, nil
 }
 
+// Fresh reaches a host over a connection of its own. A host in Shut is not reached.
+func (w *World) Fresh(ctx context.Context, h fleet.Host) (*hostlink.Link, error) {
+	if err := w.Shut[h.Name]; err != nil {
+		return nil, err
+	}
+	return w.Dial(ctx, h)
+}
+
 type carrier struct{}
 
 func (carrier) Version() string                    { return "1" }
@@ -228,6 +238,14 @@ func (w *World) result(host, verb string, body json.RawMessage) any {
 		w.left = map[string]bool{host: true}
 	case agentapi.VerbFence:
 		w.Note("%s stops %v", host, decoded[agentapi.Fence](body).Stacks)
+	case agentapi.VerbWayIn:
+		w.Note("%s changes its way in", host)
+		return w.WayIn[host]
+	case agentapi.VerbWayInConfirm:
+		w.Note("%s keeps its way in %s", host, decoded[agentapi.ConfirmWayIn](body).ID)
+	case agentapi.VerbWayInUndo:
+		undo := decoded[agentapi.UndoWayIn](body)
+		w.Note("%s takes back its way in %s: %s", host, undo.ID, undo.Why)
 	case agentapi.VerbApply:
 		return w.apply(host, decoded[agentapi.Apply](body))
 	}

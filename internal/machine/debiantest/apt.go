@@ -79,6 +79,9 @@ func (h *Host) aptInstall(c machine.Cmd) (string, error) {
 // and running.
 func (h *Host) configure(name string) {
 	h.setPackage(name, "installed")
+	if program := h.Available[name].Program; program != "" {
+		h.PutLocked(program, "program", 0o755)
+	}
 	unit := h.Available[name].Unit
 	if unit == "" {
 		return

@@ -42,6 +42,7 @@ type Host struct {
 type Package struct {
 	Version string
 	Unit    string
+	Program string // its path, "" for none that matters
 }
 
 type node struct {

@@ -21,6 +21,7 @@ func (h *Host) dispatch(c machine.Cmd) (string, error) {
 	programs := map[string]func(machine.Cmd) (string, error){
 		"stat": h.stat, "mkdir": h.mkdir, "chown": h.chown, "chmod": h.chmod, "mv": h.mv, "tee": h.tee, "touch": h.touch,
 		"env": h.env, "test": h.test, "systemctl": systemd{h}.systemctl, "dpkg": h.dpkg, "apt-get": h.aptGet,
+		sshdProgram: sshd{h}.run, "ss": sshd{h}.listening, "grep": sshd{h}.grep, "rm": sshd{h}.rm, "nft": nftables{h}.run, "unshare": nftables{h}.unshare,
 		"useradd": h.useradd, "usermod": h.usermod, "groupadd": h.groupadd,
 	}
 	program, ok := programs[c.Argv[0]]

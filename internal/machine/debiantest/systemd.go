@@ -40,6 +40,10 @@ func (s systemd) systemctl(c machine.Cmd) (string, error) {
 		s.host.nodes[masked(args[1])] = &node{mode: 0o777, owner: "root", group: "root"}
 	case "unmask":
 		delete(s.host.nodes, masked(args[1]))
+	case "try-reload-or-restart":
+		if args[1] == "ssh.service" && s.host.runs[args[1]].active {
+			sshd{s.host}.reread()
+		}
 	case "start", "restart":
 		return "", s.start(c, args[1])
 	case "stop":

@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -37,6 +38,9 @@ type FakeOptions struct {
 	Full           bool // nothing can be written
 	Sudo           Sudo
 	Root           machine.Machine // runs what root runs
+	Listen         string          // "" for a free port of 127.0.0.1
+	Private        string          // the host key, as OpenSSH writes it; "" for a new one
+	Lines          []string        // of the user's authorized_keys
 }
 
 // A Fake is a new server in this process that speaks SSH: one user with a password and a
@@ -47,6 +51,7 @@ type Fake struct {
 	HostKey string // "ssh-ed25519 AAAA…"
 	Home    string // of the user
 	Sudoers string // what is /etc/sudoers.d elsewhere
+	SSH     string // what is /etc/ssh elsewhere
 
 	listener net.Listener
 	end      context.CancelFunc
@@ -61,20 +66,57 @@ type Fake struct {
 
 // StartFake starts one with its folders below dir. Close ends it, and so does the context.
 func StartFake(ctx context.Context, dir string, o FakeOptions) (*Fake, error) {
-	f := &Fake{Home: filepath.Join(dir, "home"), Sudoers: filepath.Join(dir, "sudoers.d"), is: o, running: map[string]context.CancelFunc{}}
-	if err := errors.Join(os.MkdirAll(f.Home, 0o755), os.MkdirAll(f.Sudoers, 0o755), f.Rekey()); err != nil {
+	f := &Fake{Home: filepath.Join(dir, "home"), Sudoers: filepath.Join(dir, "sudoers.d"), SSH: filepath.Join(dir, "ssh"), is: o, running: map[string]context.CancelFunc{}}
+	if err := errors.Join(os.MkdirAll(f.Home, 0o755), os.MkdirAll(f.Sudoers, 0o755), os.MkdirAll(f.SSH, 0o755), f.begin(o)); err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(ctx)
 	f.end = end
 	var err error
-	if f.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+	if f.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cmp.Or(o.Listen, "127.0.0.1:0")); err != nil {
 		end()
 		return nil, err
 	}
 	f.Port = f.listener.Addr().(*net.TCPAddr).Port
 	go f.serve(ctx)
 	return f, nil
+}
+
+// begin gives it its host key, and the user the keys that may log in.
+func (f *Fake) begin(o FakeOptions) error {
+	if len(o.Lines) > 0 {
+		dir := filepath.Join(f.Home, ".ssh")
+		err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "authorized_keys"), []byte(strings.Join(o.Lines, "\n")+"\n"), 0o600))
+		if err != nil {
+			return err
+		}
+	}
+	if o.Private == "" {
+		return f.Rekey()
+	}
+	signer, err := ssh.ParsePrivateKey([]byte(o.Private))
+	if err != nil {
+		return err
+	}
+	f.use(signer)
+	return nil
+}
+
+// reload reads the host key that is in the folder of sshd, if there is one.
+func (f *Fake) reload() {
+	content, err := os.ReadFile(filepath.Join(f.SSH, "ssh_host_ed25519_key"))
+	if err != nil {
+		return
+	}
+	if signer, err := ssh.ParsePrivateKey(content); err == nil {
+		f.use(signer)
+	}
+}
+
+func (f *Fake) use(signer ssh.Signer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.signer, f.HostKey = signer, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
 }
 
 // Rekey gives it another host key, as a reinstallation does.
@@ -87,9 +129,7 @@ func (f *Fake) Rekey() error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.signer, f.HostKey = signer, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	f.use(signer)
 	return nil
 }
 
