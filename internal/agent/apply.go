@@ -47,6 +47,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 			Text: "the host could not write down what it should run: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})
 	}
+	r.Admit(req.Join)
 	defer r.Guard.Close(ctx)
 	for name, wait := range req.Wait {
 		r.FreeIn(name, wait)

@@ -38,7 +38,7 @@ func TestAreaChanges(t *testing.T) {
 		"a new host with an engine":    {host(0, nil), host(2, fleet.EveryArea()), hostprep.Facts{Engine: "docker-ce"}, []string{"+ area docker: keeps docker-ce, which is installed"}},
 		"a new host, left alone":       {host(0, nil), host(2, none), hostprep.Facts{Engine: "docker-ce"}, nil},
 		"taken":                        {host(2, none), host(2, fleet.Areas{fleet.AreaTime}), hostprep.Facts{}, []string{"+ area time: Salvor takes care of it from now on"}},
-		"updates are named":            {host(2, fleet.EveryArea()), host(2, fleet.KnownAreas()), hostprep.Facts{}, []string{"+ area updates: Salvor takes care of it from now on", "+ area ssh: Salvor takes care of it from now on", "+ area firewall: Salvor takes care of it from now on"}},
+		"updates are named":            {host(2, fleet.EveryArea()), host(2, fleet.KnownAreas()), hostprep.Facts{}, []string{"+ area updates: Salvor takes care of it from now on", "+ area ssh: Salvor takes care of it from now on", "+ area firewall: Salvor takes care of it from now on", "+ area tailnet: Salvor takes care of it from now on"}},
 		"updates are not":              {host(1, nil), host(2, nil), hostprep.Facts{}, nil},
 		"taken, with another's engine": {host(2, none), host(2, fleet.Areas{fleet.AreaDocker}), hostprep.Facts{Foreign: "/usr/bin/dockerd"}, []string{"+ area docker: keeps the engine /usr/bin/dockerd, which no package brought"}},
 		"taken, with another's clock":  {host(2, none), host(2, fleet.Areas{fleet.AreaTime}), hostprep.Facts{TimeDaemon: "chrony"}, []string{"+ area time: keeps chrony, which is installed"}},

@@ -15,7 +15,7 @@ import (
 )
 
 // startMounted mounts what is declared and was out of reach, starts the stacks that waited
-// for a mount which is there now, and unmounts what is no longer declared.
+// for a mount, or the tailnet, which is there now, and unmounts what is no longer declared.
 func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	spec, err := d.Host.base().ReadSpec()
 	if err != nil {
@@ -28,7 +28,7 @@ func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range spec.Stacks {
-		if _, err := os.Stat(d.Host.Paths.Waiting(st.Name)); err == nil && !st.Stopped && len(d.Host.base().At(spec, st).Absent()) == 0 {
+		if _, err := os.Stat(d.Host.Paths.Waiting(st.Name)); err == nil && !st.Stopped && d.Host.base().At(spec, st).Lacks(ctx) == nil {
 			ask.Stacks = append(ask.Stacks, st)
 		}
 	}
@@ -38,7 +38,7 @@ func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	r := startup.New(d.Host.keeper(), ask, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, ask)
-	lock, err := d.Host.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks whose mounts are there now", Since: time.Now().UTC()})
+	lock, err := d.Host.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks that waited for what is there now", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

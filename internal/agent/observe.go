@@ -52,6 +52,10 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	state.Changes = append(state.Changes, own...)
+	membership, err := observeTailnet(ctx, h.Machine, facts, req.Host, &state)
+	if err != nil {
+		return state, err
+	}
 	if err := observeWayIn(ctx, h.Machine, req.Host, &state); err != nil {
 		return state, err
 	}
@@ -70,7 +74,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		state.Report.Images = stack.Offers(ctx, h.Stacks, coming(req.Host, state.Stacks))
 	}
 	state.Clock = h.Edges.Time().UTC()
-	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
+	state.Fingerprint, err = h.fingerprint(plan.Fingerprint()+membership, req.Host, state.Stacks)
 	return state, err
 }
 
@@ -128,6 +132,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		}
 		state.Stacks = append(state.Stacks, one)
 	}
+	state.Findings = append(state.Findings, tailnetFindings(ctx, h.base(), spec, state.Stacks)...)
 	return nil
 }
 
@@ -412,8 +417,8 @@ type world struct {
 	Wishes []here.Wishes
 }
 
-func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []agentapi.StackState) (string, error) {
-	w := world{Host: plan.Fingerprint()}
+func (h *Host) fingerprint(host string, spec agentapi.Host, stacks []agentapi.StackState) (string, error) {
+	w := world{Host: host}
 	for _, s := range stacks {
 		if s.Wanted {
 			w.Stacks = append(w.Stacks, s)

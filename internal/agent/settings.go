@@ -124,6 +124,10 @@ func hostSettings(h agentapi.Host) []setting {
 			all = append(all, setting{strings.TrimSpace("own " + s.group), s.name, s.value})
 		}
 	}
+	if t := h.Tailnet; t != nil {
+		all = append(all, setting{"tailnet", "tags", strings.Join(t.Tags, ", ")}, setting{"tailnet", "login_server", t.LoginServer}, setting{"tailnet", "accept_dns", fmt.Sprint(t.AcceptDNS)},
+			setting{"tailnet", "repository", t.URL}, setting{"tailnet", "key", short(t.Key)})
+	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
 		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})

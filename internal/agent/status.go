@@ -32,7 +32,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		state.Findings = []finding.Finding{unreadable("this host", err.Error())}
 		return state, nil
 	}
-	state.Commit, state.Findings = spec.Commit, h.noteFindings(spec)
+	state.Commit, state.Findings = spec.Commit, append(h.noteFindings(spec), membershipFindings(ctx, h.Machine, spec)...)
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}

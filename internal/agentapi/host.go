@@ -37,6 +37,7 @@ type Host struct {
 	Mounts   []fleet.Mount   `json:"mounts,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
+	Tailnet  *Tailnet        `json:"tailnet,omitempty"` // of a host that has the area; nil for none
 	Outside  Outside         `json:"outside,omitzero"`  // where Manage has the firewall
 	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
 	Record   fleet.Location  `json:"record"`

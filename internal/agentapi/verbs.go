@@ -50,6 +50,7 @@ type HostState struct {
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Report      *Report           `json:"report,omitempty"`      // nil of a host whose salvord does not make one
+	Node        *Node             `json:"node,omitempty"`        // of a host that is to be in the tailnet
 	Clock       time.Time         `json:"clock,omitzero"`        // the host's, when it answered; zero of an older salvord
 	Fingerprint string            `json:"fingerprint,omitempty"` // over what was seen, so that apply notices when the world moved
 }
@@ -212,6 +213,8 @@ type Apply struct {
 	// Wait has the stacks that a former host may still run, with how long from
 	// now: they start no earlier.
 	Wait map[string]time.Duration `json:"wait,omitempty"`
+
+	Join *Join `json:"join,omitempty"` // for a host that is to be in the tailnet and is not
 }
 
 // HostReceipt is what an apply did on one host.
@@ -222,6 +225,7 @@ type HostReceipt struct {
 	Changed  []Change          `json:"changed,omitempty"`
 	Phases   []Phase           `json:"phases,omitempty"`
 	Stacks   []StackReceipt    `json:"stacks,omitempty"`
+	Node     *Node             `json:"node,omitempty"` // of a host that is to be in the tailnet
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 

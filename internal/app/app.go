@@ -82,6 +82,7 @@ type App struct {
 	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
 	Hosts     *hosts.Changes
+	Servers   *hosts.Servers
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes

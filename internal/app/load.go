@@ -73,6 +73,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
 	a.Acks = ack.New(c)
 	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
+	a.Servers = hosts.NewServers(a.Hosts)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Adopt = adopt.New(c, a.Reach, a.Import)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)

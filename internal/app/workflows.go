@@ -56,7 +56,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		Sealer: a.sealer(), Record: struct {
 			*recording.Recorder
 			*mirror.Copies
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Fresh: a.Reach.Fresh, Repo: a.Checkout.Committer(true), Sink: sink,
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Fresh: a.Reach.Fresh, Tailnet: a.tailnet(), Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
 }

@@ -13,7 +13,7 @@ import (
 
 // named are the kinds of the word NAME in the usage lines of these commands.
 var named = map[string]completion.Kind{
-	"host remove": completion.Host, "host take": completion.Host, "remote test": completion.Remote, "remote renew": completion.Remote, "secret revoke": completion.Operator,
+	"host remove": completion.Host, "host destroy": completion.Host, "host take": completion.Host, "remote test": completion.Remote, "remote renew": completion.Remote, "secret revoke": completion.Operator,
 	"secret get": completion.Secret, "secret set": completion.Secret, "secret edit": completion.Secret,
 	"secret rotate": completion.Secret, "secret audit": completion.Secret, "secret rm": completion.Secret,
 }

@@ -37,6 +37,7 @@ func runDoctor(ctx context.Context, g *globals) error {
 		opened = true
 		checks, err := checkFleet(ctx, a)
 		all = append(all, checks...)
+		all = append(all, checkClouds(ctx, a)...)
 		return err
 	})
 	if err != nil && opened || ctx.Err() != nil {

@@ -34,6 +34,11 @@ salvor help snapshot-late                        # what a finding means, and wha
 	"host add": `salvor host add alpha root@192.0.2.10
 salvor host add beta ops@beta.example.net:2222 --jump ops@gate.example.net:22
 salvor host add gamma root@192.0.2.12 --host-key SHA256:xGJ0bOUxbD5bF5Ew7LJZbtLkhVCrPuLEkT1sHIPTAyM`,
+	"host cloud-init": `salvor host cloud-init gamma >user-data          # paste it where the provider asks for user-data`,
+	"host create": `salvor host create gamma --provider aws --type t3.small --region eu-central-1 --from 203.0.113.7/32
+salvor host create gamma --provider aws --type t4g.small --from 203.0.113.7/32 --disk 60`,
+	"host destroy": `salvor host destroy gamma
+salvor host destroy gamma --server aws:eu-central-1/k3v9x2mq5a    # as doctor lists it`,
 	"host ls": `salvor host ls
 salvor host ls --json`,
 	"host release": `salvor host release alpha                         # the host, with all its stacks

@@ -18,7 +18,7 @@ import (
 )
 
 func newHost(g *globals) *cobra.Command {
-	return newGroup("host", "Hosts: the declared servers", newHostAdd(g), newHostLs(g), newHostTake(g), newHostRelease(g), newHostRemove(g))
+	return newGroup("host", "Hosts: the declared servers", newHostAdd(g), newHostCreate(g), newHostCloudInit(g), newHostLs(g), newHostTake(g), newHostRelease(g), newHostRemove(g), newHostDestroy(g))
 }
 
 // parseHost reads [USER@]ADDRESS[:PORT].

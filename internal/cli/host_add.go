@@ -8,6 +8,8 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/fleet"
+	"salvor/internal/hosts"
+	"salvor/internal/machine/ssh"
 	"salvor/internal/terminal"
 )
 
@@ -41,31 +43,52 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		return err
 	}
 	h.Jump = o.jump
-	next := ""
-	err = g.with(ctx, func(a *app.App) error {
+	return adding(ctx, g, name, func(a *app.App) (hosts.Addition, error) {
 		if err := g.trustJump(ctx, a, h, o.jumpKey); err != nil {
-			return err
+			return hosts.Addition{}, err
 		}
+		key, err := trustNew(ctx, g, a, h, o)
+		if err != nil {
+			return hosts.Addition{}, err
+		}
+		if err := letIn(ctx, g, a, h, key, o.login); err != nil {
+			return hosts.Addition{}, err
+		}
+		return accepted(ctx, g, a.Hosts.PrepareAdd(h, key))
+	})
+}
+
+// trustNew returns the SSH key of a new host: the one that the operator says is its key, or
+// that it made in the place of the one that cloud-init gave it.
+func trustNew(ctx context.Context, g *globals, a *app.App, h fleet.Host, o hostAddOptions) (ssh.PublicKey, error) {
+	given, err := a.Servers.Given(h.Name)
+	if err != nil {
+		return "", err
+	}
+	if given == "" || o.hostKey != "" {
 		key, err := g.trust(ctx, a, h, o.hostKey, "--host-key")
+		return key.Key, err
+	}
+	return a.Servers.Rekey(ctx, h, given, g.progress())
+}
+
+// adding has a host added, and prints what comes next.
+func adding(ctx context.Context, g *globals, name string, add func(*app.App) (hosts.Addition, error)) error {
+	next := ""
+	err := g.with(ctx, func(a *app.App) error {
+		added, err := add(a)
 		if err != nil {
 			return err
 		}
-		if err := letIn(ctx, g, a, h, key.Key, o.login); err != nil {
+		if added.InUse != "" {
+			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %[1]s docker lets it take care of Docker.\n", name, added.InUse)
+		}
+		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", name, a.Fleet().Name)
+		if err := g.printOne("git_key", added.GitKey); err != nil {
 			return err
 		}
-		add, err := accepted(ctx, g, a.Hosts.PrepareAdd(h, key.Key))
-		if err != nil {
-			return err
-		}
-		if add.InUse != "" {
-			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %[1]s docker lets it take care of Docker.\n", h.Name, add.InUse)
-		}
-		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
-		if err := g.printOne("git_key", add.GitKey); err != nil {
-			return err
-		}
-		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == h.Name })
-		next = afterAdd(h.Name, add.InUse != "", used)
+		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == name })
+		next = afterAdd(name, added.InUse != "", used)
 		return nil
 	})
 	if err == nil && next != "" && !g.json { // the fleet is closed: what that asks comes before

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
 
@@ -24,6 +25,7 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 		if err != nil {
 			return err
 		}
+		gone, _ := a.Fleet().Host(name)
 		r, err := accepted(ctx, g, p)
 		if err != nil {
 			return err
@@ -31,6 +33,12 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 		terminal.Printf(g.Err, "Removed host %s from fleet %s (committed).\n", name, a.Fleet().Name)
 		for _, left := range r.StillHas(name) {
 			terminal.Printf(g.Err, "- %s.\n", left)
+		}
+		if left := a.ForgetInTailnet(ctx, gone); left != "" {
+			terminal.Printf(g.Err, "- %s.\n", left)
+		}
+		if gone.Server != (fleet.Server{}) {
+			terminal.Printf(g.Err, "- its server is still there: salvor host destroy %s --server %s.\n", name, gone.Server)
 		}
 		if len(r.Secrets) > 0 {
 			terminal.Printf(g.Err, "\n"+

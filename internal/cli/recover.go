@@ -24,6 +24,8 @@ type recoverOptions struct {
 	from       string
 	stolen     bool
 	login      firstLoginOptions
+	create     string
+	server     createOptions
 }
 
 func newRecover(g *globals) *cobra.Command {
@@ -50,6 +52,9 @@ func newRecover(g *globals) *cobra.Command {
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
 		"newest snapshot: data written after the newest snapshot that is left is lost")
 	o.login.flags(cmd)
+	cmd.Flags().StringVar(&o.create, "create", "", "have a cloud make the host of --to: `PROVIDER:TYPE[@REGION]`, such as aws:t3.small@eu-central-1; see host create")
+	cmd.Flags().StringSliceVar(&o.server.from, "ssh-from", nil, "`CIDR` from which the host of --create lets SSH in")
+	o.server.flags(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`TARGET` to take the snapshots from, without asking the others: what only they have is lost (default: the one that has the newest)")
 	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "someone else has the host's disk: its stacks get new snapshot "+
 		"repositories, and the secrets that it could open are listed until they are changed")
@@ -57,7 +62,12 @@ func newRecover(g *globals) *cobra.Command {
 }
 
 func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) error {
-	if o.to == "" {
+	switch made := &o.server; {
+	case o.create != "":
+		return runRecoverCreate(ctx, g, lost, o)
+	case len(made.from) > 0 || made.image != "" || made.disk != 0:
+		return fault.WithCode(fault.WithHint(errors.New("--ssh-from, --image and --disk are about the host of --create"), fmt.Sprintf("salvor recover %s --to NAME --create aws:t3.small", lost)), fault.Usage)
+	case o.to == "":
 		return runWhere(ctx, g, lost, o)
 	}
 	return g.with(ctx, func(a *app.App) error {
@@ -77,14 +87,19 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 			}
 			return key.Key, letIn(ctx, g, a, h, key.Key, o.login)
 		}
-		p, err := recovery.Prepare(ctx, a.ForRecovery(), recovery.Options{
-			Lost: lost, To: to, New: isNew, Trust: trust, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, From: o.from, Compromised: o.stolen,
-		})
+		p, err := recovery.Prepare(ctx, a.ForRecovery(), o.options(lost, to, isNew, trust))
 		if err != nil {
 			return err
 		}
 		return g.carryOut(ctx, p)
 	})
+}
+
+// options are those of a recovery on a host.
+func (o *recoverOptions) options(lost string, to fleet.Host, isNew bool, trust func(context.Context, fleet.Host) (ssh.PublicKey, error)) recovery.Options {
+	return recovery.Options{
+		Lost: lost, To: to, New: isNew, Trust: trust, Without: o.without, Only: o.only, AcceptLoss: o.acceptLoss, From: o.from, Compromised: o.stolen,
+	}
 }
 
 // unlockAhead begins to open the identity, unless a program does that, which may ask for

@@ -2,7 +2,6 @@ package controlrepo
 
 import (
 	"fmt"
-	"slices"
 
 	"salvor/internal/fleet"
 	"salvor/internal/suggest"
@@ -12,20 +11,13 @@ import (
 // manageKey is the key of a host's areas.
 const manageKey = "manage"
 
-// laterAreas are words that will be areas: a fleet that has one means something that this
-// version would not do.
-func laterAreas() []string { return []string{"tailnet"} }
-
 // ParseArea returns the area that a word names.
 func ParseArea(word string) (fleet.Area, error) {
 	known := fleet.KnownAreas()
-	switch {
-	case known.Has(fleet.Area(word)):
+	if known.Has(fleet.Area(word)) {
 		return fleet.Area(word), nil
-	case slices.Contains(laterAreas(), word):
-		return "", fmt.Errorf("salvor does not take care of %s yet; the areas of this version are %s", word, known)
 	}
-	return "", fmt.Errorf("%q is not an area, want one of %s%s", word, known, suggest.DidYouMean(word, append(known.Words(), laterAreas()...)))
+	return "", fmt.Errorf("%q is not an area, want one of %s%s", word, known, suggest.DidYouMean(word, known.Words()))
 }
 
 // areasShape is a list of areas. An empty one, also a key without a value, is none of them.

@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/age/plugin"
 
+	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
 )
 
@@ -33,6 +34,12 @@ func checkAddress(v string) error {
 		return fmt.Errorf("%q is not an IP address or DNS name: user and port have their own keys", v)
 	}
 	return fmt.Errorf("%q is not an IP address or DNS name", v)
+}
+
+// checkServer accepts PROVIDER:REGION/ID.
+func checkServer(v string) error {
+	_, err := fleet.ParseServer(v)
+	return err
 }
 
 // checkJump accepts user@host:port, with user and port optional.

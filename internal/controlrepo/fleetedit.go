@@ -44,6 +44,9 @@ func AddHost(content []byte, h fleet.Host) ([]byte, error) {
 	if h.Jump != "" {
 		fields = append(fields, yamldoc.Assignment{Key: "jump", Value: yamldoc.Scalar(h.Jump)})
 	}
+	if h.Server != (fleet.Server{}) {
+		fields = append(fields, yamldoc.Assignment{Key: "server", Value: yamldoc.Scalar(h.Server.String())})
+	}
 	at := yamldoc.Path{"hosts", h.Name}
 	if root, err := yamldoc.Parse(fleet.File, content); err == nil && h.Manage != nil && yamldoc.Find(root, at...) == nil {
 		fields = append(fields, yamldoc.Assignment{Key: manageKey, Value: "[" + strings.Join(h.Manage.Words(), ", ") + "]"})

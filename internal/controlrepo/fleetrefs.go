@@ -22,6 +22,7 @@ func checkFleet(r *yamldoc.Reader, f *fleet.Fleet) {
 	checkCredentials(r, f)
 	checkHosts(r, f)
 	checkDocker(r, f.Docker, "docker")
+	checkTailnet(r, f)
 }
 
 // checkLocation reports a location on a remote that is not declared. A zero

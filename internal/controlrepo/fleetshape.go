@@ -48,7 +48,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("ssh", "From where hosts can be reached by SSH.", fromShape(), func(f *fleetFile, v []fleet.Source) { f.fleet.SSHFrom = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
-		later("tailnet", "The private network between hosts.", tailnetShape()),
+		yamldoc.Key("tailnet", "The private network, Tailscale's or one of that kind, of the hosts whose areas have tailnet.", tailnetShape(), func(f *fleetFile, v fleet.PrivateNetwork) { f.fleet.Tailnet = &v }),
 		later("ingress", "How routes reach the internet.", ingressShape()),
 		later("monitoring", "What watches the hosts.", monitoringShape()),
 	))
@@ -145,6 +145,7 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 		yamldoc.Key("open", "Ports that Salvor's firewall leaves open from outside, published ones too: PORT, PORT/PROTOCOL or FIRST-LAST/PROTOCOL; tcp by default.", openShape(), func(h *fleet.Host, v []fleet.OpenPort) { h.Open = v }),
 		yamldoc.Key("mounts", "File systems from elsewhere, by name. A stack with a folder on one starts only while it is mounted.", yamldoc.Named(names(), mountShape()), setMounts),
 		yamldoc.Key("protect", "Folders of the host itself, outside of stacks, that snapshots keep.", yamldoc.List(yamldoc.Text(fleet.ValidProtected)), func(h *fleet.Host, v []string) { h.Protect = slices.Compact(slices.Sorted(slices.Values(v))) }),
+		yamldoc.Key("server", "The server that `salvor host create` made for this host, as PROVIDER:REGION/ID. `salvor host destroy` takes it away.", yamldoc.Text(checkServer), func(h *fleet.Host, v string) { h.Server, _ = fleet.ParseServer(v) }),
 		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }

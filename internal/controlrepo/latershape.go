@@ -19,14 +19,6 @@ func checked[V any](name, doc string, s yamldoc.Shape[V]) yamldoc.Field[struct{}
 	return yamldoc.Key(name, doc, s, func(*struct{}, V) {})
 }
 
-func tailnetShape() yamldoc.Shape[struct{}] {
-	return yamldoc.Object(
-		checked("tags", "Tags of the hosts' nodes.", yamldoc.List(yamldoc.Text(checkTag))),
-		checked("auth", "A reference to an auth key or OAuth client, secret:NAME.", reference()),
-		checked("login_server", "A control server to use instead of Tailscale's own.", yamldoc.Text(checkURL)),
-	)
-}
-
 func ingressShape() yamldoc.Shape[struct{}] {
 	return yamldoc.Object(
 		checked("provider", "The account that owns the tunnel.", yamldoc.Choice("cloudflare")).Must(),

@@ -98,7 +98,8 @@ secrets:
   nas_password: {command: [op, read, "op://home/nas/password"], timeout: 1m, revision: 3, rotate: 13w}
   drive_token: {command: [pass, show, drive]}
 vars: {TZ: Europe/Zurich, PORT: 8080}
-tailnet: {tags: [tag:salvor], auth: secret:tailscale_oauth}
+tailnet: {tags: [tag:salvor, tag:db, tag:db], auth: secret:tailscale_oauth, login_server: "https://headscale.example", accept_dns: true, url: "https://mirror.example/tailscale", key: K}
+monitoring: {netdata: true}
 recipients: {operators: {ann: ` + testRecipient + `}, recovery: ` + testRecipient + `}
 `
 
@@ -151,6 +152,7 @@ func TestLoad(t *testing.T) {
 		},
 		Vars:       map[string]string{"TZ": "Europe/Zurich", "PORT": "8080"},
 		Git:        fleet.Git{Branch: "main"},
+		Tailnet:    &fleet.PrivateNetwork{Tags: []string{"tag:db", "tag:salvor"}, Auth: secret.ParseSetting("secret:tailscale_oauth"), LoginServer: "https://headscale.example", AcceptDNS: true, URL: "https://mirror.example/tailscale", Key: "K"},
 		Recipients: fleet.Recipients{Operators: map[string]string{"ann": testRecipient}, Recovery: testRecipient},
 		Stacks: []fleet.Stack{
 			{Name: "idle", Dir: "stacks/idle", File: "compose.yml", PauseLimit: 5 * time.Second, PauseEvery: time.Hour},

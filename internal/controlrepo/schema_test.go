@@ -56,7 +56,6 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		"misspelt command":   {"fleet: home\nsecrets: {a: {comand: [op]}}\n", false},
 		"revision of none":   {"fleet: home\nsecrets: {a: {command: [op], revision: 0}}\n", false},
 		"areas":              {"fleet: home\nhosts: {a: {address: b, manage: [time, docker]}, b: {address: c, manage: []}, c: {address: d, manage: }}\n", true},
-		"later area":         {"fleet: home\nhosts: {a: {address: b, manage: [tailnet]}}\n", false},
 		"area that is named": {"fleet: home\nhosts: {a: {address: b, manage: [docker, time, updates, ssh, firewall]}}\n", true},
 		"unknown area":       {"fleet: home\nhosts: {a: {address: b, manage: [dcoker]}}\n", false},
 		"area as text":       {"fleet: home\nhosts: {a: {address: b, manage: docker}}\n", false},

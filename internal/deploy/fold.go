@@ -21,7 +21,11 @@ import (
 // on the record remote. What can't be folded now is folded by the next command, so it
 // is a pending item and no error. applied is how the hosts' part ended.
 func (r *Run) fold(ctx context.Context, applied error) error {
-	lock := learned(r.Lock, r.receipt.Hosts)
+	lock := r.Lock
+	if r.forgotten {
+		lock = withoutNode(lock, r.Lost)
+	}
+	lock = learned(lock, r.receipt.Hosts)
 	if unknown := r.unlearned(lock); len(unknown.Stacks) > 0 {
 		facts, ignored, err := r.Record.Facts(ctx, unknown)
 		r.receipt.Findings = append(r.receipt.Findings, ignored...)
@@ -115,6 +119,7 @@ func unpinned(facts []placement.Learned, p fleet.Placement, services []project.S
 // learned is the lock with what the receipts say.
 func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	for _, h := range receipts {
+		lock = withNode(lock, h)
 		for _, st := range h.Stacks {
 			lock = placement.Fold(lock, st.Name, placement.Learned{Host: h.Host, Epoch: st.Epoch, Images: st.Images, Whole: true, Born: st.Born, Wish: st.Wish})
 		}

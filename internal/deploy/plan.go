@@ -53,6 +53,8 @@ type HostPlan struct {
 	Updates     bool              `json:"updates,omitempty"`     // its salvord is older than this salvor's, and is replaced
 	Newer       string            `json:"newer,omitempty"`       // the version of its salvord, which is newer and stays
 	Fingerprint string            `json:"-"`                     // the host's own, which apply hands back to it
+
+	Out bool `json:"-"` // it is to be in the tailnet, and needs a key to join
 }
 
 // Observation is what was seen of one host: its state, or why there is none.
@@ -94,6 +96,7 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 		}
 		return hp
 	}
+	hp.Out = o.State.Node != nil && o.State.Node.Out
 	hp.compare(o.Own, o.State.Salvord)
 	for _, m := range moves {
 		hp.Changes = append(hp.Changes, placementChange(host, m)...)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -89,7 +90,21 @@ func (r *Receipt) Err() error {
 	for _, f := range r.Failed() {
 		errs = append(errs, fault.WithCode(fmt.Errorf("%s: %s: %w", f.Host, f.Stack, f.Error), fault.Partial))
 	}
+	if out := r.outOfTailnet(); len(out) > 0 {
+		errs = append(errs, fault.WithCode(fmt.Errorf("not in the tailnet: %s", strings.Join(out, ", ")), fault.Partial))
+	}
 	return errors.Join(errs...)
+}
+
+// outOfTailnet are the hosts that did not join; their findings say why.
+func (r *Receipt) outOfTailnet() []string {
+	var hosts []string
+	for _, h := range r.Hosts {
+		if slices.ContainsFunc(h.Findings, func(f finding.Finding) bool { return f.Code == finding.TailnetAbsent && f.Subject == h.Host }) {
+			hosts = append(hosts, h.Host)
+		}
+	}
+	return hosts
 }
 
 // waysBack says of each stack that moved and does not run there how it gets back:

@@ -70,9 +70,11 @@ type Run struct {
 	Next    fleet.Lock // what the lock will be
 	receipt Receipt
 
-	due   takeover             // by TakeOver
-	files map[string][]byte    // of the placements' commit, by Seal
-	free  map[string]time.Time // by stack, when a host that could not be asked to stop has stopped it, by Fence
+	due       takeover          // by TakeOver
+	files     map[string][]byte // of the placements' commit, by Seal
+	forgotten bool              // the lost host's address in the tailnet means nothing any more
+
+	free map[string]time.Time // by stack, when a host that could not be asked to stop has stopped it, by Fence
 }
 
 // Begin begins a run, and does nothing yet.
@@ -172,6 +174,7 @@ func (r *Run) PrepareForData(ctx context.Context) (wait func()) {
 // the mirror. What hosts learned in a run that is interrupted is committed by the run
 // that continues.
 func (r *Run) ApplyHosts(ctx context.Context) error {
+	forget(ctx, r)
 	applied := r.phase(ctx, "apply", func() error { return r.applyHosts(ctx) })
 	if ctx.Err() != nil {
 		return applied
@@ -221,6 +224,9 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 // applyTo has a host apply its part, once its way in is as it should be.
 func applyTo(ctx context.Context, r *Run, link *hostlink.Link, h fleet.Host, hp HostPlan, spec agentapi.Host) (receipt agentapi.HostReceipt, err error) {
 	req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
+	if req.Join, err = admit(ctx, r, link, hp, spec); err != nil {
+		return receipt, err
+	}
 	// a host that was updated may see more to do than it did when it was planned
 	if !hp.New && !r.Unplanned && (!hp.Updates || r.Accept != nil) {
 		return r.applyPlanned(ctx, link, h, hp, req)

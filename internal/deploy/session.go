@@ -53,6 +53,8 @@ type Session struct {
 	Fresh func(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 	Sink  progress.Sink // of the session's steps, and of those that hosts report
 
+	Tailnet Tailnet // nil for a fleet without one
+
 	held   map[string]bool // stacks that are left as they run, see Hold and Leave
 	left   map[string]bool // those of them that the run is not about, see Leave
 	asking sync.Mutex      // held while the operator is asked in the midst of an apply

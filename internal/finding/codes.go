@@ -64,6 +64,8 @@ const (
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
 	MountKept          Code = "mount-kept"
+	TailnetAbsent      Code = "tailnet-absent"
+	TailnetExpires     Code = "tailnet-key-expires"
 	SharedUnmounted    Code = "shared-unmounted"
 	SharedFull         Code = "shared-full"
 	SharedLate         Code = "shared-late"
@@ -260,6 +262,12 @@ func Table() []Row {
 			"it: the stack then starts automatically"},
 		{MountKept, "A mount was removed from fleet.yaml while a stack or a container still uses it; it stays mounted.", "stop " +
 			"what uses it: the mount is then removed automatically; or declare it again"},
+		{TailnetAbsent, "A host that is to be in the tailnet is not, or not now: its key was refused or used up, a tag is not " +
+			"owned, the control server does not answer, or someone logged it out. All else on the host goes on; stacks that use " +
+			"SALVOR_TAILNET_IP wait.", "what " +
+			"the text says, then salvor apply; stacks that wait start automatically once the tailnet is up"},
+		{TailnetExpires, "A host's key in the tailnet has an end: from then on the host is logged out.", "disable " +
+			"the key's expiry in the tailnet's admin console, or have the host join with a tag, whose keys don't expire"},
 		{SharedUnmounted, "The shared volumes of a stack are not mounted on its host; the stack does not start without them.", "salvor remote test REMOTE"},
 		{SharedFull, "The cache of a stack's shared volumes, or its disk, is full of what is not on the remote yet. Programs that write " +
 			"get \"no space left on device\"; reading continues.", "make room, raise x-salvor.shared.cache, or bring the remote back"},

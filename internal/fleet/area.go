@@ -24,6 +24,10 @@ const (
 	// AreaFirewall is what reaches the host from outside: SSH from where the fleet says, and ports that are listed.
 	// It has to be named, since it closes ports that Docker publishes.
 	AreaFirewall Area = "firewall"
+
+	// AreaTailnet is Tailscale, and that the host is in the fleet's tailnet. It is only taken care of
+	// where it is named.
+	AreaTailnet Area = "tailnet"
 )
 
 // Areas are the areas of one host that Salvor takes care of; nil stands for EveryArea.
@@ -33,7 +37,7 @@ type Areas []Area
 func EveryArea() Areas { return Areas{AreaDocker, AreaTime} }
 
 // KnownAreas returns all areas that there are, those too that have to be named.
-func KnownAreas() Areas { return append(EveryArea(), AreaUpdates, AreaSSH, AreaFirewall) }
+func KnownAreas() Areas { return append(EveryArea(), AreaUpdates, AreaSSH, AreaFirewall, AreaTailnet) }
 
 // Has reports whether an area is one of them.
 func (a Areas) Has(area Area) bool { return slices.Contains(a.Listed(), area) }

@@ -32,6 +32,7 @@ type Fleet struct {
 	Docker     Docker
 	SSHFrom    []Source // from where hosts with Salvor's firewall take SSH; none for everywhere
 	Git        Git
+	Tailnet    *PrivateNetwork // nil for none
 	Recipients Recipients
 	Stacks     []Stack // sorted by name
 }
@@ -52,6 +53,7 @@ type Host struct {
 	Open []OpenPort
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
+	Server  Server // that Salvor had made for it; zero for one that was there before
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }

@@ -14,11 +14,13 @@ type Lock struct {
 	Record Location             `json:"record,omitzero"` // where the record is; without a remote only which path it gets
 	Stacks map[string]Placement `json:"stacks"`
 	Hosts  map[string]Placement `json:"hosts,omitempty"` // what hosts have of their own, by host; see Own
+
+	Tailnet map[string]string `json:"tailnet,omitempty"` // by host, its address in the tailnet at its last apply
 }
 
 // Copy returns the lock with placements of its own, to change.
 func (l Lock) Copy() Lock {
-	l.Schema, l.Stacks, l.Hosts = Schema, maps.Clone(l.Stacks), maps.Clone(l.Hosts)
+	l.Schema, l.Stacks, l.Hosts, l.Tailnet = Schema, maps.Clone(l.Stacks), maps.Clone(l.Hosts), maps.Clone(l.Tailnet)
 	if l.Stacks == nil {
 		l.Stacks = map[string]Placement{}
 	}

@@ -93,6 +93,15 @@ func (g *reader) Resolve(ctx context.Context, name string) (Commit, error) {
 	return commit, nil
 }
 
+// First returns the commit that this branch began with.
+func (g *reader) First(ctx context.Context) (Commit, error) {
+	id, err := g.line(ctx, "rev-list", "--first-parent", "--max-parents=0", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	return ParseCommit(id)
+}
+
 // An Object is a file or folder of a commit; ID is "" where there is none.
 type Object struct {
 	ID      string

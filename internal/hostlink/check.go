@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -180,6 +181,10 @@ func (a *answer) receipt(r *agentapi.HostReceipt) {
 		r.Commit, r.Stacks = a.commit, nil
 	}
 	r.Changed = a.changes(r.Changed)
+	if r.Node != nil && !routable(r.Node.Address) {
+		a.refuse("the address %s in the tailnet", r.Node.Address)
+		r.Node = nil
+	}
 	r.Phases = slices.DeleteFunc(r.Phases, func(p agentapi.Phase) bool { return a.late(p.Began) || a.late(p.Ended) || p.Ended.Before(p.Began) })
 	r.Stacks = slices.DeleteFunc(r.Stacks, func(s agentapi.StackReceipt) bool {
 		st, asked := a.asked[s.Name]
@@ -193,6 +198,13 @@ func (a *answer) receipt(r *agentapi.HostReceipt) {
 	for i := range r.Stacks {
 		a.stackReceipt(&r.Stacks[i])
 	}
+}
+
+// routable reports whether an address may be a host's in a tailnet: the operator's computer
+// goes there, and trusts but the host's pinned key.
+func routable(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Is4() && !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLinkLocalUnicast()
 }
 
 func (a *answer) stackReceipt(s *agentapi.StackReceipt) {

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
@@ -112,6 +113,13 @@ func (c *Changes) withoutHost(h fleet.Host) (map[string][]byte, error) {
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	}
+	if _, known := c.checkout.Lock.Tailnet[h.Name]; known {
+		next := c.checkout.Lock.Copy()
+		delete(next.Tailnet, h.Name)
+		if files[lockfile.Name], err = lockfile.Encode(next); err != nil {
+			return nil, err
+		}
 	}
 	sealed, err := fs.Glob(os.DirFS(c.checkout.Export), path.Join(fleet.SealedDir, h.Name, "*"))
 	if err != nil {

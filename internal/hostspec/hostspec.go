@@ -49,6 +49,9 @@ func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host
 	if len(c.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: c.LetIn}
 	}
+	if t := c.Fleet.Tailnet; t != nil && host.Manage.Has(fleet.AreaTailnet) {
+		spec.Tailnet = &agentapi.Tailnet{Tags: t.Tags, LoginServer: t.LoginServer, AcceptDNS: t.AcceptDNS, URL: t.URL, Key: t.Key}
+	}
 	if p, has := lock.Hosts[host.Name]; has && host.HasOwn() {
 		own, err := c.own(host, p)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -123,6 +124,11 @@ func checkLock(l fleet.Lock) (key string, err error) {
 		}
 		if err != nil {
 			return host, fmt.Errorf("host %s: %w", host, err)
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(l.Tailnet)) {
+		if ip, err := netip.ParseAddr(l.Tailnet[host]); fleet.ValidHost(host) != nil || err != nil || !ip.Is4() {
+			return "tailnet", fmt.Errorf("tailnet: %q of %q is not the IPv4 address of a host", l.Tailnet[host], host)
 		}
 	}
 	return "", nil

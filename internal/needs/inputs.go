@@ -99,7 +99,7 @@ func (n *Needs) Of(stack, host string) Need {
 			need.Registries = append(need.Registries, r)
 		}
 	}
-	need.Env = slices.Clone(rendered.Project.Env)
+	need.Env = rendered.Project.SecretEnv()
 	for _, m := range rendered.Project.Secrets {
 		if _, isFile := m.File(); isFile {
 			need.Files = append(need.Files, m.Secret)

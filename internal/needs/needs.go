@@ -144,6 +144,9 @@ func (n *Needs) fleetUses(name string) []Use {
 		add("vault id "+id, s)
 	}
 	add("git.key", f.Git.Key)
+	if f.Tailnet != nil {
+		add("tailnet.auth", f.Tailnet.Auth)
+	}
 	return uses
 }
 

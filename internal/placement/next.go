@@ -19,7 +19,7 @@ import (
 // files do not load. A stack that is no
 // longer declared leaves the lock; its recovery seal and its repository stay.
 func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
-	next := Owns(f, fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}, Hosts: maps.Clone(lock.Hosts)})
+	next := Owns(f, fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}, Hosts: maps.Clone(lock.Hosts), Tailnet: maps.Clone(lock.Tailnet)})
 	var moves []Move
 	for _, s := range f.Stacks {
 		was, placed := lock.Placement(s.Name)

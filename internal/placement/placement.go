@@ -49,7 +49,7 @@ func Host(f *fleet.Fleet, name string) (fleet.Host, error) {
 // Only returns the placements for which keep is true, those of hosts' own data by its name,
 // without the record's place.
 func Only(lock fleet.Lock, keep func(stack string, p fleet.Placement) bool) fleet.Lock {
-	some := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks), Hosts: maps.Clone(lock.Hosts)}
+	some := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks), Hosts: maps.Clone(lock.Hosts), Tailnet: maps.Clone(lock.Tailnet)}
 	maps.DeleteFunc(some.Stacks, func(stack string, p fleet.Placement) bool { return !keep(stack, p) })
 	maps.DeleteFunc(some.Hosts, func(host string, p fleet.Placement) bool { return !keep(fleet.Own(host), p) })
 	return some

@@ -38,9 +38,7 @@ func (p HostPort) Common(o HostPort) int {
 // sameAddress reports whether two addresses of a host can't have the same port. What is not
 // an address may be any.
 func sameAddress(a, b string) bool {
-	one, _ := netip.ParseAddr(a)
-	other, _ := netip.ParseAddr(b)
-	one, other = one.Unmap(), other.Unmap()
+	one, other := address(a), address(b)
 	switch {
 	case !one.IsValid() || !other.IsValid() || one == other:
 		return true
@@ -49,3 +47,16 @@ func sameAddress(a, b string) bool {
 	}
 	return false
 }
+
+// address parses an address of a host. The one in the tailnet is not known here: its stand-in is.
+func address(text string) netip.Addr {
+	if text == "${"+TailnetIP+"}" {
+		text = TailnetStandIn
+	}
+	ip, _ := netip.ParseAddr(text)
+	return ip.Unmap()
+}
+
+// TailnetStandIn is an address that stands for a host's in the tailnet where one is wanted and
+// not known: of the block that is reserved (RFC 1112, section 4), and no host has one.
+const TailnetStandIn = "240.83.84.73"

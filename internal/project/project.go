@@ -4,6 +4,7 @@ package project
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,11 +32,23 @@ type Project struct {
 	Compose  []byte        `json:"compose"`        // compose.yaml, resolved, `${…}` kept where a secret is
 	Files    []File        `json:"files,omitempty"`
 	Services []Service     `json:"services"`
-	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
+	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply, or the host: TailnetIP
 	Secrets  []SecretMount `json:"secrets,omitempty"`
 	Networks []string      `json:"networks,omitempty"` // external networks that must exist
 	Volumes  []string      `json:"volumes,omitempty"`  // Docker's external volumes whose data is the stack's: a host that lacks one makes it
 	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
+}
+
+// TailnetIP is a variable of Compose files whose value is the host's address in the tailnet:
+// one of Env that the host supplies, and no sealed file.
+const TailnetIP = "SALVOR_TAILNET_IP"
+
+// UsesTailnet reports whether the project needs its host's address in the tailnet.
+func (p Project) UsesTailnet() bool { return slices.Contains(p.Env, TailnetIP) }
+
+// SecretEnv returns the variables that are secrets.
+func (p Project) SecretEnv() []string {
+	return slices.DeleteFunc(slices.Clone(p.Env), func(name string) bool { return name == TailnetIP })
 }
 
 // Called returns the name of a stack's Compose project.

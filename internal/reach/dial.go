@@ -36,6 +36,7 @@ type Options struct {
 	Passphrase func(file string, wrong int) (secret.Value, error)         // of an SSH key, see ssh.Auth
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	Kept       func(context.Context) (secret.Value, error)                // opens the fleet's own SSH key, and the previous one behind it
+	Own        func() ([]net.Addr, error)                                 // this computer's addresses, nil for those of its interfaces
 	Sink       progress.Sink
 }
 
@@ -130,7 +131,7 @@ func (d *Dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (machine.Machine, error) { return ssh.Dial(ctx, o) }, nil
+	return func(ctx context.Context) (machine.Machine, error) { return d.connect(ctx, h, o) }, nil
 }
 
 // ParseJump reads "user@host:port"; the loader has checked it.
@@ -279,7 +280,7 @@ func (d *Dialer) Client(ctx context.Context, host string) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ssh.NewClient(ctx, o)
+	return ssh.NewClient(ctx, d.best(ctx, h, o))
 }
 
 // Pin trusts a key for the rest of this command.

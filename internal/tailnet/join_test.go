@@ -3,6 +3,7 @@ package tailnet
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -103,11 +104,33 @@ func membership(a *API) Membership {
 
 // TestMembershipUnderTheLaw: cut at every call, and run again.
 func TestMembershipUnderTheLaw(t *testing.T) {
-	s, a := emulated(t)
-	all := Resources(Source{URL: "https://pkgs.example/stable/debian", Suite: "trixie", Key: []byte("a key")}, membership(a))
-	convergetest.Law(t, func() *debiantest.Host { return host(s, nil) }, all...)
-	if len(s.Devices()) < 10 {
-		t.Errorf("%d machines joined", len(s.Devices()))
+	foreign := func(s *tailnettest.Server) *debiantest.Host {
+		h := host(s, nil)
+		delete(h.Available, "tailscale")
+		h.Put("/usr/local/bin/tailscale", "", 0o755)
+		h.Put("/etc/systemd/system/"+unit, "", 0o644)
+		return h
+	}
+	for name, c := range map[string]struct {
+		from  Source
+		host  func(*tailnettest.Server) *debiantest.Host
+		least int // resources
+	}{
+		"its own repository": {Source{URL: "https://pkgs.example/stable/debian", Suite: "trixie", Key: []byte("a key")}, func(s *tailnettest.Server) *debiantest.Host { return host(s, nil) }, 5},
+		"the host's sources": {Source{}, func(s *tailnettest.Server) *debiantest.Host { return host(s, nil) }, 3},
+		"no package":         {Source{Foreign: true}, foreign, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, a := emulated(t)
+			if found, err := Foreign(t.Context(), c.host(s)); err != nil || found != c.from.Foreign {
+				t.Errorf("it is foreign: %t, %v", found, err)
+			}
+			all := Resources(c.from, membership(a))
+			convergetest.Law(t, func() *debiantest.Host { return c.host(s) }, all...)
+			if len(all) != c.least || len(s.Devices()) < len(all) {
+				t.Errorf("%d resources, %d machines joined", len(all), len(s.Devices()))
+			}
+		})
 	}
 }
 
@@ -201,7 +224,7 @@ func TestBadKeys(t *testing.T) {
 		key  func(*tailnettest.Server, *API) string
 		want string
 	}{
-		"wrong": {func(*tailnettest.Server, *API) string { return "tskey-auth-none" }, "backend error: invalid key: API key does not exist"},
+		"wrong": {func(*tailnettest.Server, *API) string { return "tskey-auth-none" }, "the control server refuses the key: invalid key: API key does not exist"},
 		"used": {func(s *tailnettest.Server, a *API) string {
 			k, err := a.Mint(t.Context(), "alpha", []string{"tag:salvor"}, time.Minute)
 			if err == nil {
@@ -211,7 +234,7 @@ func TestBadKeys(t *testing.T) {
 				t.Error(err)
 			}
 			return string(k.Value.Reveal())
-		}, "backend error: invalid key: API key already used"},
+		}, "the control server refuses the key: invalid key: API key already used"},
 		"expired": {func(s *tailnettest.Server, a *API) string {
 			k, err := a.Mint(t.Context(), "alpha", []string{"tag:salvor"}, time.Minute)
 			if err != nil {
@@ -219,7 +242,7 @@ func TestBadKeys(t *testing.T) {
 			}
 			s.Now = func() time.Time { return time.Now().Add(time.Hour) }
 			return string(k.Value.Reveal())
-		}, "backend error: invalid key: API key has expired"},
+		}, "the control server refuses the key: invalid key: API key has expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, a := emulated(t)
@@ -244,5 +267,21 @@ func TestAHostWithoutTheDaemon(t *testing.T) {
 	p, err := converge.NewPlan(t.Context(), debiantest.New(), []converge.Resource{membership(a)})
 	if err != nil || len(p.Changes) != 1 || p.Changes[0].Cause != "tailscaled is not there yet" || p.Changes[0].Action != converge.Makes {
 		t.Errorf("%v, %v", p, err)
+	}
+}
+
+// TestWhatKeepsAHostOut: tailscale prints it, in its own words.
+func TestWhatKeepsAHostOut(t *testing.T) {
+	for said, want := range map[string]error{
+		"backend error: invalid authkey":                                               ErrKey,
+		"backend error: invalid key: API key k1 not valid":                             ErrKey,
+		"To authenticate, visit:\n\n\thttps://login.example/a/b":                       ErrKey,
+		"backend error: requested tags [tag:db] are invalid or not permitted":          ErrTags,
+		"timeout waiting for Tailscale service to enter a Running state; check health": ErrControl,
+	} {
+		err := refused(&machine.ExitError{Argv: []string{program}, Code: 1, Stderr: []byte(said + "\n")}, tailscaleServer)
+		if !errors.Is(err, want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q is %v, want %v", said, err, want)
+		}
 	}
 }

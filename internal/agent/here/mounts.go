@@ -1,6 +1,7 @@
 package here
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,18 +22,27 @@ import (
 // is not mounted: a stack that started now would write into an empty folder.
 var ErrAbsent = errors.New("not mounted")
 
-// CheckMounts returns ErrAbsent where a mount that a stack needs is not there. Then the
-// stack waits: the daemon starts it when everything is mounted.
-func (s *Stack) CheckMounts() error {
-	absent := s.Absent()
-	if len(absent) == 0 {
+// CheckPresent returns ErrAbsent where a mount that a stack needs is not there, and
+// ErrNoTailnet where its host is not in the tailnet. Then the stack waits: the daemon starts
+// it when everything is there.
+func (s *Stack) CheckPresent(ctx context.Context) error {
+	lacks := s.Lacks(ctx)
+	if lacks == nil {
 		err := os.Remove(s.Host.Paths.Waiting(s.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
-	return errors.Join(s.absence(absent), WriteJSON(s.Host.Paths.Waiting(s.Name), true))
+	return errors.Join(lacks, WriteJSON(s.Host.Paths.Waiting(s.Name), true))
+}
+
+// Lacks returns what CheckPresent does, and notes nothing.
+func (s *Stack) Lacks(ctx context.Context) error {
+	if absent := s.Absent(); len(absent) > 0 {
+		return s.absence(absent)
+	}
+	return s.CheckTailnet(ctx)
 }
 
 // CheckSources returns ErrAbsent where a volume that snapshots keep is on a mount that is

@@ -52,7 +52,7 @@ func TestStackWaitsForItsMount(t *testing.T) {
 	h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
 	gone := filepath.Join(t.TempDir(), "nas")
 	st := agentapi.Stack{Name: "films", Volumes: []project.Volume{{Name: "@nas", Path: gone, Protect: fleet.External}, {Name: "data", Path: "/nowhere", Protect: fleet.Snapshot}}}
-	if err := h.At(agentapi.Host{Name: "alpha"}, st).CheckMounts(); !errors.Is(err, ErrAbsent) || fault.Hint(err) == "" {
+	if err := h.At(agentapi.Host{Name: "alpha"}, st).CheckPresent(t.Context()); !errors.Is(err, ErrAbsent) || fault.Hint(err) == "" {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 	if _, err := os.Stat(h.Paths.Waiting("films")); err != nil {
@@ -64,7 +64,7 @@ func TestStackWaitsForItsMount(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(gone, "film"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.At(agentapi.Host{Name: "alpha"}, st).CheckMounts(); err != nil {
+	if err := h.At(agentapi.Host{Name: "alpha"}, st).CheckPresent(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(h.Paths.Waiting("films")); !errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +131,7 @@ func TestDeclaredMountMustBeMounted(t *testing.T) {
 		"of another source":       {stackOn("/sys/x", fleet.None), "other (/sys)"},
 		"elsewhere":               {stackOn(t.TempDir(), fleet.Snapshot), ""},
 	} {
-		err := c.s.CheckMounts()
+		err := c.s.CheckPresent(t.Context())
 		if (err != nil) != (c.want != "") || err != nil && (!errors.Is(err, ErrAbsent) || !strings.Contains(err.Error(), c.want) || fault.Hint(err) == "") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -93,6 +93,9 @@ func (h Host) plain(ctx context.Context, asked agentapi.HandBackStack) (agentapi
 	defer memdir.Remove(root) //nolint:errcheck // it is in memory, and /run is cleared at a boot
 	d := s.Deployment()
 	d.ByHand = h.Host.ByHand(s.Name).Services()
+	if s.Access.File, err = s.WithTailnet(ctx); err != nil {
+		return answer, stack.HandBack{}, err
+	}
 	how, err := stack.Named(h.Stacks, s.Name).HandBackOf(ctx, stack.Asked{
 		Deployment: d, Adopt: asked.Adopt, Stopped: s.Stopped, Private: root,
 		Secrets: stack.PlainSecrets{Env: s.Variables(), Files: s.Access.File.Secrets},

@@ -48,7 +48,7 @@ func adopt(ctx context.Context, s *Start, d stack.Deployment, receipt *agentapi.
 	err = s.markVolumes(decided)
 	hold.At(ctx, "adopt-marked")
 	if err == nil {
-		err = s.writeSecrets()
+		err = s.writeSecrets(ctx)
 	}
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 	lock, err := s.lockForRun(ctx, "start after a boot")
 	if err == nil {
 		defer lock.Release()
-		err = s.CheckMounts()
+		err = s.CheckPresent(ctx)
 	}
 	if err == nil {
 		err = s.awaitNeeded(ctx)
@@ -99,7 +99,7 @@ func (s *Start) letRun(ctx context.Context) error {
 	if err := s.Mount(ctx); err != nil {
 		return err
 	}
-	if err := s.writeSecrets(); err != nil {
+	if err := s.writeSecrets(ctx); err != nil {
 		return err
 	}
 	s.noteStarted()

@@ -85,7 +85,7 @@ func mayStartByHand(ctx context.Context, s *Start) error {
 	if local.Epoch != s.Epoch || v.Epoch > s.Epoch || s.Attempt().InProgress() || s.AllReady() != nil {
 		return fault.WithHint(fmt.Errorf("stack %s is not completely deployed here", s.Name), "salvor apply")
 	}
-	return s.CheckMounts()
+	return s.CheckPresent(ctx)
 }
 
 func startByHand(ctx context.Context, s *Start, req agentapi.Control) error {

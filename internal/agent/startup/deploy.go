@@ -91,7 +91,12 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 			return err
 		}
 	}
-	if err := s.CheckMounts(); err != nil {
+	if s.Project.UsesTailnet() {
+		if err := s.Run.Need(ctx, needTailnet); err != nil {
+			return err
+		}
+	}
+	if err := s.CheckPresent(ctx); err != nil {
 		return err
 	}
 	opened, err := s.Open()

@@ -12,6 +12,9 @@ const (
 	needEngine = "engine" // Docker answers, and the networks are there
 	needMounts = "mounts" // what is mounted from elsewhere was tried
 	needHost   = "host"   // the host is prepared
+
+	needPackages = "packages" // what the host needs is installed and runs
+	needTailnet  = "tailnet"  // the host joined the tailnet, or it was tried
 )
 
 // NeedStack is that another stack of the run is up.

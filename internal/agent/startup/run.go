@@ -34,6 +34,8 @@ type Run struct {
 	sink progress.Sink
 	free map[string]time.Time // by stack, when its former host has certainly stopped it
 
+	join *agentapi.Join // lets the host into the tailnet, nil for nothing
+
 	unasked bool // the daemon's own
 
 	Prerequisites
@@ -60,7 +62,7 @@ func (r *Run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.No
 
 // Prepared says that the host is prepared already.
 func (r *Run) Prepared() {
-	for _, name := range []string{needData, needEngine, needMounts, needHost} {
+	for _, name := range []string{needData, needPackages, needTailnet, needEngine, needMounts, needHost} {
 		r.Meet(name, nil)
 	}
 }
@@ -83,6 +85,7 @@ func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 			cancel()
 		}
 	})
+	all.Go(func() { r.enterTailnet(ctx) })
 	for _, st := range r.Spec.Stacks {
 		all.Go(func() { r.ended(r.On(r.At(r.Spec, st)).Deploy(ctx, verdicts[st.Name])) })
 	}
@@ -145,6 +148,7 @@ func (r *Run) prepare(ctx context.Context) error {
 	if err := r.converge(ctx, "prepare the host", all); err != nil {
 		return err
 	}
+	r.Meet(needPackages, nil)
 	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package startup
 
 import (
+	"context"
 	"slices"
 
 	"salvor/internal/agentapi"
@@ -12,8 +13,12 @@ import (
 const KindSecrets = "secrets"
 
 // writeSecrets writes a stack's secrets into memory, and into the journal which.
-func (s *Start) writeSecrets() error {
-	report, err := delivery.Deliver(s.Host.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
+func (s *Start) writeSecrets(ctx context.Context) error {
+	sealed, err := s.WithTailnet(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := delivery.Deliver(s.Host.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: sealed})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
@@ -34,7 +39,7 @@ func delivered(st agentapi.Stack, report delivery.Report) []string {
 		}
 	}
 	if report.Env {
-		for _, key := range st.Project.Env {
+		for _, key := range st.Project.SecretEnv() {
 			names = append(names, st.Name+"/"+key)
 		}
 	}

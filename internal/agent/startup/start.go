@@ -20,7 +20,7 @@ func (s *Start) deliverSecrets(ctx context.Context) error {
 	if err := s.Run.Need(ctx, needEngine); err != nil {
 		return err
 	}
-	return s.writeSecrets()
+	return s.writeSecrets(ctx)
 }
 
 // createContainers makes volumes and containers, not started, and pulls what they need.

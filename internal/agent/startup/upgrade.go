@@ -152,7 +152,7 @@ func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u 
 	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
-	if err := s.writeSecrets(); err != nil {
+	if err := s.writeSecrets(ctx); err != nil {
 		return err
 	}
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {

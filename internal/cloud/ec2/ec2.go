@@ -87,18 +87,23 @@ func (e *EC2) tags(kind types.ResourceType, host, id string) types.TagSpecificat
 	}}
 }
 
-// ours is the filter for what bears this fleet's tag.
-func (e *EC2) ours() types.Filter {
-	return types.Filter{Name: aws.String("tag:" + fleetTag), Values: []string{e.options.Fleet}}
+// tagged is the filter for what has a tag with a value.
+func tagged(tag, value string) types.Filter {
+	return types.Filter{Name: aws.String("tag:" + tag), Values: []string{value}}
 }
 
 // Servers implements cloud.Provider. An instance that is terminated counts as gone.
 func (e *EC2) Servers(ctx context.Context) ([]cloud.Server, error) {
+	return e.list(ctx, tagged(fleetTag, e.options.Fleet))
+}
+
+// list lists what a filter lets through.
+func (e *EC2) list(ctx context.Context, ours types.Filter) ([]cloud.Server, error) {
 	found := map[string]*cloud.Server{}
-	if err := e.instances(ctx, found); err != nil {
+	if err := e.instances(ctx, ours, found); err != nil {
 		return nil, err
 	}
-	groups := ec2.NewDescribeSecurityGroupsPaginator(e.api, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{e.ours()}})
+	groups := ec2.NewDescribeSecurityGroupsPaginator(e.api, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{ours}})
 	for groups.HasMorePages() {
 		page, err := groups.NextPage(ctx)
 		if err != nil {
@@ -108,7 +113,7 @@ func (e *EC2) Servers(ctx context.Context) ([]cloud.Server, error) {
 			e.note(found, g.Tags, cloud.Part{Kind: cloud.Group, ID: aws.ToString(g.GroupId)})
 		}
 	}
-	pairs, err := e.api.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{e.ours()}})
+	pairs, err := e.api.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{ours}})
 	if err != nil {
 		return nil, e.explain("list key pairs", err)
 	}
@@ -126,8 +131,8 @@ func (e *EC2) Servers(ctx context.Context) ([]cloud.Server, error) {
 	return all, nil
 }
 
-func (e *EC2) instances(ctx context.Context, found map[string]*cloud.Server) error {
-	pages := ec2.NewDescribeInstancesPaginator(e.api, &ec2.DescribeInstancesInput{Filters: []types.Filter{e.ours(), {
+func (e *EC2) instances(ctx context.Context, ours types.Filter, found map[string]*cloud.Server) error {
+	pages := ec2.NewDescribeInstancesPaginator(e.api, &ec2.DescribeInstancesInput{Filters: []types.Filter{ours, {
 		Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "shutting-down", "stopping", "stopped"},
 	}}})
 	for pages.HasMorePages() {

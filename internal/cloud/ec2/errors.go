@@ -46,7 +46,7 @@ func (e *EC2) explain(what string, err error) error {
 	case "VPCIdNotSpecified", "DefaultVpcDoesNotExist":
 		return e.noVPC(said)
 	case "MissingInput":
-		return fault.WithHint(said, "aws ec2 create-default-subnet --region "+e.region+" --availability-zone "+e.region+"a makes one")
+		return fault.WithHint(said, "aws ec2 create-default-subnet --availability-zone ZONE makes one")
 	case "UnauthorizedOperation", "AccessDenied":
 		return fault.WithHint(said, "docs/cloud.md has the policy that lets Salvor do what it does")
 	case "AuthFailure", "ExpiredToken", "RequestExpired", "InvalidClientTokenId", "SignatureDoesNotMatch":

@@ -16,14 +16,12 @@ import (
 // Remove implements cloud.Provider. It takes away what the server is known to have and what
 // bears its tag: what has just been made may not be listed yet.
 func (e *EC2) Remove(ctx context.Context, s cloud.Server) error {
-	all, err := e.Servers(ctx)
+	all, err := e.list(ctx, tagged(serverTag, s.ID)) // whatever the fleet is called now
 	if err != nil {
 		return err
 	}
 	for _, found := range all {
-		if found.ID == s.ID {
-			s.Parts = slices.Concat(s.Parts, found.Parts)
-		}
+		s.Parts = slices.Concat(s.Parts, found.Parts)
 	}
 	ids := func(k cloud.Kind) []string { return slices.Compact(slices.Sorted(slices.Values(s.Of(k)))) }
 	if err := e.terminate(ctx, ids(cloud.Instance)); err != nil {

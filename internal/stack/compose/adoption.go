@@ -16,7 +16,7 @@ import (
 // adoptionOf gathers what Compose reads of the stack in Git, nil for a stack that has no
 // folder of its own on its host and is not a draft, which has no relative path. Which services
 // it makes of that is the host's to say.
-func adoptionOf(l *load) (*project.Adoption, error) {
+func adoptionOf(l *load, tailnet bool) (*project.Adoption, error) {
 	if l.Stack.ProjectDir == "" && !l.Stack.Draft {
 		return nil, nil
 	}
@@ -41,6 +41,9 @@ func adoptionOf(l *load) (*project.Adoption, error) {
 			mode = 0o755
 		}
 		a.Files = append(a.Files, project.File{Path: below(l.Stack.Dir, name), Mode: mode, Data: content})
+	}
+	if !tailnet {
+		delete(l.env, project.TailnetIP)
 	}
 	for name, value := range l.env {
 		a.Vars[name] = escapedValue(value)

@@ -70,6 +70,9 @@ func (c classifier) classify() (*mounts, error) {
 			if marked(entry.Source + entry.Target) {
 				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s; write the path, or take it from vars: in fleet.yaml", entry.Source, entry.Target)
 			}
+			if strings.Contains(entry.Source+entry.Target, tailnetMark) {
+				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "${%s} can't be part of the path of a mount: it is another one on each host; write the path", project.TailnetIP)
+			}
 			if err := c.policy(m, used); err != nil {
 				return nil, err
 			}

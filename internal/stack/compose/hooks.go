@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/mattn/go-shellwords"
@@ -62,6 +63,9 @@ func (a around) labelled(s types.ServiceConfig, labels ...string) ([]fleet.Hook,
 		at := a.load.files.of("services", s.Name, "labels")
 		if marked(text) {
 			return nil, a.load.fail(at, "%s: a secret can't be part of a command: every user of the host could read it; read its file in the container: sh -c 'tool < /run/secrets/NAME'", s.Name)
+		}
+		if strings.Contains(text, tailnetMark) {
+			return nil, a.load.fail(at, "%s: ${%s} can't be part of a hook; read it in the container from a variable of its environment", s.Name, project.TailnetIP)
 		}
 		argv, err := shellwords.Parse(text)
 		if err != nil || len(argv) == 0 {

@@ -85,7 +85,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
-	if all.Adoption, err = adoptionOf(l); err != nil {
+	if all.Adoption, err = adoptionOf(l, all.Project.UsesTailnet()); err != nil {
 		return nil, nil, err
 	}
 	finding.Sort(l.findings)
@@ -135,7 +135,8 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 
 // environment gathers what `${…}` may name: the fleet's vars, then a `.env` that
 // Git has, then stack.env, then the secrets, whose values are marks that render
-// turns back into `${…}`. PWD is the project's folder on its host.
+// turns back into `${…}`. PWD is the project's folder on its host, and SALVOR_TAILNET_IP the
+// host's address in the tailnet, which is in no env file.
 func (l *load) environment() error {
 	secrets := map[string]string{}
 	for _, key := range l.SecretKeys {
@@ -145,6 +146,7 @@ func (l *load) environment() error {
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
+	l.env[project.TailnetIP] = tailnetMark
 	for _, name := range []string{".env", "stack.env"} {
 		if err := l.readEnv(name, secrets); err != nil {
 			return err
@@ -157,7 +159,7 @@ func (l *load) environment() error {
 		}
 	}
 	maps.Copy(l.env, l.stackEnv)
-	l.env["PWD"] = l.projectDir()
+	l.env["PWD"], l.env[project.TailnetIP] = l.projectDir(), tailnetMark
 	return nil
 }
 

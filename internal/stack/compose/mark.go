@@ -3,6 +3,8 @@ package compose
 import (
 	"regexp"
 	"strings"
+
+	"salvor/internal/project"
 )
 
 // A mark stands where a secret's value belongs while compose-go works on the
@@ -18,10 +20,16 @@ var markPattern = regexp.MustCompile(markBegin + `([^` + markBegin + markEnd + `
 
 func mark(key string) string { return markBegin + key + markEnd }
 
+// tailnetMark stands for project.TailnetIP. compose-go takes nothing but an address in front
+// of a port, so it is one.
+const tailnetMark = project.TailnetStandIn
+
+// marked reports whether a secret is in s. An address in the tailnet is not secret.
 func marked(s string) bool { return strings.Contains(s, markBegin) }
 
 // unmark writes marks as Compose does: ${KEY}.
 func unmark(s string) string {
+	s = strings.ReplaceAll(s, tailnetMark, "${"+project.TailnetIP+"}")
 	if !marked(s) {
 		return s
 	}

@@ -58,7 +58,7 @@ func (r renderer) render(ms *mounts) (project.Project, error) {
 	if out.Compose, out.Env, err = encode(r.load.project); err != nil {
 		return out, err
 	}
-	if err := r.deliverableVariables(out.Env); err != nil {
+	if err := r.deliverableVariables(out.SecretEnv()); err != nil {
 		return out, err
 	}
 	out.Files = c.sorted()
@@ -221,6 +221,9 @@ func literal(n *yamldoc.Node, used map[string]bool) {
 	if yamldoc.IsScalar(n) {
 		for _, key := range marks(n.Value) {
 			used[key] = true
+		}
+		if strings.Contains(n.Value, tailnetMark) {
+			used[project.TailnetIP] = true
 		}
 		value := unmark(strings.ReplaceAll(n.Value, "$", "$$"))
 		if value != n.Value {

@@ -42,6 +42,8 @@ type Device struct {
 	Tags     []string  `json:"tags"`
 	Expires  time.Time `json:"expires"`
 	NoExpiry bool      `json:"keyExpiryDisabled"`
+
+	Addresses []string `json:"addresses"`
 }
 
 // A Fault is what one request ends with in place of its answer.
@@ -116,6 +118,13 @@ func (s *Server) Devices() []Device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.devices)
+}
+
+// AddDevice makes a device that joined in another way.
+func (s *Server) AddDevice(d Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.devices = append(s.devices, d)
 }
 
 // Join has a machine join with a key, as the control server does: a key is for one, and

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"salvor/internal/app"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/hosts"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/recovery"
+	"salvor/internal/terminal"
+)
+
+// runRecoverCreate makes the host that takes over, and recovers onto it. Interrupted after
+// the placement was committed, the same command finds that host declared, and ends the
+// recovery there; before, it takes away what was made and begins again.
+func runRecoverCreate(ctx context.Context, g *globals, lost string, o recoverOptions) error {
+	if o.to == "" || o.to == lost || strings.Contains(o.to, "=") || o.hostKey != "" {
+		return fault.WithCode(fault.WithHint(errors.New("--create makes a host of a new name, whose key Salvor gives it"),
+			fmt.Sprintf("salvor recover %s --to NAME --create %s", lost, o.create)), fault.Usage)
+	}
+	if err := parseCreate(o.create, &o.server); err != nil {
+		return err
+	}
+	if err := withSSHKey(ctx, g); err != nil {
+		return err
+	}
+	return g.with(ctx, func(a *app.App) error {
+		if h, declared := a.Fleet().Host(o.to); declared {
+			p, err := recovery.Prepare(ctx, a.ForRecovery(), o.options(lost, h, false, nil))
+			if err != nil {
+				return err
+			}
+			return g.carryOut(ctx, p)
+		}
+		if _, declared := a.Fleet().Host(lost); !declared {
+			_, err := a.Servers.Made(lost) // which says what is near
+			return err
+		}
+		m, err := o.server.making(ctx, a, o.to, "--ssh-from")
+		if err != nil {
+			return err
+		}
+		p, err := a.Servers.PrepareMake(ctx, m)
+		if err != nil {
+			return err
+		}
+		born, err := accepted(ctx, g, p)
+		if err != nil {
+			return err
+		}
+		return recoverOnto(ctx, g, a, m, born, o.options(lost, born.Host, true, func(context.Context, fleet.Host) (ssh.PublicKey, error) { return born.Key, nil }))
+	})
+}
+
+// recoverOnto recovers onto a server that was just made. Where nothing was begun there, the
+// server is taken away again.
+func recoverOnto(ctx context.Context, g *globals, a *app.App, m hosts.Making, born hosts.Born, o recovery.Options) error {
+	unlockAhead(g, a)
+	p, err := recovery.Prepare(ctx, a.ForRecovery(), o)
+	if err != nil {
+		return a.Servers.Unmake(ctx, m, born, err)
+	}
+	receipt, err := accepted(ctx, g, p)
+	if receipt.Kind == "" {
+		return a.Servers.Unmake(ctx, m, born, err) // declined, or failed before anything was done
+	}
+	if err != nil {
+		terminal.Printf(g.Err, "The server %s stays. The same command goes on; if it never became a host, salvor doctor says how to take it away.\n", born.Host.Server)
+	}
+	return g.finish(&receipt, err, nil)
+}
