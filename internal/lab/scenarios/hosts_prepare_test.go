@@ -19,8 +19,18 @@ dpkg-query -s tree >/var/lib/dpkg/updates/0000
 ! apt-get install -qq tree 2>/root/refused
 grep -q 'dpkg was interrupted' /root/refused
 `
-	// locked holds dpkg's lock, as a machine does that upgrades itself at its first boot.
-	locked = `systemd-run --quiet --unit upgrades perl -MFcntl -e 'open F, ">>", "/var/lib/dpkg/lock-frontend" or die; fcntl(F, F_SETLK, pack("ssqqi", F_WRLCK, 0, 0, 0, 0)) or die; sleep 15'
+	// locked holds dpkg's lock, as a machine does that upgrades itself at its first boot, until someone has asked
+	// for it more than once.
+	locked = `cat >/root/hold <<'END'
+use Fcntl;
+sub packages { grep { open(my $f, "<", $_) && <$f> =~ m{^(apt-get|dpkg)\n} } glob "/proc/[0-9]*/comm" }
+open(F, ">>", "/var/lib/dpkg/lock-frontend") or die;
+my $whole = pack("ssqqi", F_WRLCK, 0, 0, 0, 0);
+fcntl(F, F_SETLK, $whole) or die;
+for (my $seen = 0; $seen < 5;) { select undef, undef, undef, 0.02; $seen++ if packages() }
+open(H, ">", "/root/held");
+END
+systemd-run --quiet --unit upgrades perl /root/hold
 `
 )
 
