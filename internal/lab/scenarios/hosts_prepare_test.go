@@ -23,7 +23,7 @@ grep -q 'dpkg was interrupted' /root/refused
 	// for it more than once.
 	locked = `cat >/root/hold <<'END'
 use Fcntl;
-sub packages { grep { open(my $f, "<", $_) && <$f> =~ m{^(apt-get|dpkg)\n} } glob "/proc/[0-9]*/comm" }
+sub packages { grep { open(C, "<", $_) && <C> =~ m{^(apt-get|dpkg)\n} } glob "/proc/[0-9]*/comm" }
 open(F, ">>", "/var/lib/dpkg/lock-frontend") or die;
 my $whole = pack("ssqqi", F_WRLCK, 0, 0, 0, 0);
 fcntl(F, F_SETLK, $whole) or die;
