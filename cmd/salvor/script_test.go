@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"salvor/internal/cloud/ec2/ec2test"
 	"salvor/internal/socketdir"
 )
 
@@ -35,9 +36,15 @@ func TestScripts(t *testing.T) {
 		}
 		t.Skip("git is not installed")
 	}
+	aws := ec2test.New(t)
 	testscript.Run(t, testscript.Params{
-		Dir:   "testdata/script",
-		Setup: setup,
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			for name, value := range map[string]string{"AWS_ENDPOINT_URL_EC2": aws.URL(), "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"} {
+				env.Setenv(name, value)
+			}
+			return setup(env)
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"approved": approved,
 			"exits":    exits,
@@ -48,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"tamper":   tamper,
 			"drive":    driveCommands,
 			"server":   serverCommands,
+			"aws":      awsCommands(aws),
 		},
 	})
 }

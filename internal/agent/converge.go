@@ -87,19 +87,26 @@ func newPreparing(ctx context.Context, h *Host, req agentapi.Converge, o Converg
 	return c, err
 }
 
-// withoutStacks returns want with the stacks that the host has, and what it has of its own.
+// withoutStacks returns want with what only an apply changes as the host has it: stacks, what
+// it has of its own, and how it is reached.
 func withoutStacks(applied, want agentapi.Host) agentapi.Host {
 	want.Schema, want.Stacks, want.Own = agentapi.Schema, applied.Stacks, applied.Own
+	want.Outside, want.Tailnet = applied.Outside, applied.Tailnet // of areas that are left to an apply
 	if applied.Schema != 0 {
 		want.Commit = applied.Commit // the one that its stacks are of
 	}
 	return want
 }
 
-// timed reports whether a change of an area can lock its operator out: an apply makes it under
-// a timer that takes it back.
-func timed(area fleet.Area) bool {
-	return slices.Contains([]fleet.Area{fleet.AreaSSH, fleet.AreaFirewall}, area)
+// onlyByApply says why an area is left to an apply, "" for one that is not.
+func onlyByApply(area fleet.Area) string {
+	switch area {
+	case fleet.AreaSSH, fleet.AreaFirewall:
+		return "it can lock you out, so salvor apply changes it, under a timer that takes the change back"
+	case fleet.AreaTailnet:
+		return "joining needs a key, which salvor apply brings"
+	}
+	return ""
 }
 
 // checkAreas refuses areas that Salvor does not take care of on the host.
@@ -107,8 +114,8 @@ func checkAreas(host agentapi.Host, only []fleet.Area) error {
 	for _, area := range only {
 		var err error
 		switch {
-		case timed(area):
-			err = fault.WithHint(fmt.Errorf("converge does not change the area %s, which can lock you out", area), "salvor apply does, and takes the change back if you can't log in afterwards")
+		case onlyByApply(area) != "":
+			err = fmt.Errorf("converge does not take care of the area %s: %s", area, onlyByApply(area))
 		case !fleet.KnownAreas().Has(area):
 			err = fmt.Errorf("%q is not an area, want one of %s", area, fleet.KnownAreas())
 		case !host.Manage.Has(area):
@@ -129,7 +136,7 @@ func areas(applied, want agentapi.Host, only []fleet.Area) (asked, now fleet.Are
 	}
 	asked, now = fleet.Areas{}, fleet.Areas{}
 	for _, area := range want.Manage.Listed() {
-		looked := !timed(area) && (len(only) == 0 || slices.Contains(only, area))
+		looked := onlyByApply(area) == "" && (len(only) == 0 || slices.Contains(only, area))
 		if looked {
 			asked = append(asked, area)
 		}
@@ -144,8 +151,8 @@ func areas(applied, want agentapi.Host, only []fleet.Area) (asked, now fleet.Are
 func leftAreas(want agentapi.Host, only []fleet.Area) []agentapi.LeftArea {
 	var left []agentapi.LeftArea
 	for _, area := range want.Manage.Listed() {
-		if timed(area) && len(only) == 0 {
-			left = append(left, agentapi.LeftArea{Area: string(area), Why: "it can lock you out: salvor apply changes it, under a timer"})
+		if why := onlyByApply(area); why != "" && len(only) == 0 {
+			left = append(left, agentapi.LeftArea{Area: string(area), Why: why})
 		}
 	}
 	return left

@@ -61,7 +61,7 @@ func whole(d *debiantest.Host) machine.Machine { return &without{Machine: d} }
 
 func convergeRequest() agentapi.Converge {
 	return agentapi.Converge{Owner: "ann@laptop", SQLite: true, Host: agentapi.Host{
-		Schema: agentapi.Schema, Fleet: "home", Name: "alpha", Commit: "c1", Manage: slices.DeleteFunc(fleet.KnownAreas(), timed),
+		Schema: agentapi.Schema, Fleet: "home", Name: "alpha", Commit: "c1", Manage: slices.DeleteFunc(fleet.KnownAreas(), func(a fleet.Area) bool { return onlyByApply(a) != "" }),
 		SSH: agentapi.SSH{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}, Git: agentapi.Git{URL: "git@g:f"},
 	}}
 }
@@ -278,8 +278,9 @@ func TestConvergeRefuses(t *testing.T) {
 		want   string
 		code   int
 	}{
-		"an area that can lock out":  {only: "ssh", want: "converge does not change the area ssh, which can lock you out", code: fault.Usage},
+		"an area that can lock out":  {only: "ssh", want: "converge does not take care of the area ssh: it can lock you out", code: fault.Usage},
 		"a word":                     {only: "dokcer", want: `"dokcer" is not an area, want one of docker, time, updates`, code: fault.Usage},
+		"an area that needs a key":   {only: "tailnet", want: "the area tailnet: joining needs a key", code: fault.Usage},
 		"an area of the host's own":  {only: fleet.AreaTime, host: func(h *agentapi.Host) { h.Manage = fleet.Areas{} }, want: "salvor does not take care of the area time on alpha", code: fault.Usage},
 		"a user that is not there":   {host: func(h *agentapi.Host) { h.SSH.User = "ops" }, want: "the host has no user ops"},
 		"a fleet.json that is empty": {damage: true, want: "fleet.json"},

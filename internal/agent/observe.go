@@ -132,7 +132,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		}
 		state.Stacks = append(state.Stacks, one)
 	}
-	state.Findings = append(state.Findings, tailnetFindings(ctx, h.base(), spec, state.Stacks)...)
+	state.Findings = append(state.Findings, tailnetFindings(ctx, h.base(), spec, state)...)
 	return nil
 }
 

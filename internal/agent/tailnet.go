@@ -46,10 +46,13 @@ func observeTailnet(ctx context.Context, m machine.Machine, facts hostprep.Facts
 }
 
 // tailnetFindings are what is wrong with the membership of a host, and which of its stacks
-// wait for it. observed are the stacks as they are.
-func tailnetFindings(ctx context.Context, h *here.Host, spec agentapi.Host, observed []agentapi.StackState) []finding.Finding {
+// wait for it: not where it is planned that the host joins.
+func tailnetFindings(ctx context.Context, h *here.Host, spec agentapi.Host, state *agentapi.HostState) []finding.Finding {
+	if state.Node != nil && state.Node.Out {
+		return nil
+	}
 	return here.TailnetFindings(ctx, h, spec, func(stack string) bool {
-		for _, s := range observed {
+		for _, s := range state.Stacks {
 			if s.Name == stack {
 				return s.Hash != "" && len(s.Missing) == 0
 			}

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/hostprep"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
+	"salvor/internal/project"
 )
 
 // TestMembershipIsPlanned: what makes a host a member is in the plan, with its cause, and it
@@ -77,7 +78,14 @@ func TestATailscaledThatAnswersNonsense(t *testing.T) {
 	if found := membershipFindings(t.Context(), m, spec); len(found) != 1 || found[0].Subject != "alpha" {
 		t.Errorf("%v", found)
 	}
-	if found := tailnetFindings(t.Context(), &here.Host{Machine: m}, agentapi.Host{Name: "alpha"}, nil); found != nil {
+	if found := tailnetFindings(t.Context(), &here.Host{Machine: m}, agentapi.Host{Name: "alpha"}, &state); found != nil {
 		t.Errorf("a host that is in no tailnet: %v", found)
+	}
+	spec.Stacks = []agentapi.Stack{{Name: "web", Project: project.Project{Env: []string{project.TailnetIP}}}}
+	for _, out := range []bool{false, true} {
+		state.Node = &agentapi.Node{Out: out}
+		if waits := len(tailnetFindings(t.Context(), &here.Host{Machine: m}, spec, &state)) == 1; waits == out {
+			t.Errorf("it is planned that the host joins: %t; the stack waits: %t", out, waits)
+		}
 	}
 }

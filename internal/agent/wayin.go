@@ -11,6 +11,7 @@ import (
 	"salvor/internal/converge"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
@@ -37,6 +38,7 @@ func (w *WayIn) Change(ctx context.Context, req agentapi.ChangeWayIn, sink progr
 	}
 	defer lock.Release()
 	made, err := wayin.Change(ctx, w.Machine, wayInOf(req.Host), progress.Scope{Sink: sink})
+	hold.At(ctx, "way-in-changed")
 	if made.ID != "" || err != nil {
 		w.enter(req.Owner, "changed, to be confirmed", err)
 	}

@@ -58,7 +58,8 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 			*mirror.Copies
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Fresh: a.Reach.Fresh, Tailnet: a.tailnet(), Repo: a.Checkout.Committer(true), Sink: sink,
 	}
-	return s, nil
+	s.Around, err = around(a, s)
+	return s, err
 }
 
 // ForRecovery is the opened fleet as a recovery needs it.

@@ -35,6 +35,9 @@ type Fleet struct {
 	// confirmed; Confirm has it confirmed.
 	Grants  func(ctx context.Context, next fleet.Lock) ([]grant.Grant, error)
 	Confirm func(ctx context.Context, next fleet.Lock) error
+	// Playbooks makes sure that those around an apply can run, and that the operator approved
+	// them; nil for none.
+	Playbooks func() error
 	// Free says how much is free on a remote.
 	Free deploy.Free
 	// Session returns the workflow on the commit. Its progress goes to sink.
@@ -152,6 +155,11 @@ func (p *Planned) run(ctx context.Context, sink progress.Sink, again func(deploy
 	if p.Plan.Empty() && len(p.moves) == 0 {
 		if settled, err := p.session.Settled(ctx); err != nil || settled {
 			p.aside = p.fleet.RenewMirror(ctx)
+			return deploy.Receipt{}, err
+		}
+	}
+	if p.fleet.Playbooks != nil && !p.Plan.Empty() {
+		if err := p.fleet.Playbooks(); err != nil {
 			return deploy.Receipt{}, err
 		}
 	}

@@ -67,6 +67,9 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 		held = append(held, p.inScope(p.misfits(ctx, observed))...) // one that stays may be in the way of another
 	}
 	p.Plan = deploy.MakePlan(s.Fleet, s.Commit, p.moves, observed)
+	if around := s.Fleet.Playbooks; !around.None() {
+		p.Plan.Playbooks = &around
+	}
 	p.Plan.Reseal(stale, p.next, s.Stacks)
 	p.Plan.Rename(slices.DeleteFunc(slices.Clone(p.fleet.Renamed), func(st fleet.Stack) bool { return p.left(st.Name) }), p.next)
 	p.say()

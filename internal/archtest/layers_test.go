@@ -118,6 +118,7 @@ var layers = []struct {
 	{"the operator's workflows", []string{
 		"ack",
 		"adopt",
+		"ansible",
 		"apply",
 		"check",
 		"claims",

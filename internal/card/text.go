@@ -67,6 +67,9 @@ func (c Card) steps() []string {
 		"# Everything is lost? On any computer with the salvor program, and this text in a file:",
 		"#   salvor clone --card FILE " + c.Fleet,
 		"#   salvor -C " + c.Fleet + " --identity FILE recover OLDHOST --to NEWHOST=root@ADDRESS",
+		"# A host lets no one in? At its provider's console, as root (manage: ssh, firewall):",
+		"#   rm -f /etc/ssh/sshd_config.d/00-salvor.conf && systemctl reload ssh",
+		"#   systemctl disable salvor-firewall; nft delete table inet salvor",
 		"# Without salvor: age -d -i FILE opens sealed/recovery/*.age, which show how restic opens the snapshots.",
 	}
 }

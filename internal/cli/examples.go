@@ -6,6 +6,9 @@ var examples = map[string]string{
 	"adopt": `salvor adopt alpha --observe                      # what runs there, and what would be lost
 salvor adopt alpha
 salvor adopt alpha notes photos`,
+	"ansible": `salvor ansible playbooks/site.yml -- --check --diff
+salvor ansible playbooks/site.yml -- --limit alpha
+salvor ansible --init`,
 	"apply": `salvor apply
 salvor apply --partial               # without the hosts that do not answer
 salvor apply --restore notes         # a name that was used before: with its newest snapshot
@@ -47,6 +50,8 @@ salvor host release alpha notes photos            # some of its stacks`,
 	"host take":   `salvor host take alpha docker`,
 	"init": `salvor init ~/fleet
 salvor init ~/fleet --name home --signed-commits`,
+	"inventory": `salvor inventory --list
+salvor inventory --host alpha`,
 	"key lock": `salvor key lock`,
 	"key unlock": `salvor key unlock
 salvor key unlock --for 8h                       # at most 24h`,

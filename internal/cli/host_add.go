@@ -54,7 +54,11 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err := letIn(ctx, g, a, h, key, o.login); err != nil {
 			return hosts.Addition{}, err
 		}
-		return accepted(ctx, g, a.Hosts.PrepareAdd(h, key))
+		added, err := accepted(ctx, g, a.Hosts.PrepareAdd(h, key))
+		if err != nil {
+			return added, err
+		}
+		return added, a.Servers.Known(name)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hosts"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/placement"
 	"salvor/internal/recovery"
 	"salvor/internal/terminal"
 )
@@ -37,9 +38,8 @@ func runRecoverCreate(ctx context.Context, g *globals, lost string, o recoverOpt
 			}
 			return g.carryOut(ctx, p)
 		}
-		if _, declared := a.Fleet().Host(lost); !declared {
-			_, err := a.Servers.Made(lost) // which says what is near
-			return err
+		if _, err := placement.Host(a.Fleet(), lost); err != nil {
+			return err // before anything is made
 		}
 		m, err := o.server.making(ctx, a, o.to, "--ssh-from")
 		if err != nil {

@@ -48,6 +48,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("ssh", "From where hosts can be reached by SSH.", fromShape(), func(f *fleetFile, v []fleet.Source) { f.fleet.SSHFrom = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
+		yamldoc.Key("ansible", "Ansible playbooks of this repository that `salvor apply` runs around each host's part, on the operator's computer.", playbooksShape(), func(f *fleetFile, v fleet.Playbooks) { f.fleet.Playbooks = v }),
 		yamldoc.Key("tailnet", "The private network, Tailscale's or one of that kind, of the hosts whose areas have tailnet.", tailnetShape(), func(f *fleetFile, v fleet.PrivateNetwork) { f.fleet.Tailnet = &v }),
 		later("ingress", "How routes reach the internet.", ingressShape()),
 		later("monitoring", "What watches the hosts.", monitoringShape()),

@@ -37,7 +37,7 @@ func (b Beginning) signers() []byte {
 }
 
 // Commit returns the files of the first commit, by path, and its message: fleet.yaml,
-// an example stack, ignore rules, a README, an empty lock, and Files.
+// an example stack, playbooks, ignore rules, a README, an empty lock, and Files.
 func (b Beginning) Commit() (files map[string][]byte, message string, err error) {
 	if err := fleet.ValidName(b.Name); err != nil {
 		return nil, "", err
@@ -65,7 +65,10 @@ func (b Beginning) Commit() (files map[string][]byte, message string, err error)
 }
 
 func (b Beginning) rendered() (map[string][]byte, error) {
-	files := map[string][]byte{}
+	files, err := Playbooks()
+	if err != nil {
+		return nil, err
+	}
 	for path, source := range map[string]string{
 		fleet.File: "fleet.yaml", ".gitignore": "gitignore", "README.md": "README.md", "stacks/hello/compose.yaml": "compose.yaml",
 	} {

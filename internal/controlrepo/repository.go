@@ -147,6 +147,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	if understood {
 		checkFleet(r, &repo.Fleet)
 		repo.Signers = readSigners(r, fsys, repo.Fleet.Git)
+		checkPlaybooks(r, fsys, repo.Fleet.Playbooks)
 		repo.renameHosts(r, fsys)
 		repo.settleRecord()
 		repo.identify(r, fsys)

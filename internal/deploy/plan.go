@@ -34,6 +34,7 @@ type Plan struct {
 	Commit      string            `json:"commit"`
 	Grants      []grant.Grant     `json:"grants,omitempty"` // that the operator has not confirmed
 	Hosts       []HostPlan        `json:"hosts"`
+	Playbooks   *fleet.Playbooks  `json:"playbooks,omitempty"` // that run around each host's part of it; nil for none
 	Left        []string          `json:"left,omitempty"`      // stacks that have a problem, and that keep running as they are
 	About       []string          `json:"about,omitempty"`     // the stacks that it is about; none: all of them
 	Others      int               `json:"others,omitempty"`    // changes that are to do for other stacks, as far as is known

@@ -45,6 +45,7 @@ var twoMoves = []placement.Move{{Stack: "blog", From: "alpha", To: "beta", Epoch
 
 func TestPlanIsGolden(t *testing.T) {
 	p := MakePlan(threeHosts(), "1a2b3c4d5e", twoMoves, seen())
+	p.Playbooks = &fleet.Playbooks{Before: "playbooks/before.yml", After: "playbooks/after.yml"}
 	var got bytes.Buffer
 	p.Render(terminal.NewPage(&got, false))
 	const path = "testdata/plan.golden"

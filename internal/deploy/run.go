@@ -213,12 +213,15 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 	if err != nil {
 		return receipt, err
 	}
-	in, locked := wayIn(ctx, r, link, h, spec)
-	receipt, err = applyTo(ctx, r, link, h, hp, spec)
-	if receipt.Host != "" {
-		receipt.Changed = append(in, receipt.Changed...)
-	}
-	return receipt, errors.Join(locked, err)
+	err = around(ctx, r, h, func() (err error) {
+		in, locked := wayIn(ctx, r, link, h, spec)
+		receipt, err = applyTo(ctx, r, link, h, hp, spec)
+		if receipt.Host != "" {
+			receipt.Changed = append(in, receipt.Changed...)
+		}
+		return errors.Join(locked, err)
+	})
+	return receipt, err
 }
 
 // applyTo has a host apply its part, once its way in is as it should be.

@@ -45,6 +45,8 @@ type Session struct {
 	// what the commit lets others do under next; nil when there is nothing to ask.
 	Granted func(ctx context.Context, next fleet.Lock) error
 
+	Around Around // what runs around each host's part of an apply; nil for nothing
+
 	Repo   Repo
 	Sealer Sealer
 	Record Record

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
@@ -30,6 +31,7 @@ func (p *Plan) Render(page *terminal.Page) {
 			right = append(right, h.Host)
 		default:
 			renderHost(page, h)
+			renderPlaybooks(page, p.Playbooks)
 		}
 	}
 	if len(right) > 0 {
@@ -117,6 +119,21 @@ func renderHost(page *terminal.Page, h HostPlan) {
 		}
 	}
 	page.Table("  ", rows...)
+}
+
+// renderPlaybooks says what runs around a host's part of the plan.
+func renderPlaybooks(page *terminal.Page, around *fleet.Playbooks) {
+	if around == nil {
+		return
+	}
+	var parts []string
+	if around.Before != "" {
+		parts = append(parts, around.Before+" before this")
+	}
+	if around.After != "" {
+		parts = append(parts, around.After+" after it")
+	}
+	page.Printf("  Ansible runs %s.\n", strings.Join(parts, ", "))
 }
 
 func styleOf(action string) terminal.Style {

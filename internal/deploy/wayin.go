@@ -10,6 +10,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/machine"
 	"salvor/internal/progress"
 )
 
@@ -19,6 +20,12 @@ var ErrLockedOut = errors.New("the change of how one gets in was taken back, sin
 
 // confirmWithin is what a new connection may take: less than the host waits for.
 const confirmWithin = 30 * time.Second
+
+// How long a host that does not take the new connection is tried again, and how often.
+const (
+	retryFor   = 5 * time.Second
+	retryPause = 300 * time.Millisecond
+)
 
 // wayIn makes the way in to a host as spec says, where any of it is Salvor's, before stacks are started: their ports
 // are published behind the firewall. It counts once a new connection has confirmed it. The host's stacks are applied
@@ -53,12 +60,28 @@ type changedWayIn struct {
 func (c changedWayIn) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, confirmWithin, fmt.Errorf("no new connection in %s", confirmWithin))
 	defer cancel()
-	fresh, err := c.Fresh(ctx, c.host)
+	fresh, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer fresh.Machine.Close()
 	return fresh.Reporting(c.Sink).Call(ctx, agentapi.VerbWayInConfirm, agentapi.ConfirmWayIn{ID: c.id}, &agentapi.WayInDone{})
+}
+
+// connect tries again for some seconds: an sshd that reads its files again takes no connection for a moment.
+func (c changedWayIn) connect(ctx context.Context) (*hostlink.Link, error) {
+	began := time.Now()
+	for {
+		fresh, err := c.Fresh(ctx, c.host)
+		if !errors.Is(err, machine.ErrUnreachable) || time.Since(began) > retryFor {
+			return fresh, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(retryPause):
+		}
+	}
 }
 
 // lockedOut asks the host, over the connection that there still is, to take the change back at once. Where that fails

@@ -1,9 +1,11 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +15,7 @@ import (
 	"salvor/internal/deploy/deploytest"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
 	"salvor/internal/machine"
 )
 
@@ -30,7 +33,7 @@ func TestTheWayInIsConfirmedOverANewConnection(t *testing.T) {
 		"not Salvor's":     {&deploytest.World{WayIn: changed}, fleet.Areas{fleet.AreaDocker}, []string{"alpha applies"}, nil, false},
 		"nothing to do":    {&deploytest.World{}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha applies"}, nil, false},
 		"confirmed":        {&deploytest.World{WayIn: changed}, fleet.Areas{fleet.AreaFirewall}, []string{"alpha changes its way in", "alpha keeps its way in X", "alpha applies"}, nil, true},
-		"shut":             {&deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrUnreachable}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha takes back its way in X: host unreachable", "alpha applies"}, deploy.ErrLockedOut, false},
+		"shut":             {&deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrHostKey}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha takes back its way in X: host key not trusted", "alpha applies"}, deploy.ErrLockedOut, false},
 		"it can't undo it": {&deploytest.World{WayIn: changed, Shut: map[string]error{"alpha": machine.ErrDenied}, Refuse: map[string]error{agentapi.VerbWayInUndo: errors.New("no room")}}, fleet.Areas{fleet.AreaSSH}, []string{"alpha changes its way in", "alpha applies"}, deploy.ErrLockedOut, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,6 +59,28 @@ func TestTheWayInIsConfirmedOverANewConnection(t *testing.T) {
 			}
 			if c.failed != nil && !strings.Contains(fault.Hint(err), "ssh.from") {
 				t.Errorf("hint %q", fault.Hint(err))
+			}
+		})
+	}
+}
+
+// TestAnSSHDThatReadsItsFilesAgain takes no connection for a moment: that is not a lock-out. One that takes none for long is.
+func TestAnSSHDThatReadsItsFilesAgain(t *testing.T) {
+	t.Parallel()
+	for refusals, want := range map[int]error{3: nil, 1000: deploy.ErrLockedOut} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &deploytest.World{Alive: map[string]bool{"alpha": true}, WayIn: map[string]agentapi.WayInChanged{"alpha": {ID: "X"}}}
+			s := w.Session(&fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha", Manage: fleet.Areas{fleet.AreaSSH}}}}, fleet.Lock{Schema: fleet.Schema})
+			s.Fresh = func(ctx context.Context, h fleet.Host) (*hostlink.Link, error) {
+				if refusals--; refusals >= 0 {
+					return nil, machine.ErrUnreachable
+				}
+				return w.Dial(ctx, h)
+			}
+			began := time.Now()
+			_, err := s.Apply(t.Context(), s.OnHost("alpha"), s.Lock, deploy.Options{Kind: deploy.KindApply, Unplanned: true})
+			if !errors.Is(err, want) || time.Since(began) > 10*time.Second {
+				t.Errorf("ends with %v after %s, want %v", err, time.Since(began), want)
 			}
 		})
 	}

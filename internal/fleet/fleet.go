@@ -34,7 +34,8 @@ type Fleet struct {
 	Git        Git
 	Tailnet    *PrivateNetwork // nil for none
 	Recipients Recipients
-	Stacks     []Stack // sorted by name
+	Playbooks  Playbooks // of Ansible, around an apply
+	Stacks     []Stack   // sorted by name
 }
 
 // A Host is a declared server. A host within reach is a machine.

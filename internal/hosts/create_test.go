@@ -355,6 +355,39 @@ func TestAHostWithStacksIsNotDestroyed(t *testing.T) {
 	}
 }
 
+// TestAServerForAnotherWorkflow: as a recovery has it made, which adds it, or gives it back.
+func TestAServerForAnotherWorkflow(t *testing.T) {
+	t.Parallel()
+	r := rent(t)
+	declined := errors.New("not confirmed")
+	for _, adds := range []bool{false, true} {
+		s, m := NewServers(r.open(t)), r.making("gamma")
+		p, err := s.PrepareMake(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		born, err := p.Run(t.Context(), nil)
+		if err != nil || born.Host.Name != "gamma" || born.Key == "" || r.aws.Count().Instances != 1 {
+			t.Fatalf("%+v, %v", born, err)
+		}
+		if !adds {
+			if err := s.Unmake(t.Context(), m, born, declined); !errors.Is(err, declined) {
+				t.Errorf("%v", err)
+			}
+			r.nothingLeft(t, "given back")
+			continue
+		}
+		add, err := s.hosts.Add(t.Context(), born.Host, born.Key, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Commit(t, add.Files)
+		if h, _ := r.open(t).checkout.Fleet.Host("gamma"); h.Server != born.Host.Server {
+			t.Errorf("declared with %s, made as %s", h.Server, born.Host.Server)
+		}
+	}
+}
+
 // TestUserDataOfAnyCloud: a server that was made by hand shows the key that its user-data
 // gave it, and gets another one when it is added.
 func TestUserDataOfAnyCloud(t *testing.T) {
@@ -393,6 +426,12 @@ func TestUserDataOfAnyCloud(t *testing.T) {
 		t.Fatalf("%v, %v", own, err)
 	}
 	if _, err := c.hosts.PrepareAdd(h, own).Run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if key, err := c.Given("gamma"); err != nil || key != own { // so an interrupted run goes on
+		t.Errorf("given: %v, %v; it made %v", key, err, own)
+	}
+	if err := c.Known("gamma"); err != nil {
 		t.Fatal(err)
 	}
 	if key, err := c.Given("gamma"); err != nil || key != "" {

@@ -90,7 +90,7 @@ func (s *Servers) Given(name string) (ssh.PublicKey, error) {
 }
 
 // Rekey has a host that shows the key which it was given make one of its own, and returns
-// that: anyone who read the user-data has the other. The given key does not count from then on.
+// that: anyone who read the user-data has the other. The new one counts as given until Known.
 func (s *Servers) Rekey(ctx context.Context, h fleet.Host, given ssh.PublicKey, sink progress.Sink) (ssh.PublicKey, error) {
 	if h.User != "root" {
 		return "", fault.WithCode(fault.WithHint(fmt.Errorf("%s was given its host key: log in there as root", h.Name), fmt.Sprintf("salvor host add %s root@%s", h.Name, reach.KnownHostsName(h.Address, h.Port))), fault.Usage)
@@ -99,7 +99,15 @@ func (s *Servers) Rekey(ctx context.Context, h fleet.Host, given ssh.PublicKey, 
 	if err != nil {
 		return "", err
 	}
-	return key, s.clone.given(h.Name, "")
+	return key, s.clone.given(h.Name, key)
+}
+
+// Known ends what Given returns: the host is part of the fleet, and its key pinned.
+func (s *Servers) Known(name string) error {
+	if key, err := s.Given(name); err != nil || key == "" {
+		return err
+	}
+	return s.clone.given(name, "")
 }
 
 // given notes the key that a host was given, or none for "".

@@ -35,17 +35,16 @@ func (d deb) config() string {
 	return b.String()
 }
 
-// An AptRepo is a signed apt repository on the lab's network, in the layout of
-// Docker's own: suite bookworm (Debian 12), component stable. Its docker-ce is
-// Debian's engine under that name, docker-ce-cli and containerd.io are
-// metapackages, docker-compose-plugin is the real one.
+// An AptRepo is a signed apt repository on the lab's network.
 type AptRepo struct {
 	URL    string // for a sources.list line: "deb [signed-by=…] URL bookworm stable"
 	KeyURL string // of its armoured signing key
 }
 
-// AptRepo builds the repository's packages (cached between runs: compose takes a
-// minute or more) and serves them.
+// AptRepo serves a repository in the layout of Docker's own: suite bookworm (Debian 12),
+// component stable. Its docker-ce is Debian's engine under that name, docker-ce-cli and
+// containerd.io are metapackages, docker-compose-plugin is the real one. The packages are
+// built (cached between runs: compose takes a minute or more).
 func (l *Lab) AptRepo(ctx context.Context) (*AptRepo, error) {
 	folder := filepath.Join(l.apt.files, "docker")
 	pool := filepath.Join(folder, "pool")
@@ -55,15 +54,21 @@ func (l *Lab) AptRepo(ctx context.Context) (*AptRepo, error) {
 	if err := l.fillPool(ctx, pool); err != nil {
 		return nil, err
 	}
+	return index(ctx, l, "docker", "stable", "bookworm")
+}
+
+// index makes a signed repository of the packages in the pool of a folder that the lab's apt
+// server has, and returns it.
+func index(ctx context.Context, l *Lab, folder, component string, suites ...string) (*AptRepo, error) {
 	image, err := l.build(ctx, services)
 	if err != nil {
 		return nil, err
 	}
-	err = l.runToEnd(ctx, []string{"--name", l.ID + "-aptrepo", "--network", "none", "-v", folder + ":/repo", image, "sh", "-e", "-c", recipe("apt-repo.sh")})
-	if err != nil {
-		return nil, fmt.Errorf("index the apt repository: %w", err)
+	args := []string{"--name", l.ID + "-aptrepo-" + folder, "--network", "none", "-e", "component=" + component, "-e", "suites=" + strings.Join(suites, " "), "-v", filepath.Join(l.apt.files, folder) + ":/repo"}
+	if err := l.runToEnd(ctx, append(args, image, "sh", "-e", "-c", recipe("apt-repo.sh"))); err != nil {
+		return nil, fmt.Errorf("index the apt repository %s: %w", folder, err)
 	}
-	url := l.apt.proxy() + "/lab/docker"
+	url := l.apt.proxy() + "/lab/" + folder
 	return &AptRepo{URL: url, KeyURL: url + "/gpg"}, nil
 }
 
@@ -157,17 +162,21 @@ func (l *Lab) buildDebs(ctx context.Context, root, into, version string) (err er
 		return err
 	}
 	for _, d := range debs(program, version) {
-		config := filepath.Join(work, d.name+".yaml")
-		if err := os.WriteFile(config, []byte(d.config()), 0o644); err != nil {
-			return err
-		}
-		pack := process{
-			argv: []string{"go", "tool", "nfpm", "package", "--config", config, "--packager", "deb", "--target", into},
-			dir:  filepath.Join(root, "tools"),
-		}
-		if _, err := pack.run(ctx); err != nil {
+		if err := pack(ctx, root, filepath.Join(work, d.name+".yaml"), d.config(), into); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pack has nfpm make a package, by a configuration that is written to a file.
+func pack(ctx context.Context, root, file, config, into string) error {
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		return err
+	}
+	_, err := process{
+		argv: []string{"go", "tool", "nfpm", "package", "--config", file, "--packager", "deb", "--target", into},
+		dir:  filepath.Join(root, "tools"),
+	}.run(ctx)
+	return err
 }

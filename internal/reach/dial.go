@@ -48,6 +48,9 @@ type Dialer struct {
 	mu     sync.Mutex // guards what follows
 	links  map[string]*dialing
 	pinned []controlrepo.HostKey // by Pin
+
+	unlocked ssh.Unlocked
+	last     lastKeys
 }
 
 type dialing struct {
@@ -58,7 +61,7 @@ type dialing struct {
 
 // New returns what reaches the hosts of a checkout. The caller closes it.
 func New(c *checkout.Checkout, o Options) *Dialer {
-	return &Dialer{checkout: c, opts: o, links: map[string]*dialing{}}
+	return &Dialer{checkout: c, opts: o, links: map[string]*dialing{}, last: lastKeys{file: lastKeysFile(c)}}
 }
 
 // Dial implements deploy.Dialer. The second call for a host returns the first
@@ -179,7 +182,8 @@ func (d *Dialer) sshAuth(host string) (ssh.Auth, error) {
 	if d.opts.SSHKey != "" {
 		auth, err = ssh.Auth{Files: []string{d.opts.SSHKey}, Kept: auth.Kept}, nil
 	}
-	auth.Passphrase = d.opts.Passphrase
+	auth.Passphrase, auth.Unlocked = d.opts.Passphrase, &d.unlocked
+	auth.Last, auth.Took = d.last.of(host), func(key ssh.PublicKey) { d.last.note(host, key) }
 	return auth, err
 }
 
@@ -276,11 +280,11 @@ func (d *Dialer) Client(ctx context.Context, host string) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := d.Login(h)
+	o, err := d.Best(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	return ssh.NewClient(ctx, d.best(ctx, h, o))
+	return ssh.NewClient(ctx, o)
 }
 
 // Pin trusts a key for the rest of this command.

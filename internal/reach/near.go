@@ -63,6 +63,16 @@ func (d *Dialer) connect(ctx context.Context, h fleet.Host, o ssh.Options) (mach
 	return ssh.Dial(ctx, o)
 }
 
+// Best says how a host is reached now, with the operator's keys and the fleet's: over the
+// tailnet where it answers there with a pinned key.
+func (d *Dialer) Best(ctx context.Context, h fleet.Host) (ssh.Options, error) {
+	o, err := d.Login(h)
+	if err != nil {
+		return o, err
+	}
+	return d.best(ctx, h, o), nil
+}
+
 // best says how a host is reached now: by the tailnet where it answers there with a pinned key.
 func (d *Dialer) best(ctx context.Context, h fleet.Host, o ssh.Options) ssh.Options {
 	near, ok := d.near(h, o)

@@ -143,7 +143,7 @@ func TestFiles(t *testing.T) {
 		"keys one after the other":     {"keys.pem", key + "x\n" + key, []string{"1:1 private-key", "5:1 private-key"}},
 		"key that is cut off":          {"stacks/a/.env", strings.Split(key, "-----END")[0] + "PASSWORD=hunter2\n" + key, []string{"1:1 private-key", "3:10 plain-secret", "4:1 private-key"}},
 		"age":                          {"secrets/db", "age-encryption.org/v1\n-> X25519 abc\n", nil},
-		"fleet":                        {"fleet.yaml", "remotes:\n  a: {type: b2, key: hunter2, key_file: /etc/x, token: secret:x, public_key: abc}\ntailnet: {auth: hunter3}\nhosts:\n  key: {address: a}\n", []string{"2:22 plain-secret", "3:17 plain-secret"}},
+		"fleet":                        {"fleet.yaml", "remotes:\n  a: {type: b2, key: hunter2, key_file: /etc/x, token: secret:x, public_key: abc}\ntailnet: {auth: hunter3, key: hunter4}\nhosts:\n  key: {address: a}\n", []string{"2:22 plain-secret", "3:17 plain-secret"}},
 		"binary":                       {"stacks/a/x.env", "PASSWORD=hunter2\n\x00", nil},
 		"too large":                    {"stacks/a/x.env", "PASSWORD=hunter2\n" + strings.Repeat("#\n", maxSize/2), nil},
 		"lock":                         {"salvor.lock", "token: hunter2\n" + key, nil},

@@ -81,6 +81,9 @@ func (w *walk) mapping(n *yaml.Node, at place) {
 		if isFleet(w.text.path) && at.depth == 1 {
 			child.remote = key == "remotes" || key == "tailnet" || key == "ingress"
 		}
+		if isFleet(w.text.path) && at.depth == 2 && at.key == "tailnet" && key == "key" {
+			child.remote = false // the public key of an apt repository
+		}
 		w.node(n.Content[i+1], child)
 	}
 }

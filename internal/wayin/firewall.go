@@ -62,6 +62,9 @@ func (f firewall) Links() converge.Links {
 // its own, so that both are as this host's nft writes them.
 func (f firewall) Diff(ctx context.Context, h *observe.Host) (*converge.Change, error) {
 	content, err := f.content(ctx, h.Machine)
+	if errors.Is(err, errUnreadable) {
+		return nil, nil // it is not known where sshd listens
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,9 @@ func Overruled(ctx context.Context, m machine.Machine, s Spec) ([]string, error)
 		return nil, nil
 	}
 	now, err := ask(ctx, m)
+	if errors.Is(err, errUnreadable) {
+		return []string{err.Error() + "; until it can, how one gets in is not changed"}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

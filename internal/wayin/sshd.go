@@ -61,9 +61,12 @@ func (s sshd) file() resource.File {
 }
 
 // Diff implements converge.Resource. Where the drop-in is right and sshd does otherwise anyway, nothing here can
-// change that: Overruled says what does.
+// change that: Overruled says what does, and that sshd can't read its files.
 func (s sshd) Diff(ctx context.Context, h *observe.Host) (*converge.Change, error) {
 	now, err := ask(ctx, h.Machine)
+	if errors.Is(err, errUnreadable) {
+		return nil, nil
+	}
 	if err != nil || now == nil {
 		return nil, err
 	}
@@ -131,10 +134,14 @@ func ask(ctx context.Context, m machine.Machine, more ...string) (Options, error
 	case ended && exit.Code == 127:
 		return nil, nil
 	case ended:
-		return nil, fault.WithHint(fmt.Errorf("sshd can't read its files: %w", err), "mend what it names there, see `sshd -t`; sshd would not start again")
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return ParseOptions(out.Stdout), err
 }
+
+// errUnreadable means that sshd does not understand its files: it goes on with what it has read before, and would not
+// start again. Nothing of the way in is changed meanwhile.
+var errUnreadable = errors.New("sshd can't read its files")
 
 // check refuses what would lock out, before anything is changed: what sshd can't read, and what others wrote into
 // its files that it has not read yet, such as another port or a user who may not log in.

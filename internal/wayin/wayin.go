@@ -49,7 +49,7 @@ func (s Spec) needs() []converge.Resource {
 		resource.File{Path: unitDir + undoTimer, Content: undoTimerFile, Mode: 0o644},
 		// after a reboot the note is what is left of an armed change
 		resource.Unit{Name: undoService, Boot: resource.Enabled},
-		resource.Unit{Name: undoTimer, Boot: resource.Disabled},
+		resource.Unit{Name: undoTimer}, // started for a change, and never at boot
 	}
 	if s.has(fleet.AreaFirewall) {
 		all = append(all, firewallNeeds()...)

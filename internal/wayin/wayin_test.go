@@ -221,30 +221,41 @@ func (c *cutting) WriteFile(ctx context.Context, path string, content io.Reader,
 	return err
 }
 
-// TestWhatWouldLockOutIsRefused before anything is armed or changed.
-func TestWhatWouldLockOutIsRefused(t *testing.T) {
+// TestAPortThatSSHDDoesNotHaveYet is refused before anything is armed or changed: someone wrote it into sshd's files,
+// and reloading sshd for something else would move it there.
+func TestAPortThatSSHDDoesNotHaveYet(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ file, content, want string }{
-		"a broken file": {"99-broken.conf", "Foo bar\n", folder + "/99-broken.conf: line 1: Bad configuration option: Foo"},
-		"another port":  {"99-port.conf", "Port 2222\n", "sshd would listen on port 2222, which it does not now"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHost()
-			s := both()
-			s.Manage = fleet.Areas{fleet.AreaSSH}
-			if _, err := apply(t.Context(), h, quiet(), s.needs()); err != nil {
-				t.Fatal(err)
-			}
-			h.Put(folder+"/"+test.file, test.content, 0o600)
-			before := h.State()
-			if _, err := Change(t.Context(), h, s, quiet()); err == nil || !strings.Contains(err.Error(), test.want) || fault.Hint(err) == "" {
-				t.Errorf("error %v, want %q", err, test.want)
-			}
-			if h.State() != before {
-				t.Error("something was changed")
-			}
-		})
+	h := newHost()
+	if _, err := apply(t.Context(), h, quiet(), both().needs()); err != nil {
+		t.Fatal(err)
+	}
+	h.Put(folder+"/99-port.conf", "Port 2222\n", 0o600)
+	before := h.State()
+	_, err := Change(t.Context(), h, both(), quiet())
+	if err == nil || err.Error() != "sshd would listen on port 2222, which it does not now: its files were changed since it read them" || fault.Hint(err) == "" {
+		t.Errorf("error %v", err)
+	}
+	if h.State() != before {
+		t.Error("something was changed")
+	}
+}
+
+// TestFilesThatSSHDCannotRead leave all as it is, and are a finding.
+func TestFilesThatSSHDCannotRead(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	if _, err := apply(t.Context(), h, quiet(), both().needs()); err != nil {
+		t.Fatal(err)
+	}
+	h.Put(folder+"/99-broken.conf", "Foo bar\n", 0o600)
+	before := h.State()
+	if made, err := Change(t.Context(), h, both(), quiet()); err != nil || made.ID != "" || h.State() != before {
+		t.Errorf("changed %v, %v", made, err)
+	}
+	got, err := Overruled(t.Context(), h, both())
+	want := "sshd can't read its files: /usr/sbin/sshd: exit 255: " + folder + "/99-broken.conf: line 1: Bad configuration option: Foo; until it can, how one gets in is not changed"
+	if err != nil || !slices.Equal(got, []string{want}) {
+		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }
 
@@ -322,5 +333,25 @@ func TestWhatOverrulesTheDropIn(t *testing.T) {
 	h := newHost()
 	if got, err := Overruled(t.Context(), h, both()); err != nil || len(got) > 0 {
 		t.Errorf("before it is written: %q, %v", got, err)
+	}
+}
+
+// TestWhatLeavesWithSalvor is what does not work without it; sshd keeps taking keys only.
+func TestWhatLeavesWithSalvor(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	if none, err := Leave(t.Context(), h); err != nil || len(none) > 0 {
+		t.Errorf("a host without any of it: %q, %v", none, err)
+	}
+	if err := Confirm(t.Context(), h, mustChange(t, h, both()).ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{{"salvor-firewall", "salvor-undo.timer", "salvor-undo", "the firewall's table inet salvor"}, nil} {
+		if got, err := Leave(t.Context(), h); err != nil || !slices.Equal(got, want) {
+			t.Errorf("removed %q, %v, want %q", got, err, want)
+		}
+	}
+	if debiantest.Rules(h) != "" || debiantest.SSHD(h, "passwordauthentication") != "no" {
+		t.Errorf("rules %q, passwords %s", debiantest.Rules(h), debiantest.SSHD(h, "passwordauthentication"))
 	}
 }

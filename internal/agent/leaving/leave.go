@@ -21,6 +21,7 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 	"salvor/internal/stack"
+	"salvor/internal/wayin"
 )
 
 // ErrHasStacks means that a host still runs stacks for the fleet.
@@ -51,7 +52,7 @@ func (h Host) Leave(ctx context.Context, req agentapi.Leave, sink progress.Sink)
 		name string
 		do   func(context.Context) ([]string, error)
 	}{
-		{"leave-service", h.leaveService}, {"leave-trials", h.leaveTrials}, {"leave-restic", h.leaveRestic}, {"leave-memory", h.leaveMemory},
+		{"leave-service", h.leaveService}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-restic", h.leaveRestic}, {"leave-memory", h.leaveMemory},
 		{"leave-state", h.leaveState}, {"leave-keys", h.leaveKeys}, {"leave-program", h.leaveProgram},
 	} {
 		removed, err := step.do(ctx)
@@ -78,6 +79,8 @@ func (h Host) leaveService(ctx context.Context) ([]string, error) {
 	_, err = h.Machine.Run(ctx, machine.Command("systemctl", "daemon-reload"))
 	return []string{unit}, err
 }
+
+func (h Host) leaveWayIn(ctx context.Context) ([]string, error) { return wayin.Leave(ctx, h.Machine) }
 
 func notThere(stderr string) bool {
 	return strings.Contains(stderr, "does not exist") || strings.Contains(stderr, "not loaded") || strings.Contains(stderr, "not found")

@@ -80,7 +80,7 @@ func OutOfTailnet(spec agentapi.Host, why error) finding.Finding {
 	switch {
 	case fix != "":
 	case errors.Is(why, tailnet.ErrKey):
-		fix = "make another key, then salvor secret set with the name that tailnet.auth has, then salvor apply"
+		fix = "make another key, then salvor secret set NAME with the name in tailnet.auth, then salvor apply"
 	case errors.Is(why, tailnet.ErrTags):
 		fix = "have the tailnet's policy name the tags under tagOwners, then salvor apply"
 	case errors.Is(why, tailnet.ErrControl):

@@ -42,7 +42,7 @@ type Options struct {
 
 // An EC2 is one region of an account.
 type EC2 struct {
-	api     *ec2.Client
+	api     calls
 	options Options
 	region  string
 }
@@ -52,7 +52,8 @@ var _ cloud.Provider = (*EC2)(nil)
 // patience bounds how long anything at AWS may take to happen.
 const patience = 5 * time.Minute
 
-// tries bounds how often a call is made that AWS is too busy for.
+// tries bounds how often a call is made that AWS is too busy for, unless the operator's
+// configuration does (max_attempts).
 const tries = 8
 
 // Configured reads the operator's configuration. A region of "" is the one that it names.
@@ -71,9 +72,11 @@ func Configured(ctx context.Context, region string) (aws.Config, error) {
 func New(c aws.Config, o Options) *EC2 {
 	o.Poll, o.Port = cmp.Or(o.Poll, 3*time.Second), cmp.Or(o.Port, 22)
 	c.Retryer = func() aws.Retryer {
-		return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = tries, 4*o.Poll })
+		return retry.NewStandard(func(s *retry.StandardOptions) {
+			s.MaxAttempts, s.MaxBackoff = cmp.Or(c.RetryMaxAttempts, tries), 4*o.Poll
+		})
 	}
-	return &EC2{api: ec2.NewFromConfig(c), options: o, region: c.Region}
+	return &EC2{api: callsOf(ec2.NewFromConfig(c)), options: o, region: c.Region}
 }
 
 // Place implements cloud.Provider.
@@ -103,15 +106,8 @@ func (e *EC2) list(ctx context.Context, ours types.Filter) ([]cloud.Server, erro
 	if err := e.instances(ctx, ours, found); err != nil {
 		return nil, err
 	}
-	groups := ec2.NewDescribeSecurityGroupsPaginator(e.api, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{ours}})
-	for groups.HasMorePages() {
-		page, err := groups.NextPage(ctx)
-		if err != nil {
-			return nil, e.explain("list security groups", err)
-		}
-		for _, g := range page.SecurityGroups {
-			e.note(found, g.Tags, cloud.Part{Kind: cloud.Group, ID: aws.ToString(g.GroupId)})
-		}
+	if err := e.groups(ctx, ours, found); err != nil {
+		return nil, err
 	}
 	pairs, err := e.api.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{ours}})
 	if err != nil {
@@ -131,14 +127,25 @@ func (e *EC2) list(ctx context.Context, ours types.Filter) ([]cloud.Server, erro
 	return all, nil
 }
 
-func (e *EC2) instances(ctx context.Context, ours types.Filter, found map[string]*cloud.Server) error {
-	pages := ec2.NewDescribeInstancesPaginator(e.api, &ec2.DescribeInstancesInput{Filters: []types.Filter{ours, {
-		Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "shutting-down", "stopping", "stopped"},
-	}}})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+func (e *EC2) groups(ctx context.Context, ours types.Filter, found map[string]*cloud.Server) error {
+	return paged(func(from *string) (*string, error) {
+		page, err := e.api.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{ours}, NextToken: from})
 		if err != nil {
-			return e.explain("list instances", err)
+			return nil, e.explain("list security groups", err)
+		}
+		for _, g := range page.SecurityGroups {
+			e.note(found, g.Tags, cloud.Part{Kind: cloud.Group, ID: aws.ToString(g.GroupId)})
+		}
+		return page.NextToken, nil
+	})
+}
+
+func (e *EC2) instances(ctx context.Context, ours types.Filter, found map[string]*cloud.Server) error {
+	there := types.Filter{Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "shutting-down", "stopping", "stopped"}}
+	return paged(func(from *string) (*string, error) {
+		page, err := e.api.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{ours, there}, NextToken: from})
+		if err != nil {
+			return nil, e.explain("list instances", err)
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
@@ -146,8 +153,8 @@ func (e *EC2) instances(ctx context.Context, ours types.Filter, found map[string
 				s.Address, s.Since = aws.ToString(i.PublicIpAddress), aws.ToTime(i.LaunchTime)
 			}
 		}
-	}
-	return nil
+		return page.NextToken, nil
+	})
 }
 
 // note adds a part to the server that its tags name.

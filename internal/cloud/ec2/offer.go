@@ -95,20 +95,24 @@ func (e *EC2) newest(ctx context.Context, named string, arch types.ArchitectureT
 	filter := func(name string, values ...string) types.Filter {
 		return types.Filter{Name: aws.String(name), Values: values}
 	}
-	pages := ec2.NewDescribeImagesPaginator(e.api, &ec2.DescribeImagesInput{Owners: []string{owner}, Filters: []types.Filter{
+	filters := []types.Filter{
 		filter("name", name), filter("architecture", string(arch)), filter("state", "available"), filter("root-device-type", "ebs"), filter("virtualization-type", "hvm"),
-	}})
+	}
 	var best types.Image
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	err := paged(func(from *string) (*string, error) {
+		page, err := e.api.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{owner}, Filters: filters, NextToken: from})
 		if err != nil {
-			return best, e.explain("look for an image", err)
+			return nil, e.explain("look for an image", err)
 		}
 		for _, i := range page.Images { // the dates are of one form (ISO 8601, UTC)
 			if aws.ToString(i.CreationDate) > aws.ToString(best.CreationDate) {
 				best = i
 			}
 		}
+		return page.NextToken, nil
+	})
+	if err != nil {
+		return best, err
 	}
 	if best.ImageId == nil {
 		return best, fault.WithHint(fmt.Errorf("%s has no image %s for %s in %s", owner, name, short, e.region), "--image OWNER/NAME names another one")

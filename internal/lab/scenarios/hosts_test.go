@@ -26,7 +26,8 @@ type provider struct {
 }
 
 // TestHosts takes three clean servers, and what can be wrong with one, through the parts
-// of their life: access is the first login, prepare the first apply. A later part finds the hosts as the part
+// of their life: the first login, the first apply, keys only behind a firewall, what could
+// lock out, what others change, and the tailnet. A later part finds the hosts as the part
 // before it left them.
 func TestHosts(t *testing.T) {
 	ctx := t.Context()
@@ -37,6 +38,10 @@ func TestHosts(t *testing.T) {
 	must(t, p.deliver(ctx))
 	p.access(t)
 	p.prepare(t)
+	p.guard(t)
+	p.lockout(t)
+	p.drift(t)
+	p.tailnet(t)
 }
 
 const (

@@ -26,6 +26,9 @@ type Auth struct {
 	Files      []string                                           // private keys; those that do not exist are skipped
 	Kept       []KeptKey                                          // tried after all others
 	Passphrase func(file string, wrong int) (secret.Value, error) // asked only for a key that the host takes, again after wrong ones, until an error
+	Unlocked   *Unlocked                                          // keys whose passphrase need not be asked for again; nil for none
+	Last       PublicKey                                          // is offered first: what the host took last, "" for none
+	Took       func(PublicKey)                                    // is called with the key that a host took, unless it is a kept one; may be nil
 	Passwords  *Passwords                                         // logs in with a password, and no key is offered; nil for keys
 }
 
@@ -78,7 +81,7 @@ type ask func(file string, wrong int) (secret.Value, error)
 // methods returns those with which the host may be convinced, and what ends the agent's
 // connection: passwords, or one public-key method that tries every key. typing is called
 // before a person may be asked for something, and what it returns afterwards.
-func (a Auth) methods(ctx context.Context, typing func() (done func())) ([]ssh.AuthMethod, func()) {
+func (a Auth) methods(ctx context.Context, offered *offer, typing func() (done func())) ([]ssh.AuthMethod, func()) {
 	if a.Passwords != nil {
 		return a.Passwords.methods(typing), func() {}
 	}
@@ -104,7 +107,10 @@ func (a Auth) methods(ctx context.Context, typing func() (done func())) ([]ssh.A
 			return k.Open(ctx)
 		}})
 	}
-	return []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return a.signers(held, ask, kept) })}, done
+	return []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
+		all, err := a.signers(held, ask, kept)
+		return offered.of(first(all, a.Last)), err
+	})}, done
 }
 
 func (a Auth) signers(held agent.ExtendedAgent, ask ask, kept []keptSigner) ([]ssh.Signer, error) {
@@ -115,7 +121,7 @@ func (a Auth) signers(held agent.ExtendedAgent, ask ask, kept []keptSigner) ([]s
 		inAgent, errs = signers, append(errs, err)
 	}
 	for _, file := range a.Files {
-		signer, err := load(file, ask)
+		signer, err := a.load(file, ask)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -160,7 +166,7 @@ func index(signers []ssh.Signer, key ssh.PublicKey) int {
 	return -1
 }
 
-func load(file string, ask ask) (ssh.Signer, error) {
+func (a Auth) load(file string, ask ask) (ssh.Signer, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -168,7 +174,10 @@ func load(file string, ask ask) (ssh.Signer, error) {
 	signer, err := ssh.ParsePrivateKey(content)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) && locked.PublicKey != nil && ask != nil {
-		return &lockedKey{file: file, content: content, public: locked.PublicKey, ask: ask}, nil
+		if open := a.Unlocked.find(locked.PublicKey); open != nil {
+			return open, nil
+		}
+		return &lockedKey{known: a.Unlocked, file: file, content: content, public: locked.PublicKey, ask: ask}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -182,6 +191,7 @@ type lockedKey struct {
 	content []byte
 	public  ssh.PublicKey
 	ask     ask
+	known   *Unlocked
 }
 
 // PublicKey implements ssh.Signer.
@@ -213,6 +223,7 @@ func (k *lockedKey) unlock() (ssh.Signer, error) {
 		}
 		signer, err := ssh.ParsePrivateKeyWithPassphrase(k.content, passphrase.Reveal())
 		if err == nil {
+			k.known.add(signer)
 			return signer, nil
 		}
 		if !errors.Is(err, x509.IncorrectPasswordError) {

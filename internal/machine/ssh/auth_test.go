@@ -107,6 +107,93 @@ func TestAKeyInTheAgentNeedsNoPassphrase(t *testing.T) {
 	dial(t, o)
 }
 
+// TestMoreKeysThanSSHDLetsOneConnectionTry are tried over several, and the one that was taken is first the next time.
+func TestMoreKeysThanSSHDLetsOneConnectionTry(t *testing.T) {
+	server := sshtest.Start(t)
+	o := options(server)
+	held := agent.NewKeyring()
+	for range 8 {
+		private, _, err := NewKey("another")
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := ssh.ParseRawPrivateKey(private.Reveal())
+		if err == nil {
+			err = held.Add(agent.AddedKey{PrivateKey: key})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	socket, stop, err := serveAgent(t.Context(), held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	private, err := os.ReadFile(server.UserKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := os.ReadFile(server.UserKey + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var took []PublicKey
+	note := func(k PublicKey) { took = append(took, k) }
+	kept := KeptKey{Public: PublicKey(strings.TrimSpace(string(public))), Open: func(context.Context) (secret.Value, error) { return secret.New(private), nil }}
+	o.Auth = Auth{Agent: socket, Kept: []KeptKey{kept}, Took: note}
+	dial(t, o)
+	if len(took) > 0 {
+		t.Errorf("a kept key was noted: %q", took)
+	}
+	key, err := ssh.ParseRawPrivateKey(private)
+	if err == nil {
+		err = held.Add(agent.AddedKey{PrivateKey: key})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Auth = Auth{Agent: socket, Took: note}
+	dial(t, o)
+	if len(took) != 1 || !isKey(string(took[0]), mustParse(t, kept.Public)) {
+		t.Fatalf("the host took %q", took)
+	}
+	o.Auth.Last = took[0]
+	signers, err := held.Signers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := first(signers, took[0]); len(all) != 9 || !isKey(string(took[0]), all[0].PublicKey()) || isKey(string(took[0]), all[8].PublicKey()) {
+		t.Errorf("%d keys, the one that was taken is not the first", len(all))
+	}
+	dial(t, o)
+}
+
+func mustParse(t *testing.T, key PublicKey) ssh.PublicKey {
+	t.Helper()
+	public, err := key.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
+// TestAPassphraseIsAskedOnce in a process that connects twice.
+func TestAPassphraseIsAskedOnce(t *testing.T) {
+	server := sshtest.Start(t)
+	o := options(server)
+	asked := 0
+	o.Auth = Auth{Files: []string{server.LockedKey}, Unlocked: &Unlocked{}, Passphrase: func(string, int) (secret.Value, error) {
+		asked++
+		return secret.NewString("open sesame"), nil
+	}}
+	dial(t, o)
+	dial(t, o)
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
 // startAgent serves the keys on a socket, as ssh-agent does.
 func startAgent(t *testing.T, files ...string) string {
 	t.Helper()

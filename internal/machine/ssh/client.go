@@ -78,7 +78,7 @@ func (o Options) config(knownHosts, socket string) (config, known string, err er
 		return "", "", err
 	}
 	out.WriteString("Host *\n")
-	err = write(&out, o.strict(knownHosts, socket))
+	err = write(&out, append(strict(knownHosts, socket), o.Auth.identities()...))
 	return out.String(), keys.String(), err
 }
 
@@ -96,14 +96,23 @@ func (o Options) writeHost(config, known *strings.Builder, alias string, more []
 type setting struct{ name, value string }
 
 // strict are the settings of every host: nothing but the pinned keys is trusted, and
-// nothing is asked or learned.
-func (o Options) strict(knownHosts, socket string) []setting {
+// nothing is asked or learned. socket is that of an agent, "" for ssh's own.
+func strict(knownHosts, socket string) []setting {
 	lines := []setting{
 		{"UserKnownHostsFile", knownHosts}, {"GlobalKnownHostsFile", os.DevNull}, {"StrictHostKeyChecking", "yes"}, {"UpdateHostKeys", "no"},
-		{"VerifyHostKeyDNS", "no"}, {"PasswordAuthentication", "no"}, {"KbdInteractiveAuthentication", "no"}, {"IdentityAgent", socket},
+		{"VerifyHostKeyDNS", "no"}, {"PasswordAuthentication", "no"}, {"KbdInteractiveAuthentication", "no"},
 		{"ConnectTimeout", "10"}, {"ServerAliveInterval", "15"},
 	}
-	for _, file := range o.Auth.Files {
+	if socket != "" {
+		lines = append(lines, setting{"IdentityAgent", socket})
+	}
+	return lines
+}
+
+// identities are the key files that are there.
+func (a Auth) identities() []setting {
+	var lines []setting
+	for _, file := range a.Files {
 		if _, err := os.Stat(file); err == nil {
 			lines = append(lines, setting{"IdentityFile", file})
 		}

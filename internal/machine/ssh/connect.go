@@ -40,8 +40,21 @@ func connectVia(ctx context.Context, o Options) (client, jump *ssh.Client, err e
 	return client, jump, nil
 }
 
-// connect does the handshake and proves both sides.
+// connect does the handshake and proves both sides. Keys that are more than a host lets one connection try are tried
+// over several.
 func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
+	offered := &offer{}
+	client, err := connectOnce(ctx, o, via, offered)
+	for offered.next(err) {
+		client, err = connectOnce(ctx, o, via, offered)
+	}
+	if err == nil && o.Auth.Took != nil && offered.own(o.Auth.Kept) {
+		o.Auth.Took(lineOf(offered.signed))
+	}
+	return client, err
+}
+
+func connectOnce(ctx context.Context, o Options, via dialer, offered *offer) (*ssh.Client, error) {
 	conn, err := o.open(ctx, via)
 	if err != nil {
 		return nil, err
@@ -57,7 +70,7 @@ func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
 	// the handshake knows no context: ending the connection ends it
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	check := &keyCheck{pinned: o.Keys, name: o.address()}
-	auth, closeAuth := o.Auth.methods(ctx, typing)
+	auth, closeAuth := o.Auth.methods(ctx, offered, typing)
 	defer closeAuth()
 	config := &ssh.ClientConfig{User: o.user(), Auth: auth, HostKeyCallback: check.verify, HostKeyAlgorithms: check.algorithms()}
 	sshConn, channels, requests, err := ssh.NewClientConn(conn, o.address(), config)

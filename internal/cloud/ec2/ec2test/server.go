@@ -28,6 +28,7 @@ type Fault struct {
 	Code   string // "" hangs up
 	Text   string
 	Done   bool // the call has its effect before it fails
+	Kills  bool // the client: nothing that it sends is answered any more, until Mend
 }
 
 // A Server is one region of an account. Close ends it.
@@ -179,7 +180,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f.Done {
 			s.do(action, r.Form)
 		}
-		if f.Code == "" {
+		s.gone = f.Kills
+		if f.Code == "" || f.Kills {
 			hangUp(w)
 			return
 		}
