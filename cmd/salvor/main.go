@@ -10,18 +10,19 @@ import (
 	"golang.org/x/term"
 
 	"salvor/internal/cli"
+	"salvor/internal/github"
 	"salvor/internal/keychain"
 	"salvor/internal/secret/agekey"
 )
 
-func main() { salvor(0, nil) }
+func main() { salvor(0, nil, github.Public()) }
 
 // salvor runs the program and ends the process.
-func salvor(work agekey.WorkFactor, connect cli.Connect) {
+func salvor(work agekey.WorkFactor, connect cli.Connect, site github.Site) {
 	syscall.Umask(syscall.Umask(0) | 0o022) // what it writes into the clone is for its owner to change alone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not heed the first
-	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work, Connect: connect}
+	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work, Connect: connect, GitHub: site}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		console.Term = keyboard()
 	}

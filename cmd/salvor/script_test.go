@@ -24,7 +24,7 @@ import (
 const quickWork = 10
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork, folderHosts()) }, "age-plugin-" + pluginName: agePlugin})
+	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork, folderHosts(), scriptSite()) }, "age-plugin-" + pluginName: agePlugin})
 }
 
 // TestScripts is the specification of the command line: each archive under
@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"tamper":   tamper,
 			"drive":    driveCommands,
 			"server":   serverCommands,
+			"github":   githubCommands,
 			"aws":      awsCommands(aws),
 		},
 	})
@@ -71,7 +72,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(func() { _ = os.RemoveAll(sockets) })
 	env.Setenv("RUN", sockets)
-	env.Values[driveKey{}], env.Values[serversKey{}] = new(*scriptDrive), &servers{}
+	env.Values[driveKey{}], env.Values[serversKey{}], env.Values[githubKey{}] = new(*scriptDrive), &servers{}, &scriptGitHub{}
 	config := "[user]\n\tname = Ann\n\temail = ann@example.net\n[init]\n\tdefaultBranch = main\n"
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

@@ -96,7 +96,7 @@ func bought(dir, name, user, password string) (*sshtest.Fake, error) {
 		return nil, err
 	}
 	enrolment, err := json.Marshal(agentapi.Enrolment{Recipient: key.Recipient, Signer: signer.Public(), GitKey: string(signer.Public()) + " " + name})
-	if err = errors.Join(err, os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, agentapi.VerbEnrol+".json"), enrolment, 0o600)); err != nil {
+	if err = errors.Join(err, os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, agentapi.VerbEnrol+".json"), enrolment, 0o600), os.WriteFile(filepath.Join(dir, "git_key"), private.Reveal(), 0o600), os.WriteFile(filepath.Join(dir, "git_key.pub"), []byte(signer.Public()+"\n"), 0o600)); err != nil {
 		return nil, err
 	}
 	return sshtest.StartFake(context.Background(), dir, sshtest.FakeOptions{User: user, Password: password, Sudo: sshtest.SudoFree, Root: folderHost{name, dir}})

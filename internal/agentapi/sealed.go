@@ -15,6 +15,7 @@ type SealedFile struct {
 	Registries   map[string]SealedLogin  `json:"registries,omitempty"`   // registry host to login
 	Secrets      map[string][]byte       `json:"secrets,omitempty"`      // by SecretMount.Secret
 	Env          map[string][]byte       `json:"env,omitempty"`          // by Project.Env
+	ReadToken    []byte                  `json:"read_token,omitempty"`   // with which the host reads the control repository over https
 }
 
 // SealedRemote is a remote with its options resolved.

@@ -23,6 +23,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
+	"salvor/internal/github"
 	"salvor/internal/grant"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
@@ -63,6 +64,7 @@ type Options struct {
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for no one
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
+	GitHub     github.Site                                                // where fleets may be, and tokens are sent
 	Files      checkout.Files                                             // which files are the fleet's
 	News       bool                                                       // the Git host is asked for newer commits meanwhile, see checkout.OpenWithNews
 }

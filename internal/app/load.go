@@ -66,13 +66,17 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
-	a.GitHost = githost.New(c, a.Reach, o.Trust)
+	token := gitToken{a}
+	a.GitHost = githost.New(c, a.Reach, githost.Options{Trust: o.Trust, Site: o.GitHub, Token: token.open})
+	if !c.Fleet.Git.Token.IsZero() {
+		c.Git.UseLogin(token.login)
+	}
 	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Computer, o.Sink)
 	a.Mirrors = mirror.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = audit.New(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
 	a.Acks = ack.New(c)
-	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
+	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed, a.GitHost)
 	a.Servers = hosts.NewServers(a.Hosts)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Adopt = adopt.New(c, a.Reach, a.Import)

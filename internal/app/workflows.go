@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -85,6 +86,27 @@ func target(add hosts.Addition) recovery.Target {
 
 // PinGitHost implements recovery.Fleet.
 func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.Pin(ctx) }
+
+// LetRead implements recovery.Fleet.
+func (r recoverer) LetRead(ctx context.Context, keys map[string]string) (bool, error) {
+	kept, err := r.GitHost.KeepKeys(ctx, keys)
+	return kept.Keeper != "", err
+}
+
+// Forget implements recovery.Fleet.
+func (r recoverer) Forget(host string, files map[string][]byte) error {
+	content, given := files[fleet.DeployKeysFile]
+	if !given {
+		var err error
+		if content, err = r.Checkout.File(fleet.DeployKeysFile); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(content, host, "")
+	return nil
+}
 
 // NoteStolen implements recovery.Fleet.
 func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {

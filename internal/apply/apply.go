@@ -42,6 +42,9 @@ type Fleet struct {
 	Free deploy.Free
 	// Session returns the workflow on the commit. Its progress goes to sink.
 	Session func(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
+	// LetRead has the Git host let hosts read the repository, where that is due; unread says
+	// that one of them could not.
+	LetRead func(ctx context.Context, unread bool) error
 	// Delivered notes that hosts have what the commit has, RenewMirror brings its mirror up
 	// to date. Nothing that runs depends on either.
 	Delivered   func(ctx context.Context) error
@@ -154,7 +157,7 @@ func (p *Planned) Question(ctx context.Context, plan *deploy.Plan) (question, na
 func (p *Planned) run(ctx context.Context, sink progress.Sink, again func(deploy.Plan) error) (deploy.Receipt, error) {
 	if p.Plan.Empty() && len(p.moves) == 0 {
 		if settled, err := p.session.Settled(ctx); err != nil || settled {
-			p.aside = p.fleet.RenewMirror(ctx)
+			p.aside = errors.Join(p.fleet.RenewMirror(ctx), p.letRead(ctx))
 			return deploy.Receipt{}, err
 		}
 	}
@@ -166,9 +169,14 @@ func (p *Planned) run(ctx context.Context, sink progress.Sink, again func(deploy
 	p.session.Sink = sink
 	receipt, err := p.session.Apply(ctx, p.Plan, p.next, deploy.Options{Kind: deploy.KindApply, Moves: p.moves, Asked: p.about, Accept: again})
 	if err == nil && p.Scope.whole() {
-		p.aside = p.fleet.Delivered(ctx)
+		p.aside = errors.Join(p.fleet.Delivered(ctx), p.letRead(ctx))
 	}
 	return receipt, err
+}
+
+// letRead has hosts let in that can't read the repository.
+func (p *Planned) letRead(ctx context.Context) error {
+	return p.fleet.LetRead(ctx, slices.ContainsFunc(p.Plan.Findings, func(f finding.Finding) bool { return f.Code == finding.GitUnread }))
 }
 
 // Aside is what failed in the run and fails nothing: to be noted.

@@ -50,6 +50,7 @@ func newHouse() *house {
 	h.fleet.Grants = func(context.Context, fleet.Lock) ([]grant.Grant, error) { return h.grants, nil }
 	h.fleet.Confirm = func(context.Context, fleet.Lock) error { h.Note("confirm grants"); return h.refused }
 	h.fleet.Delivered = func(context.Context) error { h.Note("delivered"); return errors.New("ledger away") }
+	h.fleet.LetRead = func(_ context.Context, unread bool) error { h.Note("let hosts read, unread %t", unread); return nil }
 	h.fleet.RenewMirror = func(context.Context) error { h.Note("renew the mirror"); return errors.New("mirror away") }
 	h.fleet.Session = func(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
 		h.session = h.Session(h.fleet.Declared, h.lock)
@@ -106,7 +107,7 @@ func TestTheOrderOfAnApply(t *testing.T) {
 	if diff := cmp.Diff(want, h.Log()[:len(want)]); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	if last := h.Log()[len(h.Log())-1]; last != "delivered" || planned.Aside() == nil || planned.Left() != nil {
+	if last := h.Log()[len(h.Log())-2:]; !slices.Equal(last, []string{"delivered", "let hosts read, unread false"}) || planned.Aside() == nil || planned.Left() != nil {
 		t.Errorf("%s last; aside %v, left %v", last, planned.Aside(), planned.Left())
 	}
 }
@@ -120,7 +121,7 @@ func TestNothingToDo(t *testing.T) {
 	if err != nil || p.Question != "" || r.Kind != "" || len(h.Commits()) > 0 {
 		t.Errorf("%+v, %+v, %v", p, r, err)
 	}
-	if diff := cmp.Diff([]string{"pin the Git host", "confirm grants", "renew the mirror"}, h.Log()); diff != "" || planned.Aside() == nil {
+	if diff := cmp.Diff([]string{"pin the Git host", "confirm grants", "renew the mirror", "let hosts read, unread false"}, h.Log()); diff != "" || planned.Aside() == nil {
 		t.Errorf("aside %v, asked (-want +got):\n%s", planned.Aside(), diff)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/github"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -45,6 +46,7 @@ type Console struct {
 	Getenv   func(string) string // the environment, nil for an empty one
 	Work     agekey.WorkFactor   // of the passphrases of new identities; for tests, which make many
 	Connect  Connect             // reaches hosts, nil for SSH; for tests
+	GitHub   github.Site         // where repositories are made, and tokens are sent
 }
 
 // visible is the console with whatever is printed made visible.

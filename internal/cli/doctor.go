@@ -12,6 +12,8 @@ import (
 	"salvor/internal/check"
 	"salvor/internal/doctor"
 	"salvor/internal/fleet"
+	"salvor/internal/machine"
+	"salvor/internal/placement"
 	"salvor/internal/reach"
 	"salvor/internal/remotes"
 	"salvor/internal/terminal"
@@ -19,33 +21,41 @@ import (
 
 func newDoctor(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:   "doctor",
-		Short: "Check this computer, this clone, your keys, and the way to hosts and remotes",
+		Use:   "doctor [HOST]",
+		Short: "Check this computer, this clone, your keys, the remotes and the hosts",
 		Long: "Doctor asks what a day's work needs: Salvor in PATH, Git, ssh, the repository and its upstream, the pre-commit " +
-			"hook, your key, the recovery card, every remote and every host. It changes nothing. Each line that is not ✔ ends in the " +
+			"hook, your key, the recovery card, every remote and every host: its system, disk, memory, clock, Docker, restic, sshd and " +
+			"salvord. Of hosts it says what is not ready; with HOST, all of that one alone. It changes nothing. Each line that is not ✔ ends in the " +
 			"command that mends it. Doctor ends with exit code 1 if something does not work (✘), and with 0 if something is " +
 			"only missing (!).",
-		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), g) },
+		Args: mostArgs("HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return runDoctorHost(cmd.Context(), g, args[0])
+			}
+			return runDoctor(cmd.Context(), g)
+		},
 	}
 }
 
-func runDoctor(ctx context.Context, g *globals) error {
-	all := doctor.Computer(ctx, g.dir)
-	opened := false
-	err := g.with(ctx, func(a *app.App) error {
-		opened = true
-		checks, err := checkFleet(ctx, a)
-		all = append(all, checks...)
-		all = append(all, checkClouds(ctx, a)...)
-		return err
+// runDoctorHost looks at one host alone.
+func runDoctorHost(ctx context.Context, g *globals, name string) error {
+	return g.with(ctx, func(a *app.App) error {
+		h, err := placement.Host(a.Fleet(), name)
+		if err != nil {
+			return err
+		}
+		f, err := ofFleet(ctx, a)
+		if err != nil {
+			return err
+		}
+		f.Only = name
+		return diagnosis(g, f.Host(ctx, h))
 	})
-	if err != nil && opened || ctx.Err() != nil {
-		return err
-	}
-	if err != nil {
-		all = append(all, doctor.Unopened(err))
-	}
+}
+
+// diagnosis prints checks; one of something that does not work is an error.
+func diagnosis(g *globals, all []doctor.Check) error {
 	if err := printChecks(g, all); err != nil {
 		return err
 	}
@@ -55,26 +65,51 @@ func runDoctor(ctx context.Context, g *globals) error {
 	return nil
 }
 
-// checkFleet looks at an opened fleet.
-func checkFleet(ctx context.Context, a *app.App) ([]doctor.Check, error) {
+func runDoctor(ctx context.Context, g *globals) error {
+	all := doctor.Computer(ctx, g.dir)
+	opened := false
+	err := g.with(ctx, func(a *app.App) error {
+		opened = true
+		f, err := ofFleet(ctx, a)
+		if err != nil {
+			return err
+		}
+		all = append(all, f.Checks(ctx)...)
+		all = append(all, checkClouds(ctx, a)...)
+		return nil
+	})
+	if err != nil && opened || ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		all = append(all, doctor.Unopened(err))
+	}
+	return diagnosis(g, all)
+}
+
+// ofFleet is what is checked of an opened fleet.
+func ofFleet(ctx context.Context, a *app.App) (doctor.Fleet, error) {
 	unguarded, err := check.Hook(ctx, a.Checkout.Git)
 	if err != nil {
-		return nil, err
+		return doctor.Fleet{}, err
 	}
 	path, err := a.Identity.Path()
 	if err != nil {
-		return nil, err
+		return doctor.Fleet{}, err
 	}
 	tests := remotes.New(a.Checkout, a.Record.Open)
 	return doctor.Fleet{
 		Checkout: a.Checkout, Findings: append(slices.Clone(a.Findings()), unguarded...), Identity: path,
 		HostKey: func(h fleet.Host) bool { return len(reach.Pinned(a.Reach.HostKeys(), h.Address, h.Port)) > 0 },
-		Dial: func(ctx context.Context, h fleet.Host) error {
-			_, err := a.Reach.Dial(ctx, h)
-			return err
+		Dial: func(ctx context.Context, h fleet.Host) (machine.Machine, error) {
+			link, err := a.Reach.Dial(ctx, h)
+			if err != nil {
+				return nil, err
+			}
+			return link.Machine, nil
 		},
 		Remote: tests.Reach,
-	}.Checks(ctx), nil
+	}, nil
 }
 
 func printChecks(g *globals, all []doctor.Check) error {

@@ -26,6 +26,7 @@ salvor cp notes/web:/var/www - >www.tar          # a tar stream`,
 salvor completion zsh
 salvor completion fish`,
 	"doctor": `salvor doctor
+salvor doctor alpha                             # all about one host
 salvor doctor --json`,
 	"down": `salvor down notes`,
 	"exec": `salvor exec notes web                            # a shell

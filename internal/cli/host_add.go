@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hosts"
 	"salvor/internal/machine/ssh"
@@ -87,8 +89,7 @@ func adding(ctx context.Context, g *globals, name string, add func(*app.App) (ho
 		if added.InUse != "" {
 			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %[1]s docker lets it take care of Docker.\n", name, added.InUse)
 		}
-		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", name, a.Fleet().Name)
-		if err := g.printOne("git_key", added.GitKey); err != nil {
+		if err := printDeployKey(g, name, a.Fleet().Name, added); err != nil {
 			return err
 		}
 		used := slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return st.Host == name })
@@ -99,6 +100,27 @@ func adding(ctx context.Context, g *globals, name string, add func(*app.App) (ho
 		terminal.Printf(g.Err, "Next: %s\n", next)
 	}
 	return err
+}
+
+// printDeployKey prints the key with which a new host reads the repository, and says who lets
+// it in.
+func printDeployKey(g *globals, host, fleet string, add hosts.Addition) error {
+	reads := slices.Contains(add.Kept.Read, host)
+	if add.Unread != nil {
+		err := fmt.Errorf("%s can't read the repository yet: %w", host, add.Unread)
+		if reads {
+			err = add.Unread // about another host
+		}
+		g.note(err)
+		terminal.Printf(g.Err, "hint: %s\n", fault.Hint(err))
+	}
+	switch {
+	case !reads:
+		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", host, fleet)
+	default:
+		terminal.Printf(g.Err, "%s is part of %s, and may read the repository: this is a read-only deploy key of %s:\n", host, fleet, add.Kept.Keeper)
+	}
+	return g.printOne("git_key", add.GitKey)
 }
 
 // afterAdd is what comes next for a host that was added, the deploy key apart: what runs

@@ -23,6 +23,7 @@ type initOptions struct {
 	showRecovery bool
 	signed       bool
 	surroundings surroundings
+	github       githubOptions
 }
 
 func newInit(g *globals) *cobra.Command {
@@ -34,7 +35,8 @@ func newInit(g *globals) *cobra.Command {
 			"added later. It pins the keys of both servers once you confirm them, tries the place if nothing has to be done " +
 			"there before, and pushes. It offers to keep the new key open for an hour, as key unlock does. A place is " +
 			"sftp://USER@HOST/FOLDER, below the folder that the login begins in; https://USER@HOST/FOLDER for WebDAV; or " +
-			"/FOLDER, a disk that every host has at that path.",
+			"/FOLDER, a disk that every host has at that path. With --github, Init makes a private repository at GitHub and " +
+			"keeps the token with the fleet's secrets; hosts are let in by deploy keys (docs/github.md).",
 		Args: exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runInit(cmd.Context(), g, args[0], o) },
 	}
@@ -45,6 +47,7 @@ func newInit(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.surroundings.place, "remote", "", "the `PLACE` of the snapshots, such as sftp://USER@HOST/FOLDER")
 	cmd.Flags().StringVar(&o.surroundings.hostKey, "remote-host-key", "", "the SFTP server's expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().StringVar(&o.surroundings.passwordFile, "remote-password-file", "", "read the remote's password from this `FILE`; without one an SFTP server gets an SSH key")
+	o.github.flags(cmd)
 	cmd.Flags().BoolVar(&o.signed, "signed-commits", false, "plan and apply only commits that your SSH key signed")
 	return cmd
 }
@@ -69,8 +72,15 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if _, err := newfleet.Prepare(ctx, f); err != nil { // before anything is asked
 		return err
 	}
+	if err := o.github.find(ctx, g, abs, o.surroundings); err != nil {
+		return err
+	}
+	o.surroundings.github = &o.github
 	around, err := askSurroundings(ctx, g, abs, o.surroundings)
 	if err != nil {
+		return err
+	}
+	if err := o.github.make(ctx, g); err != nil {
 		return err
 	}
 	made, passphrase, err := foundFleet(ctx, g, f, o)

@@ -26,6 +26,7 @@ type surroundings struct {
 	place        string
 	hostKey      string
 	passwordFile string
+	github       *githubOptions
 
 	parsed *newfleet.Place // of place, nil for none
 	tries  bool            // the place is tried, for which nothing has to be asked
@@ -37,12 +38,12 @@ func (g *globals) asks() bool { return g.Term != nil && !g.yes && !g.json }
 // askSurroundings asks at the terminal for what no flag says, and dir does not have: it
 // may be the clone of an empty repository.
 func askSurroundings(ctx context.Context, g *globals, dir string, s surroundings) (surroundings, error) {
-	asks := g.asks()
+	asks, atGitHub := g.asks(), s.github.forge != nil
 	var err error
 	if s.gitRemote == "" {
 		s.gitRemote = newfleet.GitRemote(ctx, dir)
 	}
-	if s.gitRemote == "" && asks {
+	if s.gitRemote == "" && asks && !atGitHub {
 		s.gitRemote, err = g.ask("Git remote, the URL of an empty repository (nothing: later): ")
 	}
 	if s.place == "" && asks && err == nil {
@@ -81,10 +82,17 @@ func surround(ctx context.Context, g *globals, s surroundings) []string {
 	default:
 		later("", nil, "salvor remote add NAME --type TYPE, then a snapshot target on it in fleet.yaml")
 	}
+	push := "git push --set-upstream origin HEAD"
+	if s.github.forge != nil {
+		s.gitRemote, push = s.github.made.SSH, push+" (GitHub must accept your SSH key: https://github.com/settings/keys)"
+		if err := s.github.keepToken(ctx, g); err != nil {
+			later("the token for GitHub is not kept", err, "salvor secret set "+newfleet.GitHubToken+", then git: {token: secret:"+newfleet.GitHubToken+"} in fleet.yaml")
+		}
+	}
 	if s.gitRemote == "" {
 		later("", nil, "git remote add origin URL")
 	} else if err := addGitRemote(ctx, g, s.gitRemote); err != nil {
-		later("the repository is not pushed yet", err, "git push --set-upstream origin HEAD")
+		later("the repository is not pushed yet", err, push)
 	}
 	return append(next, "salvor host add NAME USER@ADDRESS (the server must accept your SSH key, or the one that salvor key ssh prints)")
 }

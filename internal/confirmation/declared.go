@@ -88,6 +88,12 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 			}
 		}
 	}
+	if name, is := f.Git.Token.Secret(); is {
+		all = append(all, GitTokenGrant(name))
+	}
+	if name, is := f.Git.ReadToken.Secret(); is {
+		all = append(all, grant.Sent("every host", name))
+	}
 	if f.Git.URL != "" {
 		all = append(all, grant.Source("git", "the repository", f.Git.URL, ""))
 	}
@@ -103,6 +109,9 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 	}
 	return all
 }
+
+// GitTokenGrant is that the Git host is sent a secret, as the operators' token.
+func GitTokenGrant(name string) grant.Grant { return grant.Sent("git host", name) }
 
 // ReachedAt is as whom and where a host is reached.
 func ReachedAt(h fleet.Host) string { return h.User + "@" + reach.KnownHostsName(h.Address, h.Port) }

@@ -98,6 +98,20 @@ func SetRevision(content []byte, name string, revision int) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"secrets", name, "revision"}, strconv.Itoa(revision))
 }
 
+// SetGitToken returns fleet.yaml with the name of the secret that is the operators' token at
+// the Git host; command prints it, nil where it is kept as a secret.
+func SetGitToken(content []byte, name string, command []string) ([]byte, error) {
+	content, err := yamldoc.Set(content, yamldoc.Path{"git", "token"}, yamldoc.Scalar("secret:"+name))
+	if err != nil || command == nil {
+		return content, err
+	}
+	words := make([]string, len(command))
+	for i, word := range command {
+		words[i] = yamldoc.Scalar(word)
+	}
+	return yamldoc.Set(content, yamldoc.Path{"secrets", name, "command"}, "["+strings.Join(words, ", ")+"]")
+}
+
 func settingText(s secret.Setting) string { return yamldoc.Scalar(s.String()) }
 
 // SetVolume returns a Compose file with what x-salvor.volumes says of a mount.

@@ -66,6 +66,7 @@ func setDefaults(f *fleet.Fleet) {
 		h := &f.Hosts[i]
 		h.Port = cmp.Or(h.Port, 22)
 		h.User = cmp.Or(h.User, "root")
+		h.ReadToken = f.Git.ReadToken
 	}
 	for i := range f.Snapshots {
 		t := &f.Snapshots[i]

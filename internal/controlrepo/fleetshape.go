@@ -257,6 +257,9 @@ func gitShape() yamldoc.Shape[fleet.Git] {
 		yamldoc.Key("url", "The URL, as for git clone.", yamldoc.Text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
 		yamldoc.Key("branch", "main by default.", yamldoc.Text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
 		yamldoc.Key("key", "An SSH private key that can read the repository; it is put on the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
+		yamldoc.Key("token", "The operators' token at the Git host, which no host of the fleet gets: with it Salvor keeps the hosts' deploy keys at GitHub, "+
+			"and pushes over https where git has no login of its own.", reference(), func(g *fleet.Git, v secret.Setting) { g.Token = v }),
+		yamldoc.Key("read_token", "A token that may only read the repository, for hosts that read it over https: it is sealed for each.", reference(), func(g *fleet.Git, v secret.Setting) { g.ReadToken = v }),
 		yamldoc.Key("signers", "A file in the repository with the SSH keys that sign commits, in OpenSSH's "+
 			"allowed_signers format. With it, plan and apply refuse a newest commit that is not signed by one of them.", yamldoc.Text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
 		yamldoc.Key("gpg", "Fingerprints of the GnuPG keys that sign commits, in addition to signers or instead of it.", yamldoc.List(yamldoc.Matching(fingerprintPattern, "a "+

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/machine"
 	"salvor/internal/reach"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/terminal"
@@ -29,7 +30,8 @@ type Fleet struct {
 	Findings []finding.Finding // all that there are without asking a host
 	Identity string            // the file of the operator's key
 	HostKey  func(fleet.Host) bool
-	Dial     func(context.Context, fleet.Host) error
+	Dial     func(context.Context, fleet.Host) (machine.Machine, error)
+	Only     string                                       // the host that is looked at in full, "" for all in short
 	Remote   func(ctx context.Context, name string) error // tries a remote
 }
 
@@ -125,7 +127,7 @@ func (f Fleet) hosts(ctx context.Context) []Check {
 	if len(declared) == 0 {
 		return []Check{{"host", Missing, "the fleet has no host", "salvor host add NAME USER@ADDRESS"}}
 	}
-	all := make([]Check, len(declared))
+	all := make([][]Check, len(declared))
 	var group errgroup.Group
 	for i, h := range declared {
 		group.Go(func() error {
@@ -134,20 +136,36 @@ func (f Fleet) hosts(ctx context.Context) []Check {
 		})
 	}
 	_ = group.Wait() // a host that does not answer is a check
-	return slices.Concat(all, about("host", f.Findings, "", finding.HostsUntrusted))
+	return append(slices.Concat(all...), about("host", f.Findings, "", finding.HostsUntrusted)...)
 }
 
-func (f Fleet) host(ctx context.Context, h fleet.Host) Check {
+// host reaches a host and looks at it. Of several hosts only what is not ready is said.
+func (f Fleet) host(ctx context.Context, h fleet.Host) []Check {
 	name, address := "host "+h.Name, h.User+"@"+reach.KnownHostsName(h.Address, h.Port)
 	if !f.HostKey(h) {
-		return Check{name, Broken, "its SSH key is not pinned in " + fleet.KnownHostsFile, "salvor host add " + h.Name + " " + address}
+		return []Check{{name, Broken, "its SSH key is not pinned in " + fleet.KnownHostsFile, "salvor host add " + h.Name + " " + address}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	began := time.Now()
-	err := f.Dial(ctx, h)
-	return tried(name, err, fmt.Sprintf("%s lets you in, in %s", address, terminal.Duration(time.Since(began))), "ssh "+address)
+	m, err := f.Dial(ctx, h)
+	all := []Check{tried(name, err, fmt.Sprintf("%s lets you in, in %s", address, terminal.Duration(time.Since(began))), "ssh "+address)}
+	if err != nil {
+		return all
+	}
+	s, err := seen(ctx, m)
+	if err != nil {
+		return append(all, tried(name, fmt.Errorf("it can't be looked at: %w", err), "", "salvor doctor "+h.Name))
+	}
+	details := s.details(h)
+	if f.Only == "" {
+		details = slices.DeleteFunc(details, func(c Check) bool { return c.State == Ready })
+	}
+	return append(all, details...)
 }
+
+// Host returns the checks of one host alone.
+func (f Fleet) Host(ctx context.Context, h fleet.Host) []Check { return f.host(ctx, h) }
 
 // rest says whether check has more to say.
 func (f Fleet) rest() []Check {

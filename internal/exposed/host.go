@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/needs"
 	"salvor/internal/reach"
@@ -27,6 +28,9 @@ type Host struct {
 
 	DeployKey string // fingerprint of the key with which it reads the repository, "" where it is not known
 	GitURL    string // where that key is accepted, "" for nowhere
+
+	KeyRemoved bool  // it is not accepted there any more
+	Reads      error // why it could not be removed there, nil where a person has to
 }
 
 // StillHas is what a host can reach by what is on its disk, a line each with where that
@@ -40,12 +44,27 @@ func (h Host) StillHas(host string) []string {
 	if h.DeployKey != "" {
 		key = " " + h.DeployKey
 	}
-	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key%s %s", host, key, where)}
+	var left []string
+	if !h.KeyRemoved {
+		left = append(left, fmt.Sprintf("%s can still read the repository: remove its deploy key%s %s", host, key, where)+h.unremoved())
+	}
 	for _, remote := range h.Remotes {
 		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
 			"that the credential allows: change it at the server, then here with salvor secret set", host, remote))
 	}
 	return left
+}
+
+// unremoved says why Salvor did not remove a key, and how to try again.
+func (h Host) unremoved() string {
+	if h.Reads == nil {
+		return ""
+	}
+	why := fmt.Sprintf(" (%v", h.Reads)
+	if hint := fault.Hint(h.Reads); hint != "" {
+		why += "; " + hint
+	}
+	return why + ")"
 }
 
 // ByHost returns what a host was able to open: by the history of its sealed
@@ -143,7 +162,8 @@ func (a access) has(info secretstore.Info) bool {
 
 // add adds what a stack's seal for a host is made from.
 func (a access) add(f *fleet.Fleet, all *needs.Needs, host, stack string) {
-	if _, declared := f.Stack(stack); !declared {
+	_, declared := f.Stack(stack)
+	if _, own := all.Owner(stack); !declared && !own {
 		a.gone[stack] = true
 		for _, r := range f.Remotes {
 			a.remote(storage.ForHost(r, host, stack))
@@ -151,7 +171,10 @@ func (a access) add(f *fleet.Fleet, all *needs.Needs, host, stack string) {
 		return
 	}
 	n := all.Of(stack, host)
-	var settings []secret.Setting
+	settings := []secret.Setting{n.ReadToken}
+	for _, m := range n.Mounts {
+		settings = append(settings, m.Credential())
+	}
 	for _, r := range n.Remotes {
 		a.remote(r)
 	}

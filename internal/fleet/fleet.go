@@ -55,6 +55,9 @@ type Host struct {
 	// Protect are folders of the host's own that snapshots keep, sorted.
 	Protect []string
 	Server  Server // that Salvor had made for it; zero for one that was there before
+
+	ReadToken secret.Setting // with which it reads the repository over https: the fleet's
+
 	// Formerly is the name the host had before, when it was renamed.
 	Formerly string
 }
@@ -73,6 +76,9 @@ type Git struct {
 	Branch string // "main" by default
 
 	Key secret.Setting // SSH private key that may read the repository, for the recovery card
+
+	Token     secret.Setting // of the operators at the Git host: it goes to no host of the fleet
+	ReadToken secret.Setting // with which hosts read the repository over https
 
 	Signers string   // path in the repository of the keys that may sign commits, as OpenSSH's allowed_signers; "" for none
 	GPG     []string // fingerprints of GnuPG keys that may, too

@@ -33,9 +33,9 @@ func ValidKept(name string) error {
 }
 
 // HasOwn reports whether the host needs a seal of its own: for folders that snapshots keep,
-// or for the credentials of a mount.
+// for the credentials of a mount, or for the token with which it reads the repository.
 func (h Host) HasOwn() bool {
-	return len(h.Protect) > 0 || slices.ContainsFunc(h.Mounts, func(m Mount) bool { return m.Credentials != "" })
+	return len(h.Protect) > 0 || !h.ReadToken.IsZero() || slices.ContainsFunc(h.Mounts, func(m Mount) bool { return m.Credentials != "" })
 }
 
 // Sealed returns what has a seal: every placed stack, and what hosts have of their own.

@@ -105,14 +105,13 @@ func (g *Repository) Fetch(ctx context.Context) (Commit, error) {
 	if err != nil {
 		return "", err
 	}
-	tip, err := g.remoteTip(ctx, u)
+	tip, err := g.remoteTip(ctx, u, true)
 	if err != nil {
 		return "", err
 	}
 	cmd := g.command("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", u.Remote,
 		"+refs/heads/"+u.Branch+":refs/remotes/"+u.Remote+"/"+u.Branch)
-	cmd.Timeout = remoteTimeout
-	if _, err := g.run(ctx, cmd); err != nil {
+	if _, err := g.reaching(ctx, u.Remote, cmd, true); err != nil {
 		return "", fmt.Errorf("fetch from %s: %w: %w", u.Remote, ErrGitAway, err)
 	}
 	if !g.has(ctx, tip) {
@@ -130,7 +129,7 @@ func (g *Repository) Behind(ctx context.Context) (bool, error) {
 	} else if err != nil {
 		return false, err
 	}
-	tip, err := g.remoteTip(ctx, u)
+	tip, err := g.remoteTip(ctx, u, false)
 	if errors.Is(err, ErrUnborn) {
 		return false, nil
 	} else if err != nil {
@@ -144,11 +143,10 @@ func (g *Repository) Behind(ctx context.Context) (bool, error) {
 	return !has && err == nil, err
 }
 
-// remoteTip asks the remote for its branch's commit.
-func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) {
+// remoteTip asks the remote for its branch's commit; see Login for ask.
+func (g *Repository) remoteTip(ctx context.Context, u Upstream, ask bool) (Commit, error) {
 	cmd := g.command("ls-remote", "--exit-code", u.Remote, "refs/heads/"+u.Branch)
-	cmd.Timeout = remoteTimeout
-	out, err := g.run(ctx, cmd)
+	out, err := g.reaching(ctx, u.Remote, cmd, ask)
 	if exitCode(err) == 2 {
 		return "", fmt.Errorf("branch %s at %s: %w", u.Branch, u.Remote, ErrUnborn)
 	} else if err != nil {
@@ -173,8 +171,7 @@ func (g *Repository) Push(ctx context.Context) error {
 		return err
 	}
 	cmd := g.command("push", "--porcelain", u.Remote, string(head)+":refs/heads/"+u.Branch)
-	cmd.Timeout = remoteTimeout
-	out, err := g.run(ctx, cmd)
+	out, err := g.reaching(ctx, u.Remote, cmd, true)
 	if err != nil {
 		err = g.explainPush(ctx, u, head, out, err)
 	}
@@ -187,7 +184,7 @@ func (g *Repository) Push(ctx context.Context) error {
 // explainPush finds out what a push that ended with an error did, by asking the
 // remote: the connection may have been lost after the branch had moved.
 func (g *Repository) explainPush(ctx context.Context, u Upstream, head Commit, out string, pushErr error) error {
-	tip, err := g.remoteTip(ctx, u)
+	tip, err := g.remoteTip(ctx, u, true)
 	switch {
 	case err == nil && tip == head:
 		return nil

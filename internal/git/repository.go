@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"salvor/internal/fault"
@@ -67,7 +68,8 @@ func (c Commit) Short() string { return string(c[:min(7, len(c))]) }
 type Repository struct {
 	reader
 
-	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anyone
+	signers fleet.Signers          // of whom one must have signed Salvor's own commits, empty for anyone
+	login   *atomic.Pointer[Login] // set while the Git host may be asked for news
 }
 
 // A reader asks one clone by the operator's git and changes nothing.
@@ -85,7 +87,7 @@ type reader struct {
 // host, and nothing that points it elsewhere.
 // An error wraps ErrNoGit when dir is not the root of a Git repository.
 func Open(ctx context.Context, m machine.Machine, dir string, environ []string) (*Repository, error) {
-	g := &Repository{reader: reader{m: m, dir: dir, env: gitEnv(environ)}}
+	g := &Repository{reader: reader{m: m, dir: dir, env: gitEnv(environ)}, login: new(atomic.Pointer[Login])}
 	said, err := g.line(ctx, "rev-parse", "--absolute-git-dir", "--show-toplevel")
 	if exitCode(err) == 128 && strings.Contains(stderrOf(err), "not a git repository") {
 		return nil, fault.WithHint(fmt.Errorf("%w: %s", ErrNoGit, dir), "git init "+dir)

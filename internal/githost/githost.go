@@ -24,27 +24,36 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/github"
 	"salvor/internal/gitread"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/reach"
+	"salvor/internal/secret"
 )
 
 // within bounds how long the Git host is asked for its key: without an
 // answer it is pinned by a later command.
 const within = 10 * time.Second
 
+// Options say who is asked, and how GitHub is reached.
+type Options struct {
+	Trust func(question string) error                 // asks whether a key is the server's, nil for no one
+	Site  github.Site                                 // the only one that gets the token
+	Token func(context.Context) (secret.Value, error) // the operators', which fleet.yaml names
+}
+
 // Host is that server.
 type Host struct {
 	checkout *checkout.Checkout
 	reach    *reach.Dialer
-	trust    func(question string) error // asks whether a key is the server's, nil for no one
+	opts     Options
 }
 
 // New returns the server of a checkout.
-func New(c *checkout.Checkout, d *reach.Dialer, trust func(question string) error) *Host {
-	return &Host{checkout: c, reach: d, trust: trust}
+func New(c *checkout.Checkout, d *reach.Dialer, o Options) *Host {
+	return &Host{checkout: c, reach: d, opts: o}
 }
 
 // Source is how hosts read the repository: from fleet.yaml, else from the
@@ -191,10 +200,10 @@ func (g *Host) Findings(ctx context.Context) ([]finding.Finding, error) {
 // ask asks whether a key is the Git host's. If no one can be asked it is not
 // pinned, which is a finding and not an error.
 func (g *Host) ask(host string, key ssh.HostKey) (trusted bool, err error) {
-	if g.trust == nil {
+	if g.opts.Trust == nil {
 		return false, nil
 	}
-	err = g.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
+	err = g.opts.Trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}

@@ -13,7 +13,7 @@ import (
 // TestOnlyTheGitHostsLinesReachHosts: a recovery that adds a host changed what every
 // host had about the Git host, so that the next plan was not empty.
 func TestOnlyTheGitHostsLinesReachHosts(t *testing.T) {
-	g := New(&checkout.Checkout{Export: t.TempDir()}, nil, nil)
+	g := New(&checkout.Checkout{Export: t.TempDir()}, nil, Options{})
 	write := func(content string) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Join(g.checkout.Export, "hosts"), 0o700); err != nil {

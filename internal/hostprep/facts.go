@@ -26,6 +26,7 @@ type Facts struct {
 	Compose    bool   // a Compose plugin was put there by hand
 	Repository bool   // Docker's apt repository was declared by Salvor
 
+	Programs Programs
 	Accounts map[string]Account // by name
 }
 
@@ -84,7 +85,10 @@ func Look(ctx context.Context, m machine.Machine) (Facts, error) {
 	if f.Accounts, err = accounts(ctx, h); err != nil {
 		return Facts{}, err
 	}
-	return f, f.lookAtDocker(ctx, h)
+	if err := f.lookAtDocker(ctx, h); err != nil {
+		return Facts{}, err
+	}
+	return f, f.lookAtPrograms(ctx, m)
 }
 
 func accounts(ctx context.Context, h *observe.Host) (map[string]Account, error) {
@@ -109,7 +113,7 @@ func accounts(ctx context.Context, h *observe.Host) (map[string]Account, error) 
 
 func (f *Facts) lookAtDocker(ctx context.Context, h *observe.Host) error {
 	packages, err := h.Packages(ctx)
-	if err != nil {
+	if err != nil && (Prepares(f.OS) || !errors.Is(err, fs.ErrNotExist)) { // another distribution has no dpkg
 		return err
 	}
 	for _, p := range packages {

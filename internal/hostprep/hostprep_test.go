@@ -25,6 +25,13 @@ func debian13() hostprep.Facts {
 	return hostprep.Facts{OS: hostprep.OS{ID: "debian", Version: "13", Codename: "trixie"}, Arch: "amd64"}
 }
 
+// fedora has all that is needed, and no package of Salvor's.
+func fedora() hostprep.Facts {
+	f := on("fedora", "43", "")
+	f.Foreign, f.Programs = "/usr/bin/dockerd", hostprep.Programs{Systemd: true, Compose: "2.40.3", Restic: "0.18.1"}
+	return f
+}
+
 func rootAlone() map[string]hostprep.Account {
 	return map[string]hostprep.Account{"root": {Home: "/root", Group: "root"}}
 }
@@ -66,7 +73,9 @@ func TestResources(t *testing.T) {
 		"debian-12":              {facts: on("debian", "12", "bookworm")},
 		"debian-12-mirror":       {facts: on("debian", "12", "bookworm"), spec: hostprep.Spec{Docker: fleet.Docker{URL: "http://mirror.example.net/docker", Key: "a key"}}},
 		"debian-12-hand-compose": {facts: with(on("debian", "12", "bookworm"), func(f *hostprep.Facts) { f.Compose = true })},
-		"ubuntu-22.04":           {facts: on("ubuntu", "22.04", "jammy")},
+		"ubuntu-22.04":           {facts: with(on("ubuntu", "22.04", "jammy"), func(f *hostprep.Facts) { f.Programs.Restic = "0.16.4" })},
+		"fedora-43":              {facts: fedora()},
+		"fedora-43-mounts":       {facts: fedora(), spec: hostprep.Spec{Manage: fleet.EveryArea(), SQLite: true, Mounts: []fleet.Mount{{Name: "nas", At: "/mnt/nas", Kind: fleet.MountNFS, Source: "nas.lan:/media"}}}},
 		"ubuntu-24.04":           {facts: on("ubuntu", "24.04", "noble")},
 	}
 	for name, tc := range tests {
@@ -109,9 +118,13 @@ func TestResourcesRefuses(t *testing.T) {
 	}{
 		"another distribution": {facts: on("fedora", "43", ""), want: "fedora 43", unsupported: true},
 		"another release":      {facts: on("debian", "11", "bullseye"), want: "debian 11", unsupported: true},
-		"no release":           {facts: on("debian", "", "sid"), want: "debian; Salvor", unsupported: true},
-		"another processor":    {facts: with(debian13(), func(f *hostprep.Facts) { f.Arch = "riscv64" }), want: "riscv64", unsupported: true},
-		"an unknown channel":   {facts: debian13(), docker: fleet.Docker{Channel: "snap"}, want: `docker.channel is "snap"`},
+		"no release":           {facts: on("debian", "", "sid"), want: "debian without systemd; Salvor", unsupported: true},
+		"nothing there":        {facts: with(on("arch", "", ""), func(f *hostprep.Facts) { f.Programs.Systemd = true }), want: "install there first: Docker, Compose v2, restic 0.14 or newer", unsupported: true},
+		"an old restic":        {facts: with(fedora(), func(f *hostprep.Facts) { f.Programs.Restic = "0.12.1" }), want: "install there first: restic 0.14 or newer", unsupported: true},
+		"Ubuntu 22.04's restic": {facts: with(on("ubuntu", "22.04", "jammy"), func(f *hostprep.Facts) { f.Programs.Restic = "0.12.1" }),
+			want: "restic of ubuntu 22.04 is too old for snapshots, which need 0.14; put restic's own program into /usr/local/bin there", unsupported: true},
+		"another processor":  {facts: with(debian13(), func(f *hostprep.Facts) { f.Arch = "riscv64" }), want: "riscv64", unsupported: true},
+		"an unknown channel": {facts: debian13(), docker: fleet.Docker{Channel: "snap"}, want: `docker.channel is "snap"`},
 		"a distribution without Compose": {
 			facts: on("debian", "12", "bookworm"), docker: fleet.Docker{Channel: "distribution"}, want: "debian 12 has no Compose v2",
 		},

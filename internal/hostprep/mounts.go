@@ -24,7 +24,8 @@ func mountPackages(mounts []fleet.Mount) []resource.Package {
 	return list
 }
 
-// mounts are the units of those mounts that Salvor makes. salvord starts them: a server
+// mounts are the units of those mounts that Salvor makes, once install has brought their
+// helpers; "" where nothing does. salvord starts them: a server
 // that is away is not a reason to prepare nothing else.
 func mounts(declared []fleet.Mount, install string) []converge.Resource {
 	var all []converge.Resource
@@ -38,7 +39,10 @@ func mounts(declared []fleet.Mount, install string) []converge.Resource {
 
 func unitOf(m fleet.Mount, install string) resource.Mount {
 	options := []string{"nofail", "nosuid", "nodev"}
-	unit := resource.Mount{What: m.Source, Where: m.At, Later: true, Needs: []string{install}}
+	unit := resource.Mount{What: m.Source, Where: m.At, Later: true}
+	if install != "" {
+		unit.Needs = []string{install}
+	}
 	switch m.Kind {
 	case fleet.MountNFS:
 		unit.Type, options = "nfs", append(options, "_netdev")

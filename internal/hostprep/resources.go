@@ -57,6 +57,7 @@ type system struct {
 	engine  []string // packages with Docker's engine and client
 	compose string   // package with Compose v2, "" where there is none
 	restic  string   // oldest version that its package brings, "" where that is too old
+	alone   bool     // its packages are left alone
 }
 
 // systems are the supported distributions. Repositories of snapshots have
@@ -74,12 +75,10 @@ func supported(f Facts) (system, error) {
 	if f.Arch != "amd64" && f.Arch != "arm64" {
 		return system{}, fmt.Errorf("%w: processor %s; Salvor runs on amd64 and arm64", ErrUnsupported, f.Arch)
 	}
-	for _, s := range systems() {
-		if s.os == f.OS.String() {
-			return s, nil
-		}
+	if s, known := f.OS.system(); known {
+		return s, resticByHand(f, s)
 	}
-	return system{}, fmt.Errorf("%w: %s; Salvor prepares Debian 12 and 13, Ubuntu 22.04 and 24.04", ErrUnsupported, f.OS)
+	return elsewhere(f)
 }
 
 // Resources returns what a host with these facts needs: what is Salvor's own, and what
@@ -93,6 +92,9 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	e, err := engineOf(f, s, spec)
 	if err != nil {
 		return nil, err
+	}
+	if s.alone {
+		return leftAlone(f, spec, e.unit)
 	}
 	keepsTime := spec.Manage.Has(fleet.AreaTime) && ownClock(f)
 	list := append(dataPackages(s), mountPackages(spec.Mounts)...)
@@ -120,6 +122,17 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	}
 	keys, err := authorizedKeys(f, spec.SSH)
 	return slices.Concat(all, keys, salvord(e.unit), signers(spec.Signers), mounts(spec.Mounts, install.ID())), err
+}
+
+// leftAlone is Resources of a distribution on which Salvor installs nothing.
+func leftAlone(f Facts, spec Spec, engine string) ([]converge.Resource, error) {
+	for _, area := range spec.Manage.Listed() {
+		if !slices.Contains(fleet.EveryArea(), area) { // of those, what is there stays as it is
+			return nil, fmt.Errorf("%w: Salvor takes care of %s on Debian and Ubuntu only; take it out of manage: of this host, which has %s", ErrUnsupported, area, f.OS)
+		}
+	}
+	keys, err := authorizedKeys(f, spec.SSH)
+	return slices.Concat(keys, salvord(engine), signers(spec.Signers), mounts(spec.Mounts, "")), err
 }
 
 func signers(content []byte) []converge.Resource {
@@ -151,6 +164,9 @@ func ForRestore(f Facts) ([]converge.Resource, error) {
 	s, err := supported(f)
 	if err != nil {
 		return nil, err
+	}
+	if s.alone {
+		return directories(), nil
 	}
 	return append(directories(), resource.Packages{Name: "data", List: dataPackages(s)}), nil
 }

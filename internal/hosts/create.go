@@ -173,7 +173,7 @@ func (b *birth) declare(ctx context.Context, born Born) (Addition, error) {
 	before := c.checkout.Commit
 	add, err := c.Add(ctx, born.Host, born.Key, false)
 	if err == nil {
-		err = c.checkout.CommitFiles(ctx, add.Files, "host create: "+born.Host.Name)
+		add, err = c.committed(ctx, add, born.Host.Name, "host create: "+born.Host.Name)
 	}
 	if err != nil && c.checkout.Commit == before { // else it is committed, and its server stays
 		err = takeBack(ctx, b.Provider, born.server, err)

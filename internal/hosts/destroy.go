@@ -82,7 +82,7 @@ func (s *Servers) destroy(ctx context.Context, h fleet.Host, p cloud.Provider, s
 	if err := away(ctx, p, cloud.Server{Server: h.Server, Host: h.Name}, sink); err != nil {
 		return left, err
 	}
-	return left, s.checkout.CommitFiles(ctx, files, "host destroy: "+h.Name)
+	return s.hosts.removed(ctx, left, files, h.Name, "host destroy: "+h.Name)
 }
 
 func away(ctx context.Context, p cloud.Provider, s cloud.Server, sink progress.Sink) error {

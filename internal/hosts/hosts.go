@@ -11,6 +11,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/githost"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
@@ -23,13 +24,19 @@ type Changes struct {
 	reach     *reach.Dialer
 	confirmed *confirmation.Confirmed
 	exposed   *exposed.Secrets
+	gitHost   GitHost
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
+// A GitHost lets hosts read the repository, see githost.Host.
+type GitHost interface {
+	KeepKeys(ctx context.Context, changed map[string]string) (githost.Kept, error)
+}
+
 // New returns those of a checkout's fleet.
-func New(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Changes {
-	return &Changes{checkout: c, reach: d, confirmed: confirmed, exposed: s}
+func New(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets, g GitHost) *Changes {
+	return &Changes{checkout: c, reach: d, confirmed: confirmed, exposed: s, gitHost: g}
 }
 
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
@@ -45,21 +52,32 @@ func (c *Changes) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKe
 
 // PrepareAdd proposes to make a machine part of the fleet, with the SSH key by which the
 // operator trusts it: see Add. It asks nothing more. The receipt has the key that the Git
-// host must accept.
+// host must accept, and whether it does.
 func (c *Changes) PrepareAdd(h fleet.Host, key ssh.PublicKey) proposal.Proposal[Addition] {
 	return proposal.New("add host "+h.Name, func(ctx context.Context, _ progress.Sink) (Addition, error) {
 		add, err := c.Add(ctx, h, key, false)
 		if err != nil {
 			return Addition{}, err
 		}
-		return add, c.checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name)
+		return c.committed(ctx, add, h.Name, "host add: "+h.Name)
 	})
+}
+
+// committed commits and pushes an addition, and lets the host read the repository then.
+func (c *Changes) committed(ctx context.Context, add Addition, host, message string) (Addition, error) {
+	if err := c.checkout.CommitFiles(ctx, add.Files, message); err != nil {
+		return add, err
+	}
+	add.Kept, add.Unread = c.gitHost.KeepKeys(ctx, map[string]string{host: add.GitKey})
+	return add, nil
 }
 
 // An Addition is a host made part of the fleet, not committed yet.
 type Addition struct {
 	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
 	GitKey string            // what the Git host must accept, read-only
+	Kept   githost.Kept      // says whether it was given that
+	Unread error             // what failed there, about this host or another; nil where a person has to do it
 
 	Replaced bool // another machine had the name before
 

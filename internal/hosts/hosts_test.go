@@ -17,6 +17,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/githost"
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/hostpath"
@@ -121,7 +122,14 @@ func (h *house) open(t *testing.T) *Changes {
 	git := func(context.Context) (agentapi.Git, error) {
 		return agentapi.Git{URL: "ssh://git@git.example/home"}, nil
 	}
-	return New(o.Checkout, d, confirmed, exposed.New(o.Checkout, o.Identity, o.Needs, git))
+	return New(o.Checkout, d, confirmed, exposed.New(o.Checkout, o.Identity, o.Needs, git), byHand{})
+}
+
+// byHand is a Git host whose deploy keys a person keeps.
+type byHand struct{}
+
+func (byHand) KeepKeys(context.Context, map[string]string) (githost.Kept, error) {
+	return githost.Kept{}, nil
 }
 
 // answer is a machine whose salvord presents what it has.

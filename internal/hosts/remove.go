@@ -54,7 +54,17 @@ func (c *Changes) remove(ctx context.Context, name string) (exposed.Host, error)
 	if err != nil {
 		return left, err
 	}
-	return left, c.checkout.CommitFiles(ctx, files, removalOf(name))
+	return c.removed(ctx, left, files, name, removalOf(name))
+}
+
+// removed commits and pushes the removal of a host, and takes its way to the repository then.
+func (c *Changes) removed(ctx context.Context, left exposed.Host, files map[string][]byte, name, message string) (exposed.Host, error) {
+	if err := c.checkout.CommitFiles(ctx, files, message); err != nil {
+		return left, err
+	}
+	kept, err := c.gitHost.KeepKeys(ctx, map[string]string{name: ""})
+	left.KeyRemoved, left.Reads = kept.Shut, err
+	return left, nil
 }
 
 func removalOf(host string) string { return "host remove: " + host }

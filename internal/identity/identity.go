@@ -139,7 +139,7 @@ func (id *Identity) Use(ring agekey.Keyring) {
 	id.Ring = ring
 	id.Store = secretstore.New(secretstore.Options{
 		Files: os.DirFS(id.checkout.Export), Keys: ring, Recipients: id.checkout.Fleet.Recipients.All(),
-		Vaults: id.checkout.Fleet.Vaults, Weak: id.WarnOfWeak, Secrets: id.checkout.Fleet.Secrets, Kept: id.kept(), Opened: id.Trail.Add,
+		Vaults: id.checkout.Fleet.Vaults, Token: id.checkout.Fleet.Git.Token, Weak: id.WarnOfWeak, Secrets: id.checkout.Fleet.Secrets, Kept: id.kept(), Opened: id.Trail.Add,
 		Run: command.Options{
 			Run: asking{local.Machine{Inherit: true, Terminal: id.opts.Terminal}, id.opts.Ask}, Prompts: id.opts.Prompts, Memory: id.opts.Printed, Allow: id.opts.Allow,
 		},

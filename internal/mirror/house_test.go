@@ -72,7 +72,7 @@ func (h *house) of(o fleetkeystest.Opened) *Copies {
 		h.notes = append(h.notes, e.Text)
 	})
 	r := recording.New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, storage.Computer{}, sink)
-	return New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, r, githost.New(o.Checkout, reach.New(o.Checkout, reach.Options{}), nil), sink)
+	return New(o.Checkout, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, r, githost.New(o.Checkout, reach.New(o.Checkout, reach.Options{}), githost.Options{}), sink)
 }
 
 // renew brings the mirror up to the newest commit, and returns that.

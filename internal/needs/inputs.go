@@ -47,9 +47,10 @@ func (n *Needs) Signed(name string) (seal.Signed, error) {
 type Need struct {
 	Remotes    []fleet.Remote // targets', the record's, that of shared volumes, and those they wrap
 	Registries []fleet.Registry
-	Files      []string      // encrypted files that services mount
-	Env        []string      // keys of secrets/<stack>.env
-	Mounts     []fleet.Mount // of a host's own, those with credentials
+	Files      []string       // encrypted files that services mount
+	Env        []string       // keys of secrets/<stack>.env
+	Mounts     []fleet.Mount  // of a host's own, those with credentials
+	ReadToken  secret.Setting // of a host's own: with which it reads the repository
 }
 
 // Owner returns the declared host whose own data a name is of.
@@ -78,6 +79,7 @@ func (n *Needs) Of(stack, host string) Need {
 	var need Need
 	var names []string
 	if h, own := n.Owner(stack); own {
+		need.ReadToken = h.ReadToken
 		need.Mounts = slices.DeleteFunc(slices.Clone(h.Mounts), func(m fleet.Mount) bool { return m.Credentials == "" })
 	} else {
 		names = append(names, f.Record.Remote)
@@ -130,6 +132,11 @@ func (n *Needs) Inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 	}
 	for _, r := range need.Registries {
 		if err := errors.Join(n.setting(parts, "registry user "+r.Name, r.Username), n.setting(parts, "registry password "+r.Name, r.Password)); err != nil {
+			return seal.Inputs{}, err
+		}
+	}
+	if !need.ReadToken.IsZero() {
+		if err := n.setting(parts, "git.read_token", need.ReadToken); err != nil {
 			return seal.Inputs{}, err
 		}
 	}

@@ -144,6 +144,8 @@ func (n *Needs) fleetUses(name string) []Use {
 		add("vault id "+id, s)
 	}
 	add("git.key", f.Git.Key)
+	add("git.token", f.Git.Token)
+	add("git.read_token", f.Git.ReadToken)
 	if f.Tailnet != nil {
 		add("tailnet.auth", f.Tailnet.Auth)
 	}

@@ -5,16 +5,18 @@ import (
 	"fmt"
 
 	"salvor/internal/exposed"
+	"salvor/internal/fault"
 	"salvor/internal/terminal"
 )
 
 // left is what is to be done by hand since someone may have the disk of the lost host.
 // Of a host that was stolen everything is listed.
-func (r *recovery) left(ctx context.Context, resumed bool) []string {
+func (r *recovery) left(ctx context.Context, resumed, shut bool) []string {
 	open, err := r.fleet.Exposed(ctx, r.Lost)
 	if err != nil {
 		return nil // host remove says it again, with what went wrong
 	}
+	open.KeyRemoved = shut && (r.Compromised || r.replaces())
 	if resumed && r.replaces() {
 		open.DeployKey = "" // what Git has by now is the key of the machine that replaces it
 	}
@@ -26,6 +28,41 @@ func (r *recovery) left(ctx context.Context, resumed bool) []string {
 		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(open.Secrets), "secret"), r.Lost))
 	}
 	return left
+}
+
+// letRead has the Git host let the hosts in that take over, and none that was stolen or
+// replaced. It reports whether Salvor did that, or else what is left to do there.
+func (r *recovery) letRead(ctx context.Context) (done bool, left []string) {
+	keys := map[string]string{}
+	if r.Compromised {
+		keys[r.Lost] = ""
+	}
+	for _, p := range r.parts {
+		keys[p.host.Name] = p.target.GitKey
+	}
+	done, err := r.fleet.LetRead(ctx, keys)
+	if err != nil {
+		left = append(left, fmt.Sprintf("the deploy keys are not up to date: %v", err))
+		if hint := fault.Hint(err); hint != "" {
+			left[0] += "; " + hint
+		}
+	}
+	if done && err == nil {
+		return true, nil
+	}
+	for _, p := range r.parts {
+		left = append(left, p.target.letRead(p.host.Name))
+	}
+	return false, left
+}
+
+// noteStolen adds to files what a thief could open, and that the host may not read the
+// repository any more.
+func (r *recovery) noteStolen(ctx context.Context, files map[string][]byte) error {
+	if err := r.fleet.NoteStolen(ctx, r.Lost, files); err != nil || r.replaces() {
+		return err
+	}
+	return r.fleet.Forget(r.Lost, files)
 }
 
 // letRead is what is left to do at the Git host. Whether that was done for a host

@@ -65,6 +65,11 @@ type Fleet interface {
 	// Revive has stacks whose files do not load deployed as of the newest commit at
 	// which they did, and returns a line for each.
 	Revive(ctx context.Context, stacks []string) ([]string, error)
+	// LetRead has the Git host let hosts read the repository by these keys, "" for none, once
+	// they are committed. It reports whether Salvor does that there.
+	LetRead(ctx context.Context, keys map[string]string) (bool, error)
+	// Forget takes the deploy key of a host out of files.
+	Forget(host string, files map[string][]byte) error
 	// NoteStolen adds to files what a host could open, until each has another value.
 	NoteStolen(ctx context.Context, host string, files map[string][]byte) error
 	// Exposed returns what a host could open and reach.
@@ -173,7 +178,6 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	// the files say where the stacks are, and what the thief could open
 	files := map[string][]byte{}
 	for _, p := range r.parts {
-		pending = append(pending, p.target.letRead(p.host.Name))
 		maps.Copy(files, p.target.Files)
 		if resumed {
 			continue
@@ -194,7 +198,7 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	}
 	pending = append(pending, revived...)
 	if r.Compromised && !resumed {
-		if err := r.fleet.NoteStolen(ctx, r.Lost, files); err != nil {
+		if err := r.noteStolen(ctx, files); err != nil {
 			return deploy.Receipt{}, err
 		}
 	}
@@ -209,9 +213,8 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	})
 	err = r.restore(ctx, run)
 	receipt := run.End()
-	receipt.Pending = append(pending, receipt.Pending...)
-	receipt.Pending = append(receipt.Pending, r.behind(run.Lock)...)
-	receipt.Pending = append(receipt.Pending, r.left(ctx, resumed)...)
+	read, unread := r.letRead(ctx)
+	receipt.Pending = slices.Concat(unread, pending, receipt.Pending, r.behind(run.Lock), r.left(ctx, resumed, read))
 	return receipt, err
 }
 

@@ -31,7 +31,9 @@ type house struct {
 	lock    fleet.Lock
 	exposed exposed.Host
 	revived []string
-	silent  error           // of a host that is enrolled
+	silent  error // of a host that is enrolled
+	keeps   bool  // Salvor keeps the deploy keys
+	let     map[string]string
 	session *deploy.Session // the last that was opened
 }
 
@@ -81,6 +83,16 @@ func (h *house) Rehost(stacks []string, host string) (map[string][]byte, error) 
 }
 
 func (h *house) Revive(context.Context, []string) ([]string, error) { return h.revived, nil }
+
+func (h *house) LetRead(_ context.Context, keys map[string]string) (bool, error) {
+	h.let = keys
+	return h.keeps, nil
+}
+
+func (h *house) Forget(host string, files map[string][]byte) error {
+	files["forgot "+host] = nil
+	return nil
+}
 
 func (h *house) NoteStolen(_ context.Context, host string, files map[string][]byte) error {
 	h.Note("%s is stolen", host)
@@ -413,6 +425,32 @@ func TestTheHostThatTakesOverIsSilent(t *testing.T) {
 		h.silent = c.err
 		if _, err := Prepare(t.Context(), h, beta()); !errors.Is(err, c.err) || fault.Hint(err) != c.hint {
 			t.Errorf("%s: %v\nhint: %s", name, err, fault.Hint(err))
+		}
+	}
+}
+
+// TestTheDeployKeysOfARecovery: where Salvor keeps them, nothing is left to do for the host
+// that takes over, and a stolen one can't read the repository any more.
+func TestTheDeployKeysOfARecovery(t *testing.T) {
+	t.Parallel()
+	for compromised, want := range map[bool]map[string]string{
+		false: {"beta": "ssh-ed25519 AAAA"}, true: {"beta": "ssh-ed25519 AAAA", "alpha": ""},
+	} {
+		o, h := beta(), newHouse("beta")
+		o.Compromised, h.keeps = compromised, true
+		r, err := prepared(t, h, o).Run(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, h.let); diff != "" {
+			t.Errorf("compromised %t (-want +got):\n%s", compromised, diff)
+		}
+		if _, forgot := h.Commits()[0].Files["forgot alpha"]; forgot != compromised {
+			t.Errorf("compromised %t: its key is forgotten: %t", compromised, forgot)
+		}
+		pending := strings.Join(r.Pending, "\n")
+		if strings.Contains(pending, "let beta read") || strings.Contains(pending, "alpha can still read") == compromised {
+			t.Errorf("compromised %t: pending:\n%s", compromised, pending)
 		}
 	}
 }

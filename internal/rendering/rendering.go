@@ -42,7 +42,7 @@ type Names interface {
 
 // NamesOf are the names of secrets of a repository's files.
 func NamesOf(files fs.FS, f fleet.Fleet) secretnames.Names {
-	return secretnames.Names{Files: files, Secrets: f.Secrets, Vaults: f.Vaults}
+	return secretnames.Names{Files: files, Secrets: f.Secrets, Vaults: f.Vaults, Token: f.Git.Token}
 }
 
 // Stacks renders every stack at once, each for itself. One that does not load has a

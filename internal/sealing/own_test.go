@@ -40,3 +40,20 @@ func TestAHostHasASealOfItsOwn(t *testing.T) {
 		t.Errorf("nothing of its own any more: %v, %v", stale, err)
 	}
 }
+
+// TestAHostsTokenForTheRepository is in its own seal, and nowhere else.
+func TestAHostsTokenForTheRepository(t *testing.T) {
+	t.Parallel()
+	h := houseOf(t, houseFleet+"git: {url: \"https://git.example.net/home.git\", read_token: secret:reads}\n", houseStack,
+		map[string]string{"token": "t-1", "notes/DB": "db-1", "box_password": "b-1", "registry": "r-1", "reads": "r-token"})
+	h.lock = placement.Owns(&h.open().Checkout.Fleet, h.lock)
+	files, _, err := h.sealer().Seal(t.Context(), h.lock, []string{"host.alpha"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := seal.Placement{Host: "alpha", Stack: "host.alpha", Epoch: 1}
+	file, err := seal.Signed{File: files[where.Path()], Signature: files[seal.SignaturePath(where.Path())]}.Open(sign.Keys{h.Signer.Public()}, h.Host, where, "")
+	if err != nil || string(file.ReadToken) != "r-token" || len(file.Remotes) != 0 {
+		t.Errorf("token %q, remotes %v, %v", file.ReadToken, file.Remotes, err)
+	}
+}

@@ -244,8 +244,15 @@ func (s *Sealer) Login(ctx context.Context, r fleet.Registry) (agentapi.SealedLo
 	return agentapi.SealedLogin{Username: username.Reveal(), Password: password.Reveal()}, nil
 }
 
-// credentials opens those of a host's mounts.
+// credentials opens those of a host's mounts, and its token for the repository.
 func (s *Sealer) credentials(ctx context.Context, n needs.Need, file *agentapi.SealedFile) error {
+	if !n.ReadToken.IsZero() {
+		token, err := n.ReadToken.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
+		if err != nil {
+			return fmt.Errorf("git.read_token: %w", err)
+		}
+		file.ReadToken = token.Reveal()
+	}
 	for _, m := range n.Mounts {
 		value, err := m.Credential().Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
 		if err != nil {

@@ -41,6 +41,7 @@ type Names struct {
 	Files   fs.FS                     // the repository
 	Secrets []fleet.Secret            // as fleet.yaml declares them
 	Vaults  map[string]secret.Setting // Ansible Vault id to the reference of its password
+	Token   secret.Setting            // of the operators at the Git host
 }
 
 // Find returns where the secret of a name is kept, if a file holds it.
@@ -152,7 +153,7 @@ func (n Names) Inline(file string) (f *ansiblevault.Inline, ok bool, err error) 
 }
 
 // Deliverable returns why a secret may not leave the operators' computers, nil where
-// it may: the fleet's own keys and the passwords of vaults go to no remote, registry,
+// it may: the fleet's own keys, the token at the Git host and the passwords of vaults go to no remote, registry,
 // host or container.
 func (n Names) Deliverable(name string) error {
 	at, err := n.Find(name)
@@ -192,6 +193,9 @@ func (n Names) DeliverableTo(stack, key string) error {
 // kept are the names of secrets that stay with the operators.
 func (n Names) kept() []string {
 	names := []string{SSHKey, SignKey}
+	if name, ok := n.Token.Secret(); ok {
+		names = append(names, name)
+	}
 	for _, password := range n.Vaults {
 		if name, ok := password.Secret(); ok {
 			names = append(names, name)

@@ -30,6 +30,7 @@ type Options struct {
 	Recipients []string       // fleet.Recipients.All: whom new content is encrypted to
 
 	Vaults  map[string]secret.Setting // Ansible Vault id to the reference of its password
+	Token   secret.Setting            // of the operators at the Git host
 	Secrets []fleet.Secret            // those with a command are what it prints
 	Run     command.Options           // where their commands run
 	Weak    func(vaultID string)      // called when a vault is opened or sealed with a weak password; may be nil
@@ -59,7 +60,7 @@ func New(opts Options) *Store {
 			programs[s.Name] = command.Program{Argv: s.Command, Timeout: s.Timeout}
 		}
 	}
-	return &Store{Names: secretnames.Names{Files: opts.Files, Secrets: opts.Secrets, Vaults: opts.Vaults}, opts: opts, programs: command.New(programs, opts.Run), passwords: &passwords{}}
+	return &Store{Names: secretnames.Names{Files: opts.Files, Secrets: opts.Secrets, Vaults: opts.Vaults, Token: opts.Token}, opts: opts, programs: command.New(programs, opts.Run), passwords: &passwords{}}
 }
 
 // Resolve opens the secret of that name: what `secret:NAME` and Compose's

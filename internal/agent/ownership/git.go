@@ -17,6 +17,7 @@ import (
 	"salvor/internal/lockfile"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
+	"salvor/internal/secret"
 	"salvor/internal/sign"
 )
 
@@ -42,8 +43,8 @@ func (g gitSight) placement(stack string) record.InGit {
 }
 
 // askGit reads the newest commit, and notes whether that went well.
-func (g *Guard) askGit(ctx context.Context, git agentapi.Git) gitSight {
-	if git.URL == "" {
+func (g *Guard) askGit(ctx context.Context, spec agentapi.Host) gitSight {
+	if spec.Git.URL == "" {
 		return unreached()
 	}
 	lock, err := g.h.Await(ctx, "git", runlock.Holder{Owner: here.Daemon, Message: "reading the control repository"})
@@ -51,13 +52,13 @@ func (g *Guard) askGit(ctx context.Context, git agentapi.Git) gitSight {
 		return unreached()
 	}
 	defer lock.Release()
-	seen, err := g.readGit(ctx, git)
+	seen, err := g.readGit(ctx, spec)
 	g.noteGit(err, time.Now().UTC())
 	return seen
 }
 
-func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) {
-	repo, commit, err := g.fetch(ctx, git)
+func (g *Guard) readGit(ctx context.Context, spec agentapi.Host) (gitSight, error) {
+	repo, commit, err := g.fetch(ctx, spec)
 	if err != nil {
 		return unreached(), err
 	}
@@ -118,8 +119,15 @@ func recipientIn(repo here.ControlCopy, commit, host string, trusted sign.Keys) 
 	return keys.Recipient
 }
 
-func (g *Guard) fetch(ctx context.Context, git agentapi.Git) (here.ControlCopy, string, error) {
-	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: g.h.Paths.GitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
+func (g *Guard) fetch(ctx context.Context, spec agentapi.Host) (here.ControlCopy, string, error) {
+	source := gitread.Source{URL: spec.Git.URL, Branch: spec.Git.Branch, KeyFile: g.h.Paths.GitKey(), KnownHosts: []byte(strings.Join(spec.Git.KnownHosts, "\n") + "\n")}
+	if _, _, isSSH := gitread.SSHAddress(source.URL); !isSSH && spec.Own != nil {
+		own, err := g.h.At(spec, *spec.Own).Open()
+		if err != nil {
+			return nil, "", err
+		}
+		source.Token = secret.New(own.Access.File.ReadToken)
+	}
 	repo, err := g.h.Copies()(g.h.Paths.GitCopy(), source)
 	if err != nil {
 		return nil, "", err

@@ -250,7 +250,7 @@ func (g *Guard) look(ctx context.Context, spec agentapi.Host, names []string) si
 		case <-time.After(patience):
 		}
 	}
-	asked := g.askGit(ctx, spec.Git)
+	asked := g.askGit(ctx, spec)
 	both.Wait()
 	seen.git, g.git, g.asked = asked, asked, time.Now()
 	return seen

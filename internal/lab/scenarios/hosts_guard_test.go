@@ -126,6 +126,7 @@ func (p *provider) published(t *testing.T, outside bool) {
 	client := http.Client{Timeout: 2 * time.Second}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s:%d", p.hosts["alpha"].Address, sitePort), nil)
 	must(t, err)
+	request.Close = true // a connection that is open stays open
 	answer, err := client.Do(request)
 	if err == nil {
 		must(t, answer.Body.Close())

@@ -63,6 +63,12 @@ func (r recovering) Rehost(stacks []string, host string) (map[string][]byte, err
 // Revive implements recovery.Fleet: every stack of a world loads.
 func (recovering) Revive(context.Context, []string) ([]string, error) { return nil, nil }
 
+// LetRead implements recovery.Fleet.
+func (recovering) LetRead(context.Context, map[string]string) (bool, error) { return false, nil }
+
+// Forget implements recovery.Fleet.
+func (recovering) Forget(string, map[string][]byte) error { return errors.ErrUnsupported }
+
 // NoteStolen implements recovery.Fleet.
 func (recovering) NoteStolen(context.Context, string, map[string][]byte) error {
 	return errors.ErrUnsupported
