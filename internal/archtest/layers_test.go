@@ -306,7 +306,7 @@ func checkEdge(t *testing.T, from, to string, used map[[2]string]bool) {
 
 func TestOnlyOnePackageReaches(t *testing.T) {
 	owners := map[string][]string{
-		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/snapshot/mariadb/mariadbtest", "salvor/internal/agent/heretest", "salvor/internal/github/githubtest"},
+		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/snapshot/mariadb/mariadbtest", "salvor/internal/snapshot/method/methodtest", "salvor/internal/agent/heretest", "salvor/internal/github/githubtest"},
 		"golang.org/x/crypto/ssh":                   {"salvor/internal/sign", "salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab", "salvor/internal/github/githubtest"},
 		"github.com/spf13/cobra":                    {"salvor/internal/cli"},
 		"github.com/aws/aws-sdk-go-v2/service/ec2":  {"salvor/internal/cloud/ec2"},

@@ -57,17 +57,19 @@ func parsed(t *testing.T, path string) *ast.File {
 // siblings lists the imports allowed between packages below one folder, each with its
 // reason. A package and the one above it may know each other in one direction.
 var siblings = map[[2]string]string{
-	{"agent/heretest", "agent/here"}:                      "it makes hosts for tests",
-	{"agent/agenttest", "agent/here"}:                     "it makes hosts with a stack for tests",
-	{"agent/agenttest", "agent/heretest"}:                 "it makes hosts with a stack for tests",
-	{"agent/agenttest", "agent/keeper"}:                   "their snapshots are real",
-	{"agent/agenttest", "agent/startup"}:                  "their stacks start as others do",
-	{"snapshot/mariadb", "snapshot/method"}:               "it implements the method",
-	{"snapshot/mariadb/mariadbtest", "snapshot/method"}:   "it stands in for what a method runs on",
-	{"snapshot/postgres", "snapshot/method"}:              "it implements the method",
-	{"snapshot/postgres/postgrestest", "snapshot/method"}: "it stands in for what a method runs on",
-	{"snapshot/sqlite", "snapshot/nsexec"}:                "sqlite3 sees a database's folder in a namespace of its own",
-	{"snapshot/restic", "snapshot/nsexec"}:                "restic sees the volumes in a namespace of its own",
+	{"agent/heretest", "agent/here"}:                                 "it makes hosts for tests",
+	{"agent/agenttest", "agent/here"}:                                "it makes hosts with a stack for tests",
+	{"agent/agenttest", "agent/heretest"}:                            "it makes hosts with a stack for tests",
+	{"agent/agenttest", "agent/keeper"}:                              "their snapshots are real",
+	{"agent/agenttest", "agent/startup"}:                             "their stacks start as others do",
+	{"snapshot/mariadb", "snapshot/method"}:                          "it implements the method",
+	{"snapshot/mariadb/mariadbtest", "snapshot/method"}:              "it stands in for what a method runs on",
+	{"snapshot/mariadb/mariadbtest", "snapshot/method/methodtest"}:   "its programs are run so",
+	{"snapshot/postgres", "snapshot/method"}:                         "it implements the method",
+	{"snapshot/postgres/postgrestest", "snapshot/method/methodtest"}: "its programs are run so",
+	{"snapshot/postgres/postgrestest", "snapshot/method"}:            "it stands in for what a method runs on",
+	{"snapshot/sqlite", "snapshot/nsexec"}:                           "sqlite3 sees a database's folder in a namespace of its own",
+	{"snapshot/restic", "snapshot/nsexec"}:                           "restic sees the volumes in a namespace of its own",
 }
 
 func TestSiblingsAreStrangers(t *testing.T) {

@@ -26,8 +26,8 @@ type provider struct {
 }
 
 // TestHosts takes three clean servers, and what can be wrong with one, through the parts
-// of their life: the first login, keys only behind a firewall, what could lock out, and
-// what others change. A later part finds the hosts as the part
+// of their life: the first login, the first apply, keys only behind a firewall, what could
+// lock out, what others change, and the tailnet. A later part finds the hosts as the part
 // before it left them.
 func TestHosts(t *testing.T) {
 	ctx := t.Context()
@@ -37,6 +37,7 @@ func TestHosts(t *testing.T) {
 	p := &provider{Scenario: s, w: w, hosts: map[string]*lab.Host{}, secrets: t.TempDir()}
 	must(t, p.deliver(ctx))
 	p.access(t)
+	p.prepare(t)
 	p.guard(t)
 	p.lockout(t)
 	p.drift(t)

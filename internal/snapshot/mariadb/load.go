@@ -36,7 +36,7 @@ func (l Load) fill(ctx context.Context, running method.Runner, m Manifest) error
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.run(ctx, s.server.Client, f, nil, "--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"), f.Close()); err != nil {
+	if err := errors.Join(s.run(ctx, s.server.Client, method.Ended(f), nil, "--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"), f.Close()); err != nil {
 		return err
 	}
 	if err := s.sameRows(ctx, m.Tables); err != nil || !l.Strict {

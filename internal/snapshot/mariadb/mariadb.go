@@ -144,7 +144,7 @@ func (s session) run(ctx context.Context, program string, stdin io.Reader, stdou
 // any character is asked for in HEX.
 func (s session) query(ctx context.Context, statements string) ([][]string, error) {
 	var out method.Answer
-	if err := s.run(ctx, s.server.Client, strings.NewReader(statements), &out, "--batch", "--skip-column-names", "--default-character-set=utf8mb4"); err != nil {
+	if err := s.run(ctx, s.server.Client, method.Ended(strings.NewReader(statements)), &out, "--batch", "--skip-column-names", "--default-character-set=utf8mb4"); err != nil {
 		return nil, err
 	}
 	var lines [][]string

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"strings"
 )
 
 var (
@@ -82,12 +83,18 @@ type Runner interface {
 }
 
 // A Command runs in the server's container.
+//
+// An end of Stdin that comes before the program has written anything may not reach it: containerd loses one that
+// comes while it starts the program, and the program waits. So what Stdin holds says where it ends.
 type Command struct {
 	User   string // "" for the image's, else "uid:gid"
 	Argv   []string
 	Stdin  io.Reader // nil for none
 	Stdout io.Writer
 }
+
+// Ended returns a script that ends with \q, for the clients of Postgres and MariaDB, which read until then.
+func Ended(script io.Reader) io.Reader { return io.MultiReader(script, strings.NewReader("\n\\q\n")) }
 
 // A Starter starts the server that loads a dump.
 type Starter interface {

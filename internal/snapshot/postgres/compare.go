@@ -57,7 +57,7 @@ func Objects(dump string) (string, error) {
 // sameRows compares the number of rows in every table with what was dumped.
 func (s session) sameRows(ctx context.Context, db Database) error {
 	var out method.Answer
-	if err := s.run(ctx, db.Name, strings.NewReader(countTables), &out, psql()...); err != nil {
+	if err := s.run(ctx, db.Name, method.Ended(strings.NewReader(countTables)), &out, psql()...); err != nil {
 		return fmt.Errorf("count rows: %w", err)
 	}
 	tables, err := parseCounts(bytes.NewReader(out.Bytes()))

@@ -67,7 +67,7 @@ func (l Load) roles(ctx context.Context, s session, m Manifest) error {
 		return err
 	}
 	script := strings.Replace("\n"+string(content), there, "\n", 1)
-	if err := s.run(ctx, s.at.Database, strings.NewReader(script), nil, psql()...); err != nil {
+	if err := s.run(ctx, s.at.Database, method.Ended(strings.NewReader(script)), nil, psql()...); err != nil {
 		return fmt.Errorf("load roles: %w", err)
 	}
 	if m.Server.LeftOut || len(m.Server.Tablespaces) == 0 {
@@ -81,7 +81,7 @@ func (l Load) roles(ctx context.Context, s session, m Manifest) error {
 	if content, err = method.ReadFile(l.Dump, tablespacesFile); err != nil {
 		return err
 	}
-	if err := s.run(ctx, s.at.Database, strings.NewReader(string(content)), nil, psql()...); err != nil {
+	if err := s.run(ctx, s.at.Database, method.Ended(strings.NewReader(string(content))), nil, psql()...); err != nil {
 		return fmt.Errorf("load tablespaces: %w", err)
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/internal/snapshot/method"
+	"salvor/internal/snapshot/method/methodtest"
 )
 
 // MountAt is where a Container has its volume.
@@ -205,8 +206,8 @@ func (c *Container) Exec(ctx context.Context, cmd method.Command) error {
 	}
 	p := exec.CommandContext(ctx, "/usr/bin/nsenter", append(argv, cmd.Argv...)...)
 	var stderr bytes.Buffer
-	p.Env, p.Stdin, p.Stdout, p.Stderr, p.WaitDelay = c.Env, cmd.Stdin, cmd.Stdout, &stderr, 5*time.Second
-	if err := p.Run(); err != nil {
+	p.Env, p.Stderr, p.WaitDelay = c.Env, &stderr, 5*time.Second
+	if err := methodtest.Run(p, cmd.Stdin, cmd.Stdout); err != nil {
 		select {
 		case <-c.ended:
 			log, _ := os.ReadFile(c.log)
@@ -238,7 +239,7 @@ func (c *Container) Script(t testing.TB, statements string) string {
 	t.Helper()
 	var out bytes.Buffer
 	argv := []string{"env", "MYSQL_PWD=" + c.Password, "mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"}
-	if err := c.Exec(t.Context(), method.Command{Argv: argv, Stdin: strings.NewReader(statements), Stdout: &out}); err != nil {
+	if err := c.Exec(t.Context(), method.Command{Argv: argv, Stdin: method.Ended(strings.NewReader(statements)), Stdout: &out}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"salvor/internal/snapshot/method"
+	"salvor/internal/snapshot/method/methodtest"
 )
 
 // Bin is the folder of this machine's newest Postgres. Without one, or without
@@ -242,8 +243,8 @@ func (c *Container) over() bool {
 func (c *Container) Exec(ctx context.Context, cmd method.Command) error {
 	p := c.command(ctx, cmd.Argv)
 	var stderr bytes.Buffer
-	p.Stdin, p.Stdout, p.Stderr = cmd.Stdin, cmd.Stdout, &stderr
-	if err := p.Run(); err != nil {
+	p.Stderr = &stderr
+	if err := methodtest.Run(p, cmd.Stdin, cmd.Stdout); err != nil {
 		return fmt.Errorf("%s: %w: %s", cmd.Argv[0], err, stderr.String())
 	}
 	return nil
