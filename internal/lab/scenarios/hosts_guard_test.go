@@ -123,10 +123,10 @@ func (p *provider) guard(t *testing.T) {
 func (p *provider) published(t *testing.T, outside bool) {
 	t.Helper()
 	p.on(t, "alpha", fmt.Sprintf("curl -fsS -m 5 -o /dev/null http://127.0.0.1:%[1]d && curl -fsS -m 5 -o /dev/null http://%[2]s:%[1]d", sitePort, p.hosts["alpha"].Address))
-	client := http.Client{Timeout: 2 * time.Second}
+	// a transport of its own: another one may have a connection from when the port was open
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://%s:%d", p.hosts["alpha"].Address, sitePort), nil)
 	must(t, err)
-	request.Close = true // a connection that is open stays open
 	answer, err := client.Do(request)
 	if err == nil {
 		must(t, answer.Body.Close())
