@@ -439,7 +439,7 @@ func TestAround(t *testing.T) {
 
 func TestWithoutAnsible(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if err := jumping().Run(t.Context(), Play{Playbook: "site.yml"}); err == nil || err.Error() != "there is no ansible-playbook in PATH" || !strings.Contains(fault.Hint(err), "apt install ansible") {
+	if err := jumping().Run(t.Context(), Play{Playbook: "site.yml"}); err == nil || err.Error() != "PATH has no ansible-playbook" || !strings.Contains(fault.Hint(err), "apt install ansible") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }

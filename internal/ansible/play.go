@@ -40,7 +40,7 @@ func Installed() error {
 	if local.Find(program) != "" {
 		return nil
 	}
-	return fault.WithHint(errors.New("there is no "+program+" in PATH"), "install Ansible: apt install ansible, or pipx install ansible-core")
+	return fault.WithHint(errors.New("PATH has no "+program), "install Ansible: apt install ansible, or pipx install ansible-core")
 }
 
 // Run runs a playbook on the hosts of the fleet: with their pinned keys, with the keys that

@@ -119,11 +119,11 @@ func TestAHostIsReachedWithWhatIsPinned(t *testing.T) {
 		t.Error("alpha has a jump host")
 	}
 	want := fleet.Host{Name: "beta's jump host", Address: "gate.example.net", Port: 2200, User: "gate"}
-	if jump, unpinned := d.Jump(beta); unpinned || !cmp.Equal(jump, want) {
+	if jump, unpinned := d.Jump(beta); unpinned || !cmp.Equal(jump, want, cmp.AllowUnexported(secret.Setting{})) {
 		t.Errorf("%+v, unpinned %v", jump, unpinned)
 	}
 	c.HostKeys = c.HostKeys[:1]
-	if jump, unpinned := d.Jump(beta); !unpinned || !cmp.Equal(jump, want) {
+	if jump, unpinned := d.Jump(beta); !unpinned || !cmp.Equal(jump, want, cmp.AllowUnexported(secret.Setting{})) {
 		t.Errorf("without its key: %+v, unpinned %v", jump, unpinned)
 	}
 }
