@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string) error {
 	if *length != 0 {
 		env = append(env, fmt.Sprintf("%s=%s", scenario.EnvFor, *length))
 	}
-	limit := fmt.Sprintf("-timeout=%s", *length+time.Hour)
+	limit := fmt.Sprintf("-timeout=%s", *length+2*time.Hour)
 	return attached(ctx, env, "go", "test", "-count=1", "-v", limit, "-run", scenario.Pattern(name), scenarios)
 }
 
