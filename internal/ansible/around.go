@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
@@ -48,7 +49,7 @@ func (a *Around) run(ctx context.Context, playbook, host string, sink progress.S
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	config, err := a.furnish(dir)
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func (a *Around) furnish(dir string) (config string, err error) {
 		return config, nil
 	}
 	config = filepath.Join(dir, "ansible.cfg")
-	return config, os.WriteFile(config, nil, 0o600)
+	return config, atomicfile.Write(config, strings.NewReader(""), 0o600)
 }
 
 // copyPlain copies the plain files below a folder; none where it is not there. A link is left
@@ -102,7 +103,7 @@ func copyPlain(from fs.FS, folder, to string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(at, content, info.Mode().Perm()&0o100|0o600)
+		return atomicfile.Write(at, bytes.NewReader(content), info.Mode().Perm()&0o100|0o600)
 	})
 }
 

@@ -57,7 +57,8 @@ func admit(ctx context.Context, r *Run, link *hostlink.Link, hp HostPlan, spec a
 func forget(ctx context.Context, r *Run) {
 	h, declared := r.Fleet.Host(r.Lost)
 	address, known := r.Lock.Tailnet[r.Lost]
-	if r.Tailnet == nil || !r.Replaced || !known && !(declared && h.Manage.Has(fleet.AreaTailnet)) {
+	member := known || declared && h.Manage.Has(fleet.AreaTailnet)
+	if r.Tailnet == nil || !r.Replaced || !member {
 		return
 	}
 	_, err := r.Tailnet.Forget(ctx, r.Lost, address)

@@ -73,7 +73,7 @@ func scpLike(address string) (string, bool) {
 // What can go wrong; the errors of an API wrap one of them where it is known.
 var (
 	// ErrToken means that GitHub does not know the token, or not any more.
-	ErrToken = errors.New("GitHub refuses the token") //nolint:staticcheck // GitHub is a name
+	ErrToken = errors.New("GitHub refuses the token")
 	// ErrPermission means that the token may not do that.
 	ErrPermission = errors.New("the token may not do that")
 	// ErrNone means that something does not exist, or that the token may not see it.

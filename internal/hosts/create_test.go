@@ -284,7 +284,7 @@ func (r *rented) takeUp(t *testing.T, n int) (found int) {
 	if n%2 == 0 {
 		for _, s := range left {
 			p, err := c.PrepareTakeAway(t.Context(), "gamma", s.Server.Server, m.Provider)
-			if err != nil || s.Fix != "salvor host destroy gamma --server "+s.Server.String() {
+			if err != nil || s.Fix != "salvor host destroy gamma --server "+s.String() {
 				t.Fatalf("%v; %s", err, s.Fix)
 			}
 			if _, err := p.Run(t.Context(), nil); err != nil {

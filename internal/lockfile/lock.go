@@ -126,12 +126,17 @@ func checkLock(l fleet.Lock) (key string, err error) {
 			return host, fmt.Errorf("host %s: %w", host, err)
 		}
 	}
-	for _, host := range slices.Sorted(maps.Keys(l.Tailnet)) {
-		if ip, err := netip.ParseAddr(l.Tailnet[host]); fleet.ValidHost(host) != nil || err != nil || !ip.Is4() {
-			return "tailnet", fmt.Errorf("tailnet: %q of %q is not the IPv4 address of a host", l.Tailnet[host], host)
+	return "tailnet", checkTailnet(l.Tailnet)
+}
+
+// checkTailnet returns what is wrong first with the addresses that hosts have in the tailnet.
+func checkTailnet(addresses map[string]string) error {
+	for _, host := range slices.Sorted(maps.Keys(addresses)) {
+		if ip, err := netip.ParseAddr(addresses[host]); fleet.ValidHost(host) != nil || err != nil || !ip.Is4() {
+			return fmt.Errorf("tailnet: %q of %q is not the IPv4 address of a host", addresses[host], host)
 		}
 	}
-	return "", nil
+	return nil
 }
 
 func checkRestore(r *fleet.Restore) error {

@@ -127,8 +127,8 @@ func reload(ctx context.Context, m machine.Machine) error {
 }
 
 // ask returns what sshd does by its files, nil for a host without it.
-func ask(ctx context.Context, m machine.Machine, more ...string) (Options, error) {
-	out, err := m.Run(ctx, machine.Cmd{Argv: append([]string{program, "-T"}, more...), Timeout: quick})
+func ask(ctx context.Context, m machine.Machine) (Options, error) {
+	out, err := m.Run(ctx, machine.Cmd{Argv: []string{program, "-T"}, Timeout: quick})
 	exit, ended := errors.AsType[*machine.ExitError](err)
 	switch {
 	case ended && exit.Code == 127:

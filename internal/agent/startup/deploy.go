@@ -73,6 +73,21 @@ func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, shown *
 	return "failed", shown
 }
 
+// lean waits for what the host has from elsewhere and the stack relies on: mounts, and the tailnet.
+func (s *Start) lean(ctx context.Context) error {
+	if len(s.Spec.Mounts) > 0 {
+		if err := s.Run.Need(ctx, needMounts); err != nil {
+			return err
+		}
+	}
+	if s.Project.UsesTailnet() {
+		if err := s.Run.Need(ctx, needTailnet); err != nil {
+			return err
+		}
+	}
+	return s.CheckPresent(ctx)
+}
+
 func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi.StackReceipt) error {
 	if !v.MayStart {
 		return notStartedHere(s.Stack.Stack, v)
@@ -86,17 +101,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		return keepStopped(ctx, s)
 	}
 	hold.At(ctx, "claimed")
-	if len(s.Spec.Mounts) > 0 {
-		if err := s.Run.Need(ctx, needMounts); err != nil {
-			return err
-		}
-	}
-	if s.Project.UsesTailnet() {
-		if err := s.Run.Need(ctx, needTailnet); err != nil {
-			return err
-		}
-	}
-	if err := s.CheckPresent(ctx); err != nil {
+	if err := s.lean(ctx); err != nil {
 		return err
 	}
 	opened, err := s.Open()

@@ -42,7 +42,7 @@ func (s systemd) systemctl(c machine.Cmd) (string, error) {
 		delete(s.host.nodes, masked(args[1]))
 	case "try-reload-or-restart":
 		if args[1] == "ssh.service" && s.host.runs[args[1]].active {
-			sshd{s.host}.reread()
+			sshd(s).reread()
 		}
 	case "start", "restart":
 		return "", s.start(c, args[1])
