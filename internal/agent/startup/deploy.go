@@ -74,7 +74,7 @@ func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, shown *
 }
 
 // lean waits for what the host has from elsewhere and the stack relies on: mounts, and the tailnet.
-func (s *Start) lean(ctx context.Context) error {
+func lean(ctx context.Context, s *Start) error {
 	if len(s.Spec.Mounts) > 0 {
 		if err := s.Run.Need(ctx, needMounts); err != nil {
 			return err
@@ -101,7 +101,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		return keepStopped(ctx, s)
 	}
 	hold.At(ctx, "claimed")
-	if err := s.lean(ctx); err != nil {
+	if err := lean(ctx, s); err != nil {
 		return err
 	}
 	opened, err := s.Open()
