@@ -51,8 +51,7 @@ func (g *GitServer) HostKey(ctx context.Context) (string, error) {
 // and fetch; a push is refused with a message.
 func (g *GitServer) AddReadKey(ctx context.Context, key string) error {
 	line := `restrict,command="/usr/local/bin/git-readonly" ` + strings.TrimSpace(key) + "\n"
-	argv := []string{"docker", "exec", "-i", g.container, "sh", "-c", "cat >>/home/git/.ssh/authorized_keys"}
-	_, err := process{argv: argv, stdin: strings.NewReader(line)}.run(ctx)
+	_, err := docker(ctx, "exec", g.container, "sh", "-c", `printf %s "$1" >>/home/git/.ssh/authorized_keys`, "sh", line)
 	return err
 }
 

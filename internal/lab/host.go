@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -159,8 +160,9 @@ func (h *Host) WriteFile(ctx context.Context, path, content string) error {
 }
 
 func writeIn(ctx context.Context, container, path, content string) error {
-	script := `umask 077; mkdir -p "${1%/*}" && cat >"$1"`
-	argv := []string{"docker", "exec", "-i", container, "sh", "-c", script, "sh", path}
+	// by its length: an end of the input that comes while sh is being started is lost at times
+	script := `umask 077; mkdir -p "${1%/*}" && head -c "$2" >"$1"`
+	argv := []string{"docker", "exec", "-i", container, "sh", "-c", script, "sh", path, strconv.Itoa(len(content))}
 	_, err := process{argv: argv, stdin: strings.NewReader(content)}.run(ctx)
 	return err
 }

@@ -108,7 +108,7 @@ func (l *Lab) commit(ctx context.Context, base, tag string, b built) (err error)
 			return err
 		}
 	}
-	const cleanup = "\napt-get clean\nrm -rf /var/lib/apt/lists/* /var/log/*.log /usr/share/doc /usr/share/man /usr/share/locale\n"
+	const cleanup = "\napt-get clean\nrm -rf /var/lib/apt/lists/* /var/log/*.log /usr/share/doc /usr/share/man /usr/share/locale\nexit\n"
 	script := "export DEBIAN_FRONTEND=noninteractive\napt-get update -q\n" + b.script + cleanup
 	install := process{
 		argv:  []string{"docker", "exec", "-i", "-e", "http_proxy=" + l.apt.proxy(), container, "sh", "-e"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -195,7 +196,7 @@ func (h *search) on(script string) []hit {
 		names[canary] = name
 		wanted.WriteString(canary + "\n")
 	}
-	cmd := osexec.CommandContext(h.t.Context(), "docker", "exec", "-i", h.host.Container(), "bash", "-c", `f=$(mktemp -p /dev/shm); cat >"$f"; `+script+`; rm "$f"`)
+	cmd := osexec.CommandContext(h.t.Context(), "docker", "exec", "-i", h.host.Container(), "bash", "-c", `f=$(mktemp -p /dev/shm); head -c "$0" >"$f"; `+script+`; rm "$f"`, strconv.Itoa(wanted.Len()))
 	cmd.Stdin = strings.NewReader(wanted.String())
 	out, err := cmd.Output()
 	must(h.t, err)

@@ -2,7 +2,9 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	osexec "os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -149,7 +151,15 @@ func (d *dataFleet) salvor(t *testing.T, args ...string) string {
 	return out
 }
 
-// inShop runs a program in a container of the shop.
+// runcFailed is docker's exit code for a program that runc could not start.
+const runcFailed = 126
+
+// inShop runs a program in a container of the shop, once more where runc lost the process that was to become it.
 func inShop(ctx context.Context, h *lab.Host, service string, argv ...string) (string, error) {
-	return h.Exec(ctx, append([]string{"docker", "exec", "shop-" + service + "-1"}, argv...)...)
+	argv = append([]string{"docker", "exec", "shop-" + service + "-1"}, argv...)
+	out, err := h.Exec(ctx, argv...)
+	if exit, ended := errors.AsType[*osexec.ExitError](err); ended && exit.ExitCode() == runcFailed {
+		return h.Exec(ctx, argv...)
+	}
+	return out, err
 }
