@@ -14,8 +14,8 @@ import (
 	"salvor/internal/runlock"
 )
 
-// startMounted mounts what is declared and was out of reach, starts the stacks that waited
-// for a mount, or the tailnet, which is there now, and unmounts what is no longer declared.
+// startMounted mounts what is declared and was out of reach, and unmounts what is not declared any more. It starts the
+// stacks that waited for a mount or for the tailnet, once that is there.
 func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	spec, err := d.Host.base().ReadSpec()
 	if err != nil {

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -141,9 +140,6 @@ func TestATailnetThatIsUp(t *testing.T) {
 // is, and ends well.
 func TestTheLookOnThisMachine(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip(err)
-	}
 	s, err := seen(t.Context(), local.Machine{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,15 +19,7 @@ const token = "ghp_hunter2"
 // overHTTP is a repository with a commit, whose remote is a private one at GitHub, over http.
 func overHTTP(t *testing.T) (*Repository, *githubtest.Server) {
 	t.Helper()
-	hub, err := githubtest.Start(t.Context(), t.TempDir())
-	if err == nil {
-		err = hub.Make(t.Context(), "you/fleet", true)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(hub.Close)
-	hub.AddToken(token, githubtest.Token{Account: "you", Scopes: []string{"repo"}})
+	hub := githubtest.WithFleet(t, token)
 	t.Setenv("TMPDIR", t.TempDir())
 	g, _ := newRepo(t)
 	if err := g.AddRemote(t.Context(), strings.TrimSuffix(hub.Site().API, "/api/v3")+"/you/fleet.git"); err != nil {

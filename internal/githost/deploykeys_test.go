@@ -36,15 +36,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	hub, err := githubtest.Start(t.Context(), t.TempDir())
-	if err == nil {
-		err = hub.Make(t.Context(), "you/fleet", true)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(hub.Close)
-	hub.AddToken(token, githubtest.Token{Account: "you", Scopes: []string{"repo"}})
+	hub := githubtest.WithFleet(t, token)
 	h := &house{hub: hub, Fleet: needstest.New(t, map[string]string{
 		fleet.File:           "hosts: {alpha: {address: 192.0.2.1}, beta: {address: 192.0.2.2}}\ngit: {url: \"ssh://git@" + hub.SSHAddress() + "/You/Fleet.git\", token: secret:github_token}\n",
 		fleet.DeployKeysFile: key(1) + " alpha\n" + key(2) + " beta\n",

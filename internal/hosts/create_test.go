@@ -2,7 +2,6 @@ package hosts
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -11,15 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/cloud"
 	"salvor/internal/cloud/ec2"
 	"salvor/internal/cloud/ec2/ec2test"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/hostpath"
 	"salvor/internal/machine"
-	"salvor/internal/machine/machinetest"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
@@ -54,19 +50,7 @@ func rent(t *testing.T) *rented {
 
 // enrolled is a new machine, which presents an identity of its own.
 func enrolled(t *testing.T) machine.Machine {
-	e := newEnrolment(t, alphaReads)
-	m := machinetest.NewFake()
-	m.Handle(func(_ context.Context, p machinetest.Process) int {
-		result, err := json.Marshal(e)
-		if err == nil && p.Argv[1] == agentapi.VerbEnrol {
-			err = json.NewEncoder(p.Stdout).Encode(agentapi.Message{Result: result})
-		}
-		if err != nil {
-			return 1
-		}
-		return 0
-	}, hostpath.Salvord)
-	return m
+	return presents(newEnrolment(t, alphaReads))
 }
 
 func (r *rented) making(host string) Making {

@@ -138,6 +138,11 @@ func (h *house) answer(_ context.Context, to fleet.Host) (machine.Machine, error
 	if !alive {
 		return nil, machine.ErrUnreachable
 	}
+	return presents(e), nil
+}
+
+// presents is a machine whose salvord enrols with e.
+func presents(e agentapi.Enrolment) machine.Machine {
 	m := machinetest.NewFake()
 	m.Handle(func(_ context.Context, p machinetest.Process) int {
 		result, err := json.Marshal(e)
@@ -149,7 +154,7 @@ func (h *house) answer(_ context.Context, to fleet.Host) (machine.Machine, error
 		}
 		return 0
 	}, hostpath.Salvord)
-	return m, nil
+	return m
 }
 
 func at(name, address string) fleet.Host {

@@ -163,7 +163,7 @@ func drift(ctx context.Context, m machine.Machine, rules []byte) (string, error)
 	return want.Differs(is), nil
 }
 
-// listed returns the table as nft -j has it, nil for none, also where there is no nft yet.
+// listed returns the table as nft -j prints it. It is nil where the kernel does not have the table, or the host does not have nft.
 func listed(ctx context.Context, m machine.Machine) ([]byte, error) {
 	out, err := m.Run(ctx, machine.Cmd{Argv: []string{"nft", "-j", "list", "table", "inet", "salvor"}, Timeout: quick})
 	if exit, ended := errors.AsType[*machine.ExitError](err); ended && (exit.Code == 127 || strings.Contains(string(exit.Stderr), "No such file or directory")) {

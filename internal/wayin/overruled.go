@@ -19,7 +19,7 @@ type Line struct {
 	Value  string
 }
 
-// ParseLines reads what `grep -Hn` prints, "FILE:NUMBER:LINE", and leaves out what is no such line.
+// ParseLines reads what `grep -Hn` prints, "FILE:NUMBER:LINE" in each line. It skips lines of another form.
 func ParseLines(out []byte) []Line {
 	var all []Line
 	for text := range strings.Lines(string(out)) {

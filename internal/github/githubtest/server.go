@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -75,6 +76,22 @@ type Server struct {
 	faults   []Fault
 	calls    []string
 	last     int64 // number that was given to a key
+}
+
+// WithFleet starts one that has the private repository you/fleet, which the account "you" may do everything with by
+// token. It ends with the test.
+func WithFleet(t testing.TB, token string) *Server {
+	t.Helper()
+	s, err := Start(t.Context(), t.TempDir())
+	if err == nil {
+		t.Cleanup(s.Close)
+		err = s.Make(t.Context(), "you/fleet", true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddToken(token, Token{Account: "you", Scopes: []string{"repo"}})
+	return s
 }
 
 // Start starts one that keeps its repositories below dir. Close ends it, and so does the
