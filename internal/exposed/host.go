@@ -50,7 +50,7 @@ func (h Host) StillHas(host string) []string {
 	}
 	for _, remote := range h.Remotes {
 		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
-			"that the credential allows: change it at the server, then here with salvor secret set", host, remote))
+			"that the credential allows: change it at the server, then here with salvor secret set and the name in parentheses", host, remote))
 	}
 	return left
 }
