@@ -291,7 +291,7 @@ func (s *struck) said(found []finding.Finding) string {
 		fmt.Fprintf(&b, "  %s %s\n    fix: %s\n", f.Severity, terminal.Line(f.String()), f.Fix)
 	}
 	text := strings.NewReplacer(s.remote, "NAS", s.Paths.Volumes, "VOLUMES").Replace(b.String())
-	temporary := filepath.Clean(os.TempDir()) // where a run of the tests has it
+	temporary := filepath.Dir(filepath.Dir(s.t.TempDir())) // GOTMPDIR, or what os.TempDir says
 	unit := regexp.QuoteMeta(strings.TrimSuffix(resource.MountUnit(temporary), ".mount"))
 	for _, vary := range []struct{ what, as string }{
 		{regexp.QuoteMeta(temporary) + `/\S+?/(\d{3})`, "DIR"}, {unit + `-\S+\.mount`, "UNIT.mount"},

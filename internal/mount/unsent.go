@@ -117,9 +117,8 @@ func look(cache, rel string, info fs.FileInfo) (File, bool) {
 	volume, below, _ := strings.Cut(rel, "/")
 	f := File{Volume: volume, Path: below, Size: info.Size(), Since: info.ModTime(), root: cache}
 	at := filepath.Join(cache, notesFolder, rel)
-	content, err := os.ReadFile(at)
-	var n note
-	if err != nil || json.Unmarshal(content, &n) != nil {
+	n, err := readNote(at)
+	if err != nil {
 		return f, info.Size() > 0
 	}
 	f.Based, f.Whole, f.Sure, f.Ranges = n.Fingerprint, n.whole(f.Size), true, n.Rs
@@ -128,6 +127,21 @@ func look(cache, rel string, info fs.FileInfo) (File, bool) {
 		f.Sure = !changed.ModTime().Equal(Unsynced())
 	}
 	return f, n.Dirty
+}
+
+func readNote(at string) (n note, err error) {
+	content, err := os.ReadFile(at)
+	if err == nil {
+		err = json.Unmarshal(content, &n)
+	}
+	return n, err
+}
+
+// Waits reports whether the file of a note is not on the remote yet. There is no such file
+// without a note; one whose note is damaged is taken for it.
+func Waits(note string) bool {
+	n, err := readNote(note)
+	return n.Dirty || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
 // Available returns the bytes that are free on a folder's disk, as many as it takes where

@@ -28,8 +28,9 @@ type files struct {
 	held   *held
 	object func(path string) fs.Object // the remote's object of a file, as rclone knows it
 	fetch  func(path string) error     // has the cache have all of a file
-	whole  handles
-	locks  [64]sync.RWMutex // by number: writing, against synchronising
+	whole  handles                     // of whose files the cache has had all
+	opened handles                     // of whose files rclone has opened what is in the cache
+	locks  [64]sync.RWMutex            // by number: writing, against synchronising
 }
 
 func (f *files) lock(id uint64) *sync.RWMutex { return &f.locks[id%uint64(len(f.locks))] }
@@ -48,6 +49,9 @@ func (f *files) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 	if !f.room.take(int64(len(data))) {
 		return 0, fuse.Status(unix.ENOSPC)
 	}
+	if !f.mayOpen(in.NodeId, in.Fh) {
+		return 0, fuse.Status(unix.ENOSPC)
+	}
 	l := f.lock(in.NodeId)
 	l.RLock()
 	defer l.RUnlock()
@@ -55,8 +59,59 @@ func (f *files) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 		return 0, f.failed(fuse.EIO)
 	}
 	f.mark(f.note(in.NodeId))
+	if f.room.scarce() {
+		n, status := f.writePieces(cancel, in, data)
+		return n, f.failed(status)
+	}
 	n, status := f.RawFileSystem.Write(cancel, in, data)
 	return n, f.failed(status)
+}
+
+// Read implements fuse.RawFileSystem.
+func (f *files) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	if !f.mayOpen(in.NodeId, in.Fh) {
+		return nil, fuse.Status(unix.ENOSPC)
+	}
+	return f.RawFileSystem.Read(cancel, in, buf)
+}
+
+// mayOpen reports whether rclone may open a file in the cache, as it does with the first read
+// or write through a handle, 0 for none, and to change the size. If it can't write the file's
+// note then, it drops the file from the cache, also one that waits for its upload.
+func (f *files) mayOpen(id, handle uint64) bool {
+	if f.opened.has(handle) {
+		return true
+	}
+	if f.room.full() {
+		if note := f.note(id); note != "" && mount.Waits(note) {
+			return false
+		}
+	}
+	if handle != 0 {
+		f.opened.add(handle)
+	}
+	return true
+}
+
+// piece is what a disk takes or refuses as a whole, at a multiple of it.
+const piece = 512
+
+// writePieces writes what there is room for. Of a write that a disk takes only the beginning
+// of, Go counts nothing (os.File.WriteAt): rclone then puts what the remote has over that.
+func (f *files) writePieces(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	one, done := *in, uint32(0)
+	for len(data) > 0 {
+		n := min(piece-int(one.Offset%piece), len(data))
+		one.Size = uint32(n)
+		if _, status := f.RawFileSystem.Write(cancel, &one, data[:n]); !status.Ok() {
+			if done > 0 {
+				return done, fuse.OK // the next write has the error
+			}
+			return 0, status
+		}
+		data, done, one.Offset = data[n:], done+uint32(n), one.Offset+uint64(n)
+	}
+	return done, fuse.OK
 }
 
 // failed is the status of a write, which says ENOSPC where the cache is full.
@@ -79,6 +134,9 @@ func (f *files) mark(note string) {
 // SetAttr implements fuse.RawFileSystem.
 func (f *files) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	if size, sized := in.GetSize(); sized {
+		if !f.mayOpen(in.NodeId, 0) {
+			return fuse.Status(unix.ENOSPC)
+		}
 		l := f.lock(in.NodeId)
 		l.RLock()
 		defer l.RUnlock()
@@ -87,7 +145,7 @@ func (f *files) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 		}
 		f.mark(f.note(in.NodeId))
 	}
-	return f.RawFileSystem.SetAttr(cancel, in, out)
+	return f.failed(f.RawFileSystem.SetAttr(cancel, in, out))
 }
 
 // Fsync implements fuse.RawFileSystem. rclone writes the note and leaves it to the kernel

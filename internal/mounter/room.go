@@ -55,5 +55,8 @@ func (r *room) look() {
 	r.every = max(looked, 20*r.at.Sub(began))
 }
 
-// full reports whether the disk itself is full.
-func (r *room) full() bool { return mount.Available(r.cache) < 1<<20 }
+// full reports whether the disk itself is full, or is while another program writes to it.
+func (r *room) full() bool { return mount.Available(r.cache) < 8<<20 }
+
+// scarce reports whether a write may not have room on the disk for all of it.
+func (r *room) scarce() bool { return mount.Available(r.cache) < 64*maxRequest }

@@ -14,7 +14,7 @@ import (
 // was written. So the cache has all of a file before a part of it is changed, and where the
 // remote does not answer, the write is an error. What is read here, rclone reads in any case.
 
-// handles are the open files of which the cache has had all. It is safe for concurrent use.
+// handles are some of the open files. It is safe for concurrent use.
 type handles struct {
 	mu  sync.Mutex
 	all map[uint64]bool
@@ -58,6 +58,7 @@ func (f *files) complete(id, handle uint64) error {
 // Release implements fuse.RawFileSystem.
 func (f *files) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 	f.whole.remove(in.Fh)
+	f.opened.remove(in.Fh)
 	f.RawFileSystem.Release(cancel, in)
 }
 
