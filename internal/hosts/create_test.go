@@ -57,7 +57,7 @@ func enrolled(t *testing.T) machine.Machine {
 
 func (r *rented) making(host string) Making {
 	return Making{
-		Provider: ec2.New(r.aws.Config(), ec2.Options{Fleet: "home-1", Port: r.aws.Port, Poll: time.Millisecond}),
+		Provider: ec2.New(r.aws.Config(), ec2.Options{Fleet: "home-1", Site: r.aws.Site()}),
 		Order:    cloud.Order{Host: host, Type: "t3.small", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
 		Patience: cloud.Patience{Every: time.Millisecond, Within: r.within},
 	}
@@ -397,8 +397,8 @@ func TestAServerForAnotherWorkflow(t *testing.T) {
 			t.Fatalf("%+v, %v", born, err)
 		}
 		if !adds {
-			if err := s.Unmake(t.Context(), m, born, declined); !errors.Is(err, declined) {
-				t.Errorf("%v", err)
+			if stays, err := s.Unmake(t.Context(), m, born, declined); stays || !errors.Is(err, declined) {
+				t.Errorf("stays %v, %v", stays, err)
 			}
 			r.nothingLeft(t, "given back")
 			continue
@@ -410,6 +410,9 @@ func TestAServerForAnotherWorkflow(t *testing.T) {
 		r.Commit(t, add.Files)
 		if h, _ := r.open(t).checkout.Fleet.Host("gamma"); h.Server != born.Host.Server {
 			t.Errorf("declared with %s, made as %s", h.Server, born.Host.Server)
+		}
+		if stays, err := s.Unmake(t.Context(), m, born, declined); !stays || !errors.Is(err, declined) || r.aws.Count().Instances != 1 {
+			t.Errorf("a host's server: stays %v, %v, %+v", stays, err, r.aws.Count())
 		}
 	}
 }
