@@ -227,6 +227,7 @@ const apart = 5
 // TestDriveFaults strikes each call of the work with each fault: what was reported as
 // stored is there, whatever happened.
 func TestDriveFaults(t *testing.T) {
+	t.Parallel()
 	all := &driveSum{calls: drivetest.Counts{}, struck: map[string]int{}}
 	var runs errgroup.Group
 	runs.SetLimit(atOnce)
