@@ -20,7 +20,7 @@ func good() map[string]string {
 		"os.ID": "debian", "os.VERSION_ID": `"13"`, "os.VERSION_CODENAME": "trixie", "kernel": "6.12.48", "arch": "x86_64", "init": "systemd",
 		"cgroup": "cgroup2fs", "fuse": "yes", "disk": "41943040", "free": "20971520", "memory": "4028416", "available": "3028416", "synced": "yes",
 		"docker": "26.1.5", "compose": "2.26.1", "restic": "0.18.0", "salvord": version.String(), "service": "active",
-		"sshd": sshdSays("no", "no"),
+		"sshd":    sshdSays("no", "no"),
 		"listens": "0.0.0.0:22", "clock": fmt.Sprint(time.Now().Unix()),
 	}
 }

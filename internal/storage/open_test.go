@@ -167,7 +167,7 @@ func TestSFTPHostKeyIsVerified(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	const closed = "127.0.0.1:1" // a port that no other test is given
+	const closed = "127.0.0.1:1"                    // a port that no other test is given
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers
 	if err != nil {
 		t.Fatal(err)
