@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,6 +28,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
+	"salvor/internal/socketdir"
 )
 
 // answers is a salvord that answers as a host which lacks a file, until it was prepared once,
@@ -89,6 +91,8 @@ type stand struct {
 	server  *sshtest.Server
 	repo    string
 	salvord string // where the host has it
+
+	temporary string // where temporary files are
 }
 
 func newStand(t *testing.T) *stand {
@@ -102,8 +106,14 @@ func newStand(t *testing.T) *stand {
 	server := sshtest.Start(t)
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("SSH_AUTH_SOCK", "")
+	temporary, err := socketdir.Make("stand-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(temporary) })
+	t.Setenv("TMPDIR", temporary)
 	t.Setenv("ANSIBLE_HOST_KEY_CHECKING", "False") // as many have it, in an ansible.cfg
-	s := &stand{Fleet: fleetAt(server, keyOf(t, server)), t: t, server: server, repo: t.TempDir()}
+	s := &stand{Fleet: fleetAt(server, keyOf(t, server)), t: t, server: server, repo: t.TempDir(), temporary: temporary}
 	s.salvord = filepath.Join(t.TempDir(), "salvord")
 	files, err := controlrepo.Playbooks()
 	if err != nil {
@@ -138,6 +148,28 @@ func (s *stand) asked() string {
 		s.t.Fatal(err)
 	}
 	return string(content)
+}
+
+// hungUp checks that no connection to the host is left: it would be root's, and of no use to anyone.
+func (s *stand) hungUp() {
+	s.t.Helper()
+	const soon = 5 * time.Second // a tenth of what ssh keeps it for
+	for began := time.Now(); ; <-time.After(20 * time.Millisecond) {
+		all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		left := slices.DeleteFunc(all, func(file string) bool {
+			words, err := os.ReadFile(file)
+			return err != nil || !bytes.HasPrefix(words, []byte("ssh: "+s.temporary))
+		})
+		if len(left) == 0 {
+			return
+		}
+		if time.Since(began) > soon {
+			s.t.Fatalf("ssh is still connected: %q", left)
+		}
+	}
 }
 
 // TestSite: what salvord answers is what Ansible says.
@@ -425,6 +457,7 @@ func TestAround(t *testing.T) {
 	if err := a.Before(t.Context(), "alpha", sink); err != nil {
 		t.Fatal(err)
 	}
+	s.hungUp()
 	if got, err := os.ReadFile(made); err != nil || string(got) != "vaulted-word" {
 		t.Errorf("it wrote %q, %v", got, err)
 	}

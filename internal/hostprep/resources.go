@@ -174,6 +174,9 @@ const Restic = "restic"
 // SQLite is the package with the program that copies databases of SQLite.
 const SQLite = "sqlite3"
 
+// OwnPackages are the packages that Salvor's own work needs, and no stack.
+func OwnPackages() []string { return []string{Restic, SQLite} }
+
 // dataPackages bring data back.
 func dataPackages(s system) []resource.Package {
 	list := packages("ca-certificates")

@@ -22,8 +22,8 @@ func ParseOptions(out []byte) Options {
 	return o
 }
 
-// first is the value of a setting that has one, "" for none.
-func (o Options) first(name string) string {
+// First is the first value of a setting, "" for none.
+func (o Options) First(name string) string {
 	if len(o[name]) == 0 {
 		return ""
 	}
@@ -57,7 +57,7 @@ func rules(user string) []rule {
 
 // holds reports whether a setting is as asked for, and what of it is not.
 func (r rule) holds(o Options) (wrong string, ok bool) {
-	value := o.first(r.name)
+	value := o.First(r.name)
 	if len(r.want) > 0 {
 		return value, slices.Contains(r.want, value)
 	}

@@ -98,7 +98,7 @@ func FuzzParseLines(f *testing.F) {
 func TestSSHPorts(t *testing.T) {
 	t.Parallel()
 	o := ParseOptions([]byte("Port 22\nport 2222\nbanner none\n\n"))
-	if strings.Join(o["port"], " ") != "22 2222" || o.first("banner") != "none" || o.first("nothing") != "" {
+	if strings.Join(o["port"], " ") != "22 2222" || o.First("banner") != "none" || o.First("nothing") != "" {
 		t.Errorf("%v", o)
 	}
 }

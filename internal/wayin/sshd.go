@@ -153,10 +153,10 @@ func (s sshd) check(ctx context.Context, m machine.Machine) error {
 		return fmt.Errorf("sshd refuses its settings, and keeps those that it has: %w", err)
 	}
 	next := ParseOptions(out.Stdout)
-	if next.first("pubkeyauthentication") != "yes" {
+	if next.First("pubkeyauthentication") != "yes" {
 		return errors.New("sshd would take no keys")
 	}
-	if s.user == "root" && !slices.Contains([]string{"without-password", "prohibit-password", "yes"}, next.first("permitrootlogin")) {
+	if s.user == "root" && !slices.Contains([]string{"without-password", "prohibit-password", "yes"}, next.First("permitrootlogin")) {
 		return errors.New("sshd would not let root in")
 	}
 	return checkPorts(ctx, m, next["port"])

@@ -64,7 +64,7 @@ func way(t *testing.T, h *debiantest.Host) string {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("passwords %s root %s, by its files %s\n%s\n%s\n%s", debiantest.SSHD(h, "passwordauthentication"), debiantest.SSHD(h, "permitrootlogin"), by.first("passwordauthentication"), file, rules, debiantest.Rules(h))
+	return fmt.Sprintf("passwords %s root %s, by its files %s\n%s\n%s\n%s", debiantest.SSHD(h, "passwordauthentication"), debiantest.SSHD(h, "permitrootlogin"), by.First("passwordauthentication"), file, rules, debiantest.Rules(h))
 }
 
 func mustChange(t *testing.T, h machine.Machine, s Spec) Made {

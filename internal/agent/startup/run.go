@@ -261,20 +261,26 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	if err := NoteRestic(ctx, r.Host); err != nil {
+	if err := NotePackages(ctx, r.Host, r.Spec); err != nil {
 		return facts, err
 	}
 	return facts, r.converge(ctx, "prepare to restore", early)
 }
 
-// NoteRestic notes, where the host has no restic, that it is Salvor which installs it.
-func NoteRestic(ctx context.Context, h *here.Host) error {
+// NotePackages notes which packages the host lacks that Salvor's own work needs: it is Salvor
+// that installs them.
+func NotePackages(ctx context.Context, h *here.Host, spec agentapi.Host) error {
 	installed, err := observe.New(h.Machine).Packages(ctx)
-	if err != nil || installed[hostprep.Restic].Installed() {
+	if err != nil {
 		return err
 	}
-	if err := here.NoteBrought(h, hostprep.Restic); err != nil {
-		h.Trouble("packages", err) // a full disk keeps nothing from starting
+	for _, name := range hostprep.OwnPackages() {
+		if installed[name].Installed() || name == hostprep.SQLite && !hasSQLite(spec) {
+			continue
+		}
+		if err := here.NoteBrought(h, name); err != nil {
+			h.Trouble("packages", err) // a full disk keeps nothing from starting
+		}
 	}
 	return nil
 }
