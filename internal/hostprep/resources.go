@@ -104,9 +104,6 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	if keepsTime {
 		list = append(list, packages(timesyncd)...)
 	}
-	if spec.Manage.Has(fleet.AreaUpdates) {
-		list = append(list, packages(unattended)...)
-	}
 	install := resource.Packages{
 		Name: "host",
 		List: append(list, e.packages...),
