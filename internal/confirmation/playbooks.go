@@ -43,7 +43,9 @@ func (c *Confirmed) AllowPlaybooks() error {
 // or can't be forged without the vault's password.
 func playbooksDigest(commit fs.FS) (string, error) {
 	sum := sha256.New()
-	add := func(path string, content []byte, program bool) { fmt.Fprintf(sum, "%q %v %x\x00", path, program, sha256.Sum256(content)) }
+	add := func(path string, content []byte, program bool) {
+		fmt.Fprintf(sum, "%q %v %x\x00", path, program, sha256.Sum256(content))
+	}
 	err := walkFiles(commit, fleet.PlaybooksDir, func(path string, d fs.DirEntry) error {
 		if !d.Type().IsRegular() {
 			return fmt.Errorf("%s is not a plain file, so it is not known what an apply would run", path)

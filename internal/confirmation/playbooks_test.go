@@ -26,10 +26,13 @@ func TestPlaybooksDigest(t *testing.T) {
 	for name, change := range map[string]func(fstest.MapFS){
 		"content":    func(f fstest.MapFS) { f["playbooks/before.yml"].Data = []byte("- hosts: one") },
 		"a new file": func(f fstest.MapFS) { f["playbooks/group_vars/all.yml"] = &fstest.MapFile{} },
-		"a name":     func(f fstest.MapFS) { f["playbooks/after.yml"] = f["playbooks/before.yml"]; delete(f, "playbooks/before.yml") },
-		"a program":  func(f fstest.MapFS) { f["playbooks/before.yml"].Mode = 0o755 },
+		"a name": func(f fstest.MapFS) {
+			f["playbooks/after.yml"] = f["playbooks/before.yml"]
+			delete(f, "playbooks/before.yml")
+		},
+		"a program":                        func(f fstest.MapFS) { f["playbooks/before.yml"].Mode = 0o755 },
 		"plain text in a file with vaults": func(f fstest.MapFS) { f["secrets/part.yml"].Data = []byte(part + "2\n") },
-		"one less":   func(f fstest.MapFS) { delete(f, "playbooks/roles/x/tasks/main.yml") },
+		"one less":                         func(f fstest.MapFS) { delete(f, "playbooks/roles/x/tasks/main.yml") },
 	} {
 		folder := base()
 		change(folder)
