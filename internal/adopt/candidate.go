@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 	"salvor/internal/yamldoc"
+	"salvor/internal/yamldoc/explain"
 )
 
 // A Candidate is a project of a host and the stack that it would be.
@@ -244,7 +245,7 @@ func (c *Candidate) settings(host string) string {
 // withStack returns a Compose file with x-salvor in front of all that it has, which stays
 // byte for byte.
 func withStack(content []byte, settings string) ([]byte, error) {
-	root, err := yamldoc.Parse("compose.yaml", content)
+	root, err := explain.Parse("compose.yaml", content)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +257,7 @@ func withStack(content []byte, settings string) ([]byte, error) {
 	}
 	at := documentStart(content)
 	made := slices.Concat(content[:at], []byte(settings), content[at:])
-	if _, err := yamldoc.Parse("compose.yaml", made); err != nil {
+	if _, err := explain.Parse("compose.yaml", made); err != nil {
 		return nil, fmt.Errorf("x-salvor can't be put in front of it: %w", err)
 	}
 	return made, nil

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/gitread"
+	"salvor/internal/hostprep"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
 	"salvor/internal/secret/agekey"
@@ -96,6 +97,7 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	e := agentapi.Enrolment{Recipient: recipient, Signer: signer, GitKey: key}
 	if err == nil {
 		e.Containers, e.Unseen = here.Containers(ctx, h.Machine)
+		e.Prepares = hostprep.PreparesHost(ctx, h.Machine)
 	}
 	return e, err
 }

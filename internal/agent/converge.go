@@ -166,7 +166,7 @@ func (c *preparing) carryOut(ctx context.Context, owner string, sink progress.Si
 		return nil, err
 	}
 	defer lock.Release()
-	if err := errors.Join(startup.NoteRestic(ctx, base), c.host.accept(c.spec)); err != nil {
+	if err := errors.Join(startup.NotePackages(ctx, base, c.spec), c.host.accept(c.spec)); err != nil {
 		return nil, err
 	}
 	did, err := c.plan.Apply(ctx, progress.Scope{Sink: sink})

@@ -66,6 +66,32 @@ func convergeRequest() agentapi.Converge {
 	}}
 }
 
+// TestUpgradesKeepNothingFromStarting: they are installed once the host is ready for stacks, and an apply says that they
+// could not be.
+func TestUpgradesKeepNothingFromStarting(t *testing.T) {
+	h, debian := clean(t, whole)
+	delete(debian.Available, "unattended-upgrades")
+	req := agentapi.Apply{Owner: "ann@laptop", Host: convergeRequest().Host}
+	receipt, err := h.Apply(t.Context(), req, progress.Discard())
+	if err == nil || !strings.Contains(err.Error(), "packages updates") {
+		t.Errorf("it ended with %v", err)
+	}
+	var phases []string
+	for _, p := range receipt.Phases {
+		phases = append(phases, p.Name)
+	}
+	if diff := cmp.Diff([]string{"prepare to restore", "prepare the host", "security upgrades"}, phases); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.ContainsFunc(receipt.Changed, func(c agentapi.Change) bool { return c.ID == "unit salvord.service" }) {
+		t.Errorf("the host is not ready: %+v", receipt.Changed)
+	}
+	debian.Available["unattended-upgrades"] = debiantest.Package{Version: "2.12", Unit: "unattended-upgrades.service"}
+	if _, err := h.Apply(t.Context(), req, progress.Discard()); err != nil {
+		t.Error(err)
+	}
+}
+
 // pendingOf returns what an answer says that is not right.
 func pendingOf(c agentapi.Converged) []string {
 	var all []string

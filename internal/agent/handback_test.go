@@ -8,9 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"salvor/internal/agent/agenttest"
+	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
+	"salvor/internal/hostprep"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/project"
@@ -229,10 +233,35 @@ func emptied(t *testing.T) (*lived, string) {
 	return l, data
 }
 
+// TestOwnPackagesGo: what Salvor installed for its own work goes with it, and only that.
+func TestOwnPackagesGo(t *testing.T) {
+	for _, brought := range [][]string{nil, {hostprep.SQLite}, hostprep.OwnPackages()} {
+		l, _ := emptied(t)
+		for _, name := range brought {
+			if err := here.NoteBrought(l.Host, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left, err := Leaving(l.agent()).Leave(t.Context(), agentapi.Leave{Owner: "ann"}, progress.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gone []string
+		for _, what := range left.Removed {
+			if name, is := strings.CutPrefix(what, "package "); is {
+				gone = append(gone, name)
+			}
+		}
+		if diff := cmp.Diff(brought, gone); diff != "" {
+			t.Errorf("packages that went (-want +got): %s", diff)
+		}
+	}
+}
+
 // TestAHostIsLeft: nothing of Salvor stays, and all data does; interrupted at every step
 // and run again it ends the same.
 func TestAHostIsLeft(t *testing.T) {
-	for _, step := range []string{"", "leave-service", "leave-way-in", "leave-trials", "leave-restic", "leave-memory", "leave-state", "leave-keys"} {
+	for _, step := range []string{"", "leave-service", "leave-way-in", "leave-trials", "leave-packages", "leave-memory", "leave-state", "leave-keys"} {
 		l, data := emptied(t)
 		leave := func(ctx context.Context) {
 			if _, err := Leaving(l.agent()).Leave(ctx, agentapi.Leave{Owner: "ann"}, progress.Discard()); err != nil {

@@ -360,6 +360,8 @@ type Enrolment struct {
 	Containers []string `json:"containers,omitempty"`
 	Unseen     string   `json:"unseen,omitempty"`
 
+	Prepares bool `json:"prepares,omitempty"` // Salvor installs packages on its distribution
+
 	Recipient string      `json:"recipient"` // age recipient of the host's identity
 	Signer    sign.Public `json:"signer"`    // signs what the host finds out
 	GitKey    string      `json:"git_key"`   // SSH public key, authorized_keys format

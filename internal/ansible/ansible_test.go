@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,6 +29,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
+	"salvor/internal/socketdir"
 )
 
 // answers is a salvord that answers as a host which lacks a file, until it was prepared once,
@@ -89,6 +92,8 @@ type stand struct {
 	server  *sshtest.Server
 	repo    string
 	salvord string // where the host has it
+
+	temporary string // where temporary files are
 }
 
 func newStand(t *testing.T) *stand {
@@ -102,8 +107,14 @@ func newStand(t *testing.T) *stand {
 	server := sshtest.Start(t)
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("SSH_AUTH_SOCK", "")
+	temporary, err := socketdir.Make("stand-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(temporary) })
+	t.Setenv("TMPDIR", temporary)
 	t.Setenv("ANSIBLE_HOST_KEY_CHECKING", "False") // as many have it, in an ansible.cfg
-	s := &stand{Fleet: fleetAt(server, keyOf(t, server)), t: t, server: server, repo: t.TempDir()}
+	s := &stand{Fleet: fleetAt(server, keyOf(t, server)), t: t, server: server, repo: t.TempDir(), temporary: temporary}
 	s.salvord = filepath.Join(t.TempDir(), "salvord")
 	files, err := controlrepo.Playbooks()
 	if err != nil {
@@ -138,6 +149,28 @@ func (s *stand) asked() string {
 		s.t.Fatal(err)
 	}
 	return string(content)
+}
+
+// hungUp checks that no connection to the host is left: it would be root's, and of no use to anyone.
+func (s *stand) hungUp() {
+	s.t.Helper()
+	const soon = 5 * time.Second // a tenth of what ssh keeps it for
+	for began := time.Now(); ; <-time.After(20 * time.Millisecond) {
+		all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		left := slices.DeleteFunc(all, func(file string) bool {
+			words, err := os.ReadFile(file)
+			return err != nil || !bytes.HasPrefix(words, []byte("ssh: "+s.temporary))
+		})
+		if len(left) == 0 {
+			return
+		}
+		if time.Since(began) > soon {
+			s.t.Fatalf("ssh is still connected: %q", left)
+		}
+	}
 }
 
 // TestSite: what salvord answers is what Ansible says.
@@ -425,6 +458,7 @@ func TestAround(t *testing.T) {
 	if err := a.Before(t.Context(), "alpha", sink); err != nil {
 		t.Fatal(err)
 	}
+	s.hungUp()
 	if got, err := os.ReadFile(made); err != nil || string(got) != "vaulted-word" {
 		t.Errorf("it wrote %q, %v", got, err)
 	}
@@ -434,6 +468,40 @@ func TestAround(t *testing.T) {
 	err = a.After(t.Context(), "alpha", sink)
 	if err == nil || !strings.HasPrefix(err.Error(), "playbooks/after.yml failed with exit code 2: fatal: [alpha]") || fault.Hint(err) != "salvor ansible playbooks/after.yml -- --limit alpha" {
 		t.Errorf("what is not approved: %v, hint %q", err, fault.Hint(err))
+	}
+}
+
+// TestWhatAroundTakesOfSecrets: Ansible takes each value that it can read for a template, which can run a program on this
+// computer. So of secrets/ a playbook gets vaults, and files with vaults in them, which are approved as playbooks/ is.
+func TestWhatAroundTakesOfSecrets(t *testing.T) {
+	t.Parallel()
+	const template = "word: \"{{ lookup('ansible.builtin.pipe', 'id') }}\"\n"
+	whole, err := ansiblevault.Seal(secret.NewString("word: x\n"), secret.NewString(vaultPassword), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := "word: !vault |\n  " + strings.ReplaceAll(strings.TrimSpace(string(whole)), "\n", "\n  ") + "\n"
+	files := fstest.MapFS{}
+	for path, content := range map[string]string{
+		"playbooks/before.yml": "[]", "secrets/whole.yml": string(whole), "secrets/deep/part.yml": part + "plain: 1\n",
+		"secrets/plain.yml": template, "secrets/feigned.yml": " $ANSIBLE_VAULT;1.1;AES256: x\n" + template,
+		"secrets/sops.yml": template + "sops: {mac: x}\n", "secrets/tag.yml": template + "other: \"!vault\"\n",
+	} {
+		files[path] = &fstest.MapFile{Data: []byte(content), Mode: 0o644}
+	}
+	dir := t.TempDir()
+	if _, err := (&Around{Files: files}).furnish(dir); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err = fs.WalkDir(os.DirFS(dir), "secrets", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			got = append(got, path)
+		}
+		return err
+	})
+	if want := []string{"secrets/deep/part.yml", "secrets/whole.yml"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("it gets %q, %v; want %q", got, err, want)
 	}
 }
 

@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
+	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
@@ -63,6 +65,7 @@ func (f *Fleet) Run(ctx context.Context, p Play) error {
 		return err
 	}
 	defer roster.Close()
+	defer hangUp(ctx, controlDir(roster))
 	inventory, err := f.inventoryFile(roster, Paths{Logins: all}, p.Cache)
 	if err != nil {
 		return err
@@ -100,7 +103,7 @@ func (f *Fleet) inventoryFile(roster *ssh.Roster, at Paths, cache string) (strin
 	if at.Programs, err = Programs(f, cache); err != nil {
 		return "", err
 	}
-	at.Config, at.Control = roster.Config, filepath.Join(roster.Dir, "cp")
+	at.Config, at.Control = roster.Config, controlDir(roster)
 	i, err := NewInventory(f, at)
 	if err != nil {
 		return "", err
@@ -111,6 +114,22 @@ func (f *Fleet) inventoryFile(roster *ssh.Roster, at Paths, cache string) (strin
 	}
 	path := filepath.Join(roster.Dir, "hosts.json")
 	return path, atomicfile.Write(path, bytes.NewReader(content), 0o600)
+}
+
+// controlDir is where ssh has the sockets of its open connections.
+func controlDir(roster *ssh.Roster) string { return filepath.Join(roster.Dir, "cp") }
+
+// hangUpLimit is how long an ssh may take to end.
+const hangUpLimit = 5 * time.Second
+
+// hangUp ends the connections that ansible-playbook leaves open for its next run, as far as they
+// end: the next run has another folder and never finds them.
+func hangUp(ctx context.Context, control string) {
+	sockets, _ := filepath.Glob(filepath.Join(control, "*")) // the pattern is well formed
+	for _, socket := range sockets {
+		end := machine.Cmd{Argv: []string{"ssh", "-F", "none", "-o", "ControlPath=" + socket, "-O", "exit", "any"}, Timeout: hangUpLimit}
+		_, _ = local.Machine{}.Run(context.WithoutCancel(ctx), end) // or it ends after a minute
+	}
 }
 
 // vaults are the passwords of vault ids, each in a pipe that ansible-playbook reads once.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hosts"
@@ -19,6 +21,7 @@ type hostAddOptions struct {
 	hostKey string
 	jump    string
 	jumpKey string
+	manage  string
 	login   firstLoginOptions
 }
 
@@ -35,6 +38,8 @@ func newHostAdd(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
 	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `FINGERPRINT` (SHA256:…), if it is not pinned yet")
+	cmd.Flags().StringVar(&o.manage, "manage", "", "`AREAS` that Salvor takes care of there, such as docker,time, or none (default: "+
+		strings.Join(fleet.CleanAreas().Words(), ",")+" for a host without containers, else none)")
 	o.login.flags(cmd)
 	return cmd
 }
@@ -45,7 +50,13 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		return err
 	}
 	h.Jump = o.jump
+	if h.Manage, err = parseAreas(o.manage); err != nil {
+		return err
+	}
 	return adding(ctx, g, name, func(a *app.App) (hosts.Addition, error) {
+		if _, declared := a.Fleet().Host(name); declared && h.Manage != nil {
+			return hosts.Addition{}, fault.WithCode(fault.WithHint(fmt.Errorf("%s is a host already: manage: in %s says what is Salvor's there", name, fleet.File), "salvor host take "+name+" AREA"), fault.Usage)
+		}
 		if err := g.trustJump(ctx, a, h, o.jumpKey); err != nil {
 			return hosts.Addition{}, err
 		}
@@ -62,6 +73,25 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		}
 		return added, a.Servers.Known(name)
 	})
+}
+
+// parseAreas reads a list of areas, nil for "".
+func parseAreas(list string) (fleet.Areas, error) {
+	switch list {
+	case "":
+		return nil, nil
+	case "none":
+		return fleet.Areas{}, nil
+	}
+	areas := fleet.Areas{}
+	for word := range strings.SplitSeq(list, ",") {
+		area, err := controlrepo.ParseArea(word)
+		if err != nil {
+			return nil, fault.WithCode(fmt.Errorf("--manage: %w", err), fault.Usage)
+		}
+		areas = append(areas, area)
+	}
+	return areas, nil
 }
 
 // trustNew returns the SSH key of a new host: the one that the operator says is its key, or
@@ -89,6 +119,7 @@ func adding(ctx context.Context, g *globals, name string, add func(*app.App) (ho
 		if added.InUse != "" {
 			terminal.Printf(g.Err, "%s is in use: %s. Salvor puts only its own things there; salvor host take %[1]s docker lets it take care of Docker.\n", name, added.InUse)
 		}
+		printAreas(g, name, added.Manage)
 		if err := printDeployKey(g, name, a.Fleet().Name, added); err != nil {
 			return err
 		}
@@ -100,6 +131,21 @@ func adding(ctx context.Context, g *globals, name string, add func(*app.App) (ho
 		terminal.Printf(g.Err, "Next: %s\n", next)
 	}
 	return err
+}
+
+// printAreas says what is Salvor's on a new host from the next apply on, none for one that was declared before.
+func printAreas(g *globals, host string, manage fleet.Areas) {
+	if len(manage) == 0 {
+		return
+	}
+	keys, closes := "", ""
+	if manage.Has(fleet.AreaSSH) {
+		keys = ": sshd takes keys only then"
+	}
+	if !manage.Has(fleet.AreaFirewall) {
+		closes = " salvor host take " + host + " firewall closes all ports but SSH and those that you list."
+	}
+	terminal.Printf(g.Err, "Salvor takes care of %s on %s from the next salvor apply on%s.%s\n", manage, host, keys, closes)
 }
 
 // printDeployKey prints the key with which a new host reads the repository, and says who lets

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"salvor/internal/yamldoc"
+	"salvor/internal/yamldoc/explain"
 )
 
 // SetVariable returns a Compose file in which a service's environment: sets a
@@ -51,7 +52,7 @@ func itemOf(list *yamldoc.Node, variable string) int {
 
 // ownNode returns the node at a path that is the file's own, not merged in.
 func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
-	root, err := yamldoc.Parse(at.String(), content)
+	root, err := explain.Parse(at.String(), content)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 
 // Services returns the names of the services that a Compose file has itself, sorted.
 func Services(content []byte) []string {
-	root, err := yamldoc.Parse("", content)
+	root, err := explain.Parse("", content)
 	if err != nil {
 		return nil // what does not parse is reported where it is read
 	}
@@ -174,7 +175,7 @@ func (p part) remove(content []byte, item ...string) ([]byte, error) {
 // findPart finds a part in the service, or in what is merged into it.
 func findPart(content []byte, service, key string) (part, error) {
 	at := yamldoc.Path{"services", service, key}
-	root, err := yamldoc.Parse(at.String(), content)
+	root, err := explain.Parse(at.String(), content)
 	if err != nil {
 		return part{}, err
 	}

@@ -8,13 +8,14 @@ import (
 	"salvor/internal/fleet"
 	salvor "salvor/internal/version"
 	"salvor/internal/yamldoc"
+	"salvor/internal/yamldoc/explain"
 )
 
 // decodeFleet reads fleet.yaml, with defaults, without looking at what it refers to.
 // ok is false when there is nothing to refer to: a file that is not YAML or was
 // written for a newer Salvor, which is then the only problem reported.
 func decodeFleet(r *yamldoc.Reader, content []byte, version string) (file fleetFile, ok bool) {
-	root, err := yamldoc.Parse(r.File, content)
+	root, err := explain.Parse(r.File, content)
 	if err != nil {
 		r.Join(err)
 		return file, false

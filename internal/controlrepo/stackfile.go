@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/suggest"
 	"salvor/internal/yamldoc"
+	"salvor/internal/yamldoc/explain"
 )
 
 // A stackFile is one stack as its Compose file declares it, with the places
@@ -62,7 +63,7 @@ func readStack(fsys fs.FS, f stackFolder, problems *yamldoc.Report) (s stackFile
 // against. The Compose file as such is read elsewhere.
 func decodeStack(r *yamldoc.Reader, content []byte) stackFile {
 	s := stackFile{r: r, where: yamldoc.Position{File: r.File, Line: 1, Column: 1}}
-	root, err := yamldoc.Parse(r.File, content)
+	root, err := explain.Parse(r.File, content)
 	switch {
 	case err != nil:
 		r.Join(err)

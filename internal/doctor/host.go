@@ -22,7 +22,7 @@ const (
 
 // details are the checks of a host that answers, by what it said.
 func (s sight) details(h fleet.Host) []Check {
-	all := []Check{s.system(), s.cgroups(), s.fuse(), s.disk(), s.memory(), s.clock(), s.engine(h), s.restic(h), s.daemon(), s.sshd(h), s.open(h)}
+	all := []Check{s.system(), s.cgroups(), s.fuse(), s.disk(), s.memory(), s.clock(), s.engine(h), s.restic(h), s.daemon(), s.logins(h), s.open(h)}
 	all = append(all, s.tailnet()...)
 	for i := range all {
 		all[i].Name = h.Name + " " + all[i].Name
@@ -139,17 +139,18 @@ func (s sight) daemon() Check {
 	return Check{"salvord", Ready, is, ""}
 }
 
-// sshd is about what sshd says of itself: drop-ins of a cloud's image come before others.
-func (s sight) sshd(h fleet.Host) Check {
-	passwords, root := s.one("sshd.passwordauthentication"), s.one("sshd.permitrootlogin")
+// logins is about what sshd says of itself: drop-ins of a cloud's image come before others.
+func (s sight) logins(h fleet.Host) Check {
+	does := s.sshd()
+	passwords := does.First("passwordauthentication")
 	if passwords == "" {
 		return Check{"sshd", Missing, "sshd -T says nothing", "sshd -T there"}
 	}
-	text := fmt.Sprintf("port %s, passwords %s, root %s", strings.Join(s.said["sshd.port"], ", "), passwords, root)
+	text := fmt.Sprintf("port %s, passwords %s, root %s", strings.Join(does["port"], ", "), passwords, does.First("permitrootlogin"))
 	if s.one("socket") != "" {
 		text += ", by ssh.socket"
 	}
-	if passwords == "no" && s.one("sshd.kbdinteractiveauthentication") != "yes" {
+	if passwords == "no" && does.First("kbdinteractiveauthentication") != "yes" {
 		return Check{"sshd", Ready, text, ""}
 	}
 	fix := "salvor host take " + h.Name + " ssh, then salvor apply"

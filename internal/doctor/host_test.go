@@ -20,9 +20,14 @@ func good() map[string]string {
 		"os.ID": "debian", "os.VERSION_ID": `"13"`, "os.VERSION_CODENAME": "trixie", "kernel": "6.12.48", "arch": "x86_64", "init": "systemd",
 		"cgroup": "cgroup2fs", "fuse": "yes", "disk": "41943040", "free": "20971520", "memory": "4028416", "available": "3028416", "synced": "yes",
 		"docker": "26.1.5", "compose": "2.26.1", "restic": "0.18.0", "salvord": version.String(), "service": "active",
-		"sshd.passwordauthentication": "no", "sshd.kbdinteractiveauthentication": "no", "sshd.permitrootlogin": "without-password", "sshd.port": "22",
+		"sshd":    sshdSays("no", "no"),
 		"listens": "0.0.0.0:22", "clock": fmt.Sprint(time.Now().Unix()),
 	}
+}
+
+// sshdSays is what sshd -T prints, of which passwords and questions differ.
+func sshdSays(passwords, questions string) string {
+	return "port 22\nmaxauthtries 6\npermitrootlogin without-password\npasswordauthentication " + passwords + "\nkbdinteractiveauthentication " + questions
 }
 
 func sightOf(said map[string]string) sight {
@@ -84,9 +89,9 @@ func TestWhatAHostLacks(t *testing.T) {
 		"no salvord":            {said: map[string]string{"salvord": ""}, want: "missing salvord: it is not there", fix: "salvor apply installs it"},
 		"another salvord":       {said: map[string]string{"salvord": "0.0.1"}, want: "missing salvord: 0.0.1; this is ", fix: "salvor apply installs this one"},
 		"salvord ended":         {said: map[string]string{"service": "failed"}, want: "missing salvord: " + version.String() + ", and salvord.service is failed", fix: "journalctl -u salvord"},
-		"passwords":             {said: map[string]string{"sshd.passwordauthentication": "yes"}, want: "missing sshd: port 22, passwords yes, root without-password: everyone may try passwords", fix: ""},
-		"passwords by PAM":      {said: map[string]string{"sshd.kbdinteractiveauthentication": "yes"}, want: "missing sshd: ", fix: ""},
-		"sshd says nothing":     {said: map[string]string{"sshd.passwordauthentication": ""}, want: "missing sshd: sshd -T says nothing", fix: "sshd -T"},
+		"passwords":             {said: map[string]string{"sshd": sshdSays("yes", "no")}, want: "missing sshd: port 22, passwords yes, root without-password: everyone may try passwords", fix: ""},
+		"passwords by PAM":      {said: map[string]string{"sshd": sshdSays("no", "yes")}, want: "missing sshd: ", fix: ""},
+		"sshd says nothing":     {said: map[string]string{"sshd": ""}, want: "missing sshd: sshd -T says nothing", fix: "sshd -T"},
 		"Docker's port":         {said: map[string]string{"listens": "0.0.0.0:22\n*:2375\n[::]:443\n127.0.0.1:5000\n127.0.0.53%lo:53\n[::1]:25"}, want: "broken ports: 22, 443, 2375 listen for others: 2375 is Docker's engine", fix: "/etc/docker/daemon.json"},
 		"Tailscale":             {said: map[string]string{"tailnet": "NeedsLogin"}, want: "missing tailnet: Tailscale is NeedsLogin", fix: "tailscale up"},
 	}

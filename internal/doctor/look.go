@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/hostprep"
 	"salvor/internal/machine"
+	"salvor/internal/wayin"
 )
 
 // look asks a host, as root and in one round trip, and changes nothing.
@@ -67,6 +68,11 @@ func (s sight) one(name string) string {
 func (s sight) number(name string) (int64, bool) {
 	n, err := strconv.ParseInt(s.one(name), 10, 64)
 	return n, err == nil && n >= 0
+}
+
+// sshd is what sshd says of itself, without a setting where it says nothing.
+func (s sight) sshd() wayin.Options {
+	return wayin.ParseOptions([]byte(strings.Join(s.said["sshd"], "\n")))
 }
 
 // ports are those that answer from elsewhere, in order.

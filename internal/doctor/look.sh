@@ -20,7 +20,7 @@ say restic "$(timeout 10 restic version | awk '{ print $2 }')"
 say salvord "$(timeout 10 /usr/local/bin/salvord version)"
 say service "$(systemctl is-active salvord.service)"
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
-"$sshd" -T | sed -n -E 's/^(passwordauthentication|kbdinteractiveauthentication|permitrootlogin|port) /sshd.\1=/p'
+"$sshd" -T | sed 's/^/sshd=/'
 systemctl is-active --quiet ssh.socket && say socket yes
 ss -Hltn | awk '{ print "listens=" $4 }'
 say tailnet "$(timeout 5 tailscale status --json --peers=false | sed -n 's/^ *"BackendState": "\(.*\)",*$/\1/p')"

@@ -36,8 +36,12 @@ type Areas []Area
 // EveryArea returns the areas that Salvor takes care of on a host that names none.
 func EveryArea() Areas { return Areas{AreaDocker, AreaTime} }
 
+// CleanAreas returns those of a new host on which nothing else is, and which Salvor prepares: keys only, and security
+// upgrades. The firewall is not among them: which ports of a host are to be open is not known before its stacks are.
+func CleanAreas() Areas { return append(EveryArea(), AreaUpdates, AreaSSH) }
+
 // KnownAreas returns all areas that there are, those too that have to be named.
-func KnownAreas() Areas { return append(EveryArea(), AreaUpdates, AreaSSH, AreaFirewall, AreaTailnet) }
+func KnownAreas() Areas { return append(CleanAreas(), AreaFirewall, AreaTailnet) }
 
 // Has reports whether an area is one of them.
 func (a Areas) Has(area Area) bool { return slices.Contains(a.Listed(), area) }

@@ -25,6 +25,17 @@ func Prepares(o OS) bool {
 	return known
 }
 
+// PreparesHost reports whether Salvor installs packages on the host that this program runs on: not where that can't be
+// read, of which an apply says why.
+func PreparesHost(ctx context.Context, m machine.Machine) bool {
+	release, err := m.ReadFile(ctx, osReleaseFile)
+	if err != nil {
+		return false
+	}
+	o, err := ParseOSRelease(release)
+	return err == nil && Prepares(o)
+}
+
 // BringsRestic reports whether a distribution's own restic is new enough.
 func BringsRestic(o OS) bool {
 	s, known := o.system()

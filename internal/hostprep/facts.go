@@ -64,7 +64,7 @@ func foreignEngines() []string {
 // nothing.
 func Look(ctx context.Context, m machine.Machine) (Facts, error) {
 	h := observe.New(m, observe.Query{Paths: append(foreignEngines(), composePlugin, repositoryFile)})
-	release, err := m.ReadFile(ctx, "/etc/os-release")
+	release, err := m.ReadFile(ctx, osReleaseFile)
 	if err != nil {
 		return Facts{}, err
 	}

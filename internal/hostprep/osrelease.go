@@ -9,6 +9,8 @@ import (
 	"strings"
 )
 
+const osReleaseFile = "/etc/os-release"
+
 // OS is a distribution as os-release(5) names it.
 type OS struct {
 	ID       string // "debian"

@@ -104,9 +104,6 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	if keepsTime {
 		list = append(list, packages(timesyncd)...)
 	}
-	if spec.Manage.Has(fleet.AreaUpdates) {
-		list = append(list, packages(unattended)...)
-	}
 	install := resource.Packages{
 		Name: "host",
 		List: append(list, e.packages...),
@@ -176,6 +173,9 @@ const Restic = "restic"
 
 // SQLite is the package with the program that copies databases of SQLite.
 const SQLite = "sqlite3"
+
+// OwnPackages are the packages that Salvor's own work needs, and no stack.
+func OwnPackages() []string { return []string{Restic, SQLite} }
 
 // dataPackages bring data back.
 func dataPackages(s system) []resource.Package {

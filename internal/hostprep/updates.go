@@ -33,20 +33,23 @@ var upgradesUbuntu []byte
 var journal []byte
 
 // updates have security upgrades install themselves and bound the journal; the host is never rebooted for them.
-// install brings the package. apt's timers are started where someone has stopped or masked them.
+// The package comes after install, which stacks wait for. apt's timers are started where someone has stopped or masked
+// them.
 func updates(f Facts, install string) []converge.Resource {
+	upgrades := resource.Packages{Name: "updates", List: packages(unattended), After: []string{install}}
 	content := upgradesDebian
 	if f.OS.ID == "ubuntu" {
 		content = upgradesUbuntu
 	}
 	all := []converge.Resource{
+		upgrades,
 		resource.File{Path: upgradesFile, Content: content, Mode: 0o644},
 		resource.Directory{Path: "/etc/systemd/journald.conf.d", Mode: 0o755},
 		resource.File{Path: journalFile, Content: journal, Mode: 0o644},
 		resource.Unit{Name: "systemd-journald.service", Run: resource.Running, RestartOn: []string{journalFile}},
 	}
 	for _, timer := range []string{"apt-daily.timer", "apt-daily-upgrade.timer"} {
-		all = append(all, resource.Unit{Name: timer, Boot: resource.Enabled, Run: resource.Running, Needs: []string{install, "file " + upgradesFile}})
+		all = append(all, resource.Unit{Name: timer, Boot: resource.Enabled, Run: resource.Running, Needs: []string{upgrades.ID(), "file " + upgradesFile}})
 	}
 	return all
 }

@@ -45,11 +45,10 @@ func (c *Changes) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, 
 	add.Replaced = before != "" && c.otherMachine(h.Name, e)
 	_, known := c.checkout.Fleet.Host(h.Name)
 	if !known {
-		add.InUse = inUse(e)
-		h.Manage = fleet.EveryArea()
-		if add.InUse != "" {
-			h.Manage = fleet.Areas{}
+		if h.Manage == nil {
+			h.Manage, add.InUse = areas(e)
 		}
+		add.Manage = h.Manage
 	}
 	if add.Files, err = c.files(h, key, keys, e.GitKey); err != nil {
 		return add, err
@@ -64,11 +63,22 @@ func (c *Changes) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, 
 	return add, c.confirmed.Note(ctx, append(c.trustedGrants(h, key), confirmation.HostGrant(c.checkout.Repository, h.Name, h.Name))...)
 }
 
+// areas are those that Salvor takes care of on a new host, and what is on it already, "" for nothing.
+func areas(e agentapi.Enrolment) (manage fleet.Areas, inUse string) {
+	switch inUse = used(e); {
+	case inUse != "":
+		return fleet.Areas{}, inUse
+	case !e.Prepares:
+		return fleet.EveryArea(), ""
+	}
+	return fleet.CleanAreas(), ""
+}
+
 // named is how many containers are named where there are more.
 const named = 3
 
-// inUse says what is on a host that is used already, "" for one that is not.
-func inUse(e agentapi.Enrolment) string {
+// used says what is on a host that is used already, "" for one that is not.
+func used(e agentapi.Enrolment) string {
 	count := len(e.Containers)
 	switch {
 	case e.Unseen != "":

@@ -81,12 +81,14 @@ type Addition struct {
 
 	Replaced bool // another machine had the name before
 
-	InUse string // what is on a new host already, of which nothing is Salvor's then; "" for nothing
+	Manage fleet.Areas // what Salvor takes care of on a new host, nil for one that was declared before
+	InUse  string      // what is on a new host already, of which nothing is Salvor's then; "" for nothing
 }
 
 // Add pins the host's key, installs salvord there, has it make its identity and
 // returns the files that declare it. A declared host is enrolled again: it keeps its
-// identity. Another machine under a name that has stacks is refused, unless it
+// identity. What Salvor takes care of on a new host is h.Manage or, where that is nil, what the host itself leaves to
+// Salvor: nothing where it has containers. Another machine under a name that has stacks is refused, unless it
 // replaces the previous one; so is a machine that is a host already.
 func (c *Changes) Add(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {

@@ -9,32 +9,40 @@ import (
 	"salvor/internal/machine/ssh"
 )
 
-// TestAHostInUseIsLeftAlone: of a host with containers nothing is Salvor's, and what
-// fleet.yaml says of a declared one counts, whatever runs there.
-func TestAHostInUseIsLeftAlone(t *testing.T) {
+// TestWhatIsSalvorsOnANewHost: of a host with containers nothing is, of a clean one also who gets in and security
+// upgrades, where Salvor installs packages. What the operator says counts before that, and what fleet.yaml says of a
+// declared one, whatever runs there.
+func TestWhatIsSalvorsOnANewHost(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		host       string
 		containers []string
 		unseen     string
+		elsewhere  bool
+		asked      fleet.Areas
 		inUse      string
 		manage     string
 	}{
-		"empty":             {"gamma", nil, "", "", "docker, time"},
-		"one container":     {"gamma", []string{"web"}, "", "it has the container web", "none"},
-		"three":             {"gamma", []string{"db", "old", "web"}, "", "it has the containers db, old, web", "none"},
-		"many":              {"gamma", []string{"a", "b", "c", "d", "e"}, "", "it has 5 containers (a, b, c and others)", "none"},
-		"an engine is down": {"gamma", nil, "its engine does not run", "its engine does not run", "none"},
-		"declared":          {"beta", []string{"web"}, "", "", "docker, time"},
+		"empty":             {host: "gamma", manage: "docker, time, updates, ssh"},
+		"another Linux":     {host: "gamma", elsewhere: true, manage: "docker, time"},
+		"as asked":          {host: "gamma", asked: fleet.Areas{fleet.AreaDocker, fleet.AreaFirewall}, manage: "docker, firewall"},
+		"none":              {host: "gamma", asked: fleet.Areas{}, manage: "none"},
+		"asked, in use":     {host: "gamma", asked: fleet.EveryArea(), containers: []string{"web"}, manage: "docker, time"},
+		"one container":     {host: "gamma", containers: []string{"web"}, inUse: "it has the container web", manage: "none"},
+		"three":             {host: "gamma", containers: []string{"db", "old", "web"}, inUse: "it has the containers db, old, web", manage: "none"},
+		"many":              {host: "gamma", containers: []string{"a", "b", "c", "d", "e"}, inUse: "it has 5 containers (a, b, c and others)", manage: "none"},
+		"an engine is down": {host: "gamma", unseen: "its engine does not run", inUse: "its engine does not run", manage: "none"},
+		"declared":          {host: "beta", containers: []string{"web"}, manage: "docker, time"},
 	} {
 		h := newHouse(t)
 		e := h.enrols[test.host]
-		e.Containers, e.Unseen = test.containers, test.unseen
+		e.Containers, e.Unseen, e.Prepares = test.containers, test.unseen, !test.elsewhere
 		h.enrols[test.host] = e
 		host, key := at("gamma", "192.0.2.12"), gammaIs
 		if test.host == "beta" {
 			host, key = at("beta", "192.0.2.11"), betaReads
 		}
+		host.Manage = test.asked
 		add, err := h.open(t).PrepareAdd(host, ssh.PublicKey(key)).Run(t.Context(), nil)
 		declared, _ := h.open(t).checkout.Fleet.Host(test.host)
 		if err != nil || add.InUse != test.inUse || declared.Manage.String() != test.manage {

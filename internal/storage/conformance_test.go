@@ -10,12 +10,14 @@ import (
 )
 
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	blobtest.Run(t, func(t *testing.T) blob.Store {
 		return open(t, storage.Remotes{"disk": {Type: "local"}}, "disk", t.TempDir()+"/not/there yet")
 	})
 }
 
 func TestWebDAV(t *testing.T) {
+	t.Parallel()
 	remotes, n := storage.Remotes{"dav": webdavRemote(webdavServer(t))}, 0
 	blobtest.Run(t, func(t *testing.T) blob.Store {
 		n++
@@ -24,6 +26,7 @@ func TestWebDAV(t *testing.T) {
 }
 
 func TestSFTP(t *testing.T) {
+	t.Parallel()
 	key, public := newHostKey(t)
 	remotes, n := storage.Remotes{"ssh": sftpRemote(sftpServer(t, key), public)}, 0
 	blobtest.Run(t, func(t *testing.T) blob.Store {
@@ -33,6 +36,7 @@ func TestSFTP(t *testing.T) {
 }
 
 func TestCryptOverLocal(t *testing.T) {
+	t.Parallel()
 	blobtest.Run(t, func(t *testing.T) blob.Store {
 		return open(t, storage.Remotes{
 			"disk":   {Type: "local"},

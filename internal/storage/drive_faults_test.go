@@ -163,7 +163,7 @@ func driveRemotes(d *googleDrive) storage.Remotes {
 	return storage.Remotes{
 		"plain":  d.remote(append(chunks, "root_folder_id", d.root)...),
 		"shared": d.remote(append(chunks, "team_drive", d.shared)...),
-		"sealed": {Type: "crypt", Options: options("remote", "plain:sealed", "password", canary)},
+		"sealed": {Type: "crypt", Options: options("remote", "plain:sealed", "password", "")}, // for which rclone has a key without scrypt, half of the test's work
 	}
 }
 
@@ -227,6 +227,7 @@ const apart = 5
 // TestDriveFaults strikes each call of the work with each fault: what was reported as
 // stored is there, whatever happened.
 func TestDriveFaults(t *testing.T) {
+	t.Parallel()
 	all := &driveSum{calls: drivetest.Counts{}, struck: map[string]int{}}
 	var runs errgroup.Group
 	runs.SetLimit(atOnce)

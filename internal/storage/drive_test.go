@@ -125,6 +125,7 @@ func TestAPutOnDriveTakesFewCalls(t *testing.T) {
 }
 
 func TestDrive(t *testing.T) {
+	t.Parallel()
 	d := newDrive(t, drivetest.Options{})
 	plain := d.remote("root_folder_id", d.MakeFolder(d.root, "salvor"))
 	remotes := storage.Remotes{

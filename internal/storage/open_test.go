@@ -166,12 +166,8 @@ func TestSFTPHostKeyIsVerified(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := l.Addr().String()
-	_ = l.Close()
+	t.Parallel()
+	const closed = "127.0.0.1:1"                    // a port that no other test is given
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +179,7 @@ func TestUnreachable(t *testing.T) {
 		"webdav, no answer": webdavRemote("http://" + silent.Addr().String()),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			f, err := storage.Open(ctx, storage.Remotes{"far": remote}, fleet.Location{Remote: "far"})

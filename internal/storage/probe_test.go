@@ -30,6 +30,7 @@ func TestProbeLeavesNothing(t *testing.T) {
 
 // TestProbeSaysWhatIsWrong with a server that refuses one thing.
 func TestProbeSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	refuse := map[string]int{}
 	dav := storage.Remotes{"dav": webdavRemote(proxied(t, func(next http.Handler, w http.ResponseWriter, r *http.Request) {
 		if status := refuse[r.Method]; status != 0 {
@@ -70,6 +71,7 @@ func TestProbeSaysWhatIsWrong(t *testing.T) {
 
 // TestExplainServersOverSSH tells a wrong password from another server.
 func TestExplainServersOverSSH(t *testing.T) {
+	t.Parallel()
 	key, public := newHostKey(t)
 	_, other := newHostKey(t)
 	address := sftpServer(t, key)

@@ -58,6 +58,7 @@ func proxied(t *testing.T, handle func(next http.Handler, w http.ResponseWriter,
 }
 
 func TestPutNoticesWhatTheServerChanged(t *testing.T) {
+	t.Parallel()
 	flip := func(b []byte) []byte { b[len(b)/2] ^= 1; return b }
 	for name, change := range map[string]func([]byte) []byte{
 		"one bit flipped": flip,
@@ -94,6 +95,7 @@ func TestPutNoticesWhatTheServerChanged(t *testing.T) {
 }
 
 func TestPassingFaultsAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	failed := map[string]bool{}
 	address := proxied(t, func(next http.Handler, w http.ResponseWriter, r *http.Request) {

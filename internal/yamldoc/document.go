@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -23,7 +25,7 @@ const maxDepth = 200
 var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
 
 // Parse returns the root node of the one document in content: nil for an empty
-// file.
+// file. Package explain does the same for files that people have written just now.
 func Parse(file string, content []byte) (*yaml.Node, error) {
 	if p := notText(file, content); p != nil {
 		return nil, p
@@ -33,14 +35,30 @@ func Parse(file string, content []byte) (*yaml.Node, error) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, syntaxProblem(file, content, err)
+		return nil, syntaxProblem(file, err)
 	}
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case err == nil:
 		return nil, &Problem{Position{file, second.Line, second.Column}, "a second YAML document starts here, want one only", "remove the line ---, or make it a file of its own"}
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxProblem(file, content, err)
+		return nil, syntaxProblem(file, err)
 	}
 	return doc.Content[0], nil
+}
+
+// What a problem of a file that is not YAML begins with, before the parser's words, and its advice.
+const (
+	NotYAML      = "not valid YAML: "
+	CompareLines = "compare it with the lines before: indentation, colons, quotes"
+)
+
+// syntaxProblem puts the parser's message in our shape. It knows the line alone, if that.
+func syntaxProblem(file string, err error) *Problem {
+	at, text := Position{File: file}, strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlErrorLine.FindStringSubmatch(text); m != nil {
+		at.Line, _ = strconv.Atoi(m[1]) // digits by the pattern; one that overflows leaves the file as a whole
+		text = text[len(m[0]):]
+	}
+	return &Problem{at, NotYAML + text, CompareLines}
 }

@@ -52,7 +52,7 @@ func (h Host) Leave(ctx context.Context, req agentapi.Leave, sink progress.Sink)
 		name string
 		do   func(context.Context) ([]string, error)
 	}{
-		{"leave-service", h.leaveService}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-restic", h.leaveRestic}, {"leave-memory", h.leaveMemory},
+		{"leave-service", h.leaveService}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-packages", h.leavePackages}, {"leave-memory", h.leaveMemory},
 		{"leave-state", h.leaveState}, {"leave-keys", h.leaveKeys}, {"leave-program", h.leaveProgram},
 	} {
 		removed, err := step.do(ctx)
@@ -94,13 +94,18 @@ func (h Host) leaveTrials(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// leaveRestic removes restic where Salvor installed it and nothing else asked for it since.
-func (h Host) leaveRestic(ctx context.Context) ([]string, error) {
-	if !here.Brought(h.Host, hostprep.Restic) {
-		return nil, nil
+// leavePackages removes the packages that Salvor installed for its own work.
+func (h Host) leavePackages(ctx context.Context) (left []string, err error) {
+	for _, name := range hostprep.OwnPackages() {
+		if !here.Brought(h.Host, name) {
+			continue
+		}
+		if _, err := h.Machine.Run(ctx, machine.Cmd{Argv: []string{"apt-get", "remove", "--yes", "--no-auto-remove", name}, Env: []string{"DEBIAN_FRONTEND=noninteractive"}, Timeout: aptTimeout}); err != nil {
+			return left, err
+		}
+		left = append(left, "package "+name)
 	}
-	_, err := h.Machine.Run(ctx, machine.Cmd{Argv: []string{"apt-get", "remove", "--yes", "--no-auto-remove", hostprep.Restic}, Env: []string{"DEBIAN_FRONTEND=noninteractive"}, Timeout: aptTimeout})
-	return []string{"package " + hostprep.Restic}, err
+	return left, nil
 }
 
 // leaveMemory removes secrets and gates. The locks stay for the moment: this run holds one.

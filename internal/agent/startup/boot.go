@@ -106,12 +106,17 @@ func (s *Start) letRun(ctx context.Context) error {
 	return s.Host.Stacks.OpenGate(ctx, s.Name)
 }
 
+// firstEpoch is that of a stack's first placement: no host had it before.
+const firstEpoch = 1
+
 // StartAll starts what may run here after a boot, or once something is there that it
 // waited for, on a host that is prepared. It returns when each stack is up or has failed;
 // the receipt has them all, and a failure keeps no other from starting.
 func (r *Run) StartAll(ctx context.Context, verdicts map[string]record.Verdict) {
 	for _, st := range r.Spec.Stacks {
-		r.FreeIn(st.Name, r.Guard.Lease().Length()) // whatever a request said before the boot
+		if st.Epoch > firstEpoch {
+			r.FreeIn(st.Name, r.Guard.Lease().Length()) // whatever a request said before the boot
+		}
 	}
 	r.unasked = true
 	r.Prepared()

@@ -2,6 +2,7 @@ package startup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -78,12 +79,15 @@ func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 	defer cancel()
 	verdicts := r.Guard.Verdicts(ctx, r.Spec)
 	var all sync.WaitGroup
+	var upgrades error
 	all.Go(func() {
 		err := r.prepare(ctx)
 		r.Meet(needHost, err)
 		if err != nil {
 			cancel()
+			return
 		}
+		upgrades = r.keepUpgraded(ctx)
 	})
 	all.Go(func() { r.enterTailnet(ctx) })
 	for _, st := range r.Spec.Stacks {
@@ -96,7 +100,7 @@ func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 	slices.SortFunc(r.Receipt.Stacks, func(a, b agentapi.StackReceipt) int {
 		return slices.Index(r.order(), a.Name) - slices.Index(r.order(), b.Name)
 	})
-	return r.Receipt, r.Failure(needHost)
+	return r.Receipt, errors.Join(r.Failure(needHost), upgrades)
 }
 
 func (r *Run) order() []string {
@@ -141,7 +145,9 @@ func (r *Run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.Meet(needData, nil)
-	all, err := hostprep.Resources(facts, PreparationOf(r.Spec))
+	asked := PreparationOf(r.Spec)
+	asked.Manage = slices.DeleteFunc(slices.Clone(asked.Manage.Listed()), isUpdates)
+	all, err := hostprep.Resources(facts, asked)
 	if err != nil {
 		return err
 	}
@@ -167,6 +173,25 @@ func (r *Run) prepare(ctx context.Context) error {
 	r.Meet(needEngine, nil)
 	return nil
 }
+
+// keepUpgraded has security upgrades install themselves, where that is Salvor's. Stacks start meanwhile, and do so where
+// it fails.
+func (r *Run) keepUpgraded(ctx context.Context) error {
+	if !slices.ContainsFunc(r.Spec.Manage.Listed(), isUpdates) {
+		return nil
+	}
+	facts, err := hostprep.Look(ctx, r.Machine)
+	if err != nil {
+		return err
+	}
+	all, err := hostprep.Resources(facts, PreparationOf(r.Spec))
+	if err != nil {
+		return err
+	}
+	return r.converge(ctx, "security upgrades", all)
+}
+
+func isUpdates(a fleet.Area) bool { return a == fleet.AreaUpdates }
 
 // noEngine is the error of stacks on a host that lacks what they need.
 func noEngine(host, lacks string) error {
@@ -236,20 +261,26 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	if err := NoteRestic(ctx, r.Host); err != nil {
+	if err := NotePackages(ctx, r.Host, r.Spec); err != nil {
 		return facts, err
 	}
 	return facts, r.converge(ctx, "prepare to restore", early)
 }
 
-// NoteRestic notes, where the host has no restic, that it is Salvor which installs it.
-func NoteRestic(ctx context.Context, h *here.Host) error {
+// NotePackages notes which packages the host lacks that Salvor's own work needs: it is Salvor
+// that installs them.
+func NotePackages(ctx context.Context, h *here.Host, spec agentapi.Host) error {
 	installed, err := observe.New(h.Machine).Packages(ctx)
-	if err != nil || installed[hostprep.Restic].Installed() {
+	if err != nil {
 		return err
 	}
-	if err := here.NoteBrought(h, hostprep.Restic); err != nil {
-		h.Trouble("packages", err) // a full disk keeps nothing from starting
+	for _, name := range hostprep.OwnPackages() {
+		if installed[name].Installed() || name == hostprep.SQLite && !hasSQLite(spec) {
+			continue
+		}
+		if err := here.NoteBrought(h, name); err != nil {
+			h.Trouble("packages", err) // a full disk keeps nothing from starting
+		}
 	}
 	return nil
 }

@@ -280,6 +280,31 @@ func TestABootWaitsForTheFormerHost(t *testing.T) {
 	}
 }
 
+// TestAFirstPlacementHasNoFormerHost: what the daemon starts for the first time, as once the tailnet is there, kept the
+// host's lock for the length of the lease.
+func TestAFirstPlacementHasNoFormerHost(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "notes")
+	ctx, end := context.WithCancel(t.Context())
+	waited := false
+	waits := progress.SinkFunc(func(e progress.Event) {
+		if e.Step == "wait until its former host has stopped it" {
+			waited = true
+			end()
+		}
+	})
+	for _, again := range []bool{false, true} {
+		if again {
+			h.placeAgain(t)
+		}
+		r := startup.New(keeper.New(h.Host), h.spec, waits)
+		r.StartAll(ctx, map[string]record.Verdict{"notes": agenttest.Own()})
+		if waited != again || (len(h.running()) > 0 && h.Local("notes").Epoch != 1) {
+			t.Errorf("at epoch %d it waited: %t; %+v, noted %+v", h.spec.Stacks[0].Epoch, waited, r.Receipt.Stacks, h.Local("notes"))
+		}
+	}
+}
+
 // release notes that the stack was handed over at an epoch.
 func (h *house) release(t *testing.T, epoch int) {
 	t.Helper()

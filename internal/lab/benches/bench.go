@@ -5,6 +5,7 @@ package benches
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -41,6 +42,7 @@ func All() []Bench {
 	return []Bench{
 		{"noop", "apply with nothing to do, against ansible-playbook with the same 18 wishes", noop},
 		{"plan", "a plan of 20 hosts and 200 services, the hosts in one process", plan},
+		{"prepare", "a clean host made ready, against plain Ansible roles", prepare},
 		{"recover", "six stacks onto a clean host, against a script with the unavoidable steps alone", recoverSix},
 		{"memory", "salvord's memory, idle with six stacks and during a snapshot of 2 GiB", memory},
 		{"snapshot", "1 GiB in 20,000 files taken, taken again, restored and copied, against restic alone", snapshots},
@@ -49,7 +51,7 @@ func All() []Bench {
 	}
 }
 
-// A Pair is the best time of each of two contenders.
+// A Pair is one time of each of two contenders: the best, or the median.
 type Pair struct{ Ours, Baseline time.Duration }
 
 // Ratio is ours over the baseline: below one, ours is faster.
@@ -73,44 +75,57 @@ func clocked(run func(context.Context) error) func(context.Context) (time.Durati
 // CompareTimes is Compare for contenders that take their own time, because they
 // have things to prepare that do not count.
 func CompareTimes(ctx context.Context, rounds int, ours, baseline func(context.Context) (time.Duration, error)) (Pair, error) {
-	var best Pair
+	return compare(ctx, rounds, ours, baseline, slices.Min)
+}
+
+// CompareMedians is CompareTimes that keeps each one's median.
+func CompareMedians(ctx context.Context, rounds int, ours, baseline func(context.Context) (time.Duration, error)) (Pair, error) {
+	return compare(ctx, rounds, ours, baseline, median)
+}
+
+func compare(ctx context.Context, rounds int, ours, baseline func(context.Context) (time.Duration, error), keep func([]time.Duration) time.Duration) (Pair, error) {
+	a, b := &timed{run: ours}, &timed{run: baseline}
 	for round := range rounds {
-		first, second := timed{ours, &best.Ours}, timed{baseline, &best.Baseline}
+		turn := []*timed{a, b}
 		if round%2 == 1 {
-			first, second = second, first
+			slices.Reverse(turn)
 		}
-		for _, c := range []timed{first, second} {
+		for _, c := range turn {
 			if err := c.once(ctx); err != nil {
 				return Pair{}, err
 			}
 		}
 	}
-	return best, nil
+	return Pair{keep(a.took), keep(b.took)}, nil
+}
+
+// median is the time in the middle, of an even number the mean of both.
+func median(all []time.Duration) time.Duration {
+	all = slices.Sorted(slices.Values(all))
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 // fastest returns the best time of n runs.
 func fastest(ctx context.Context, n int, run func(context.Context) error) (best time.Duration, err error) {
-	t := timed{clocked(run), &best}
+	t := timed{run: clocked(run)}
 	for range n {
 		if err := t.once(ctx); err != nil {
 			return 0, err
 		}
 	}
-	return best, nil
+	return slices.Min(t.took), nil
 }
 
+// A timed is a contender, and how long its runs took.
 type timed struct {
 	run  func(context.Context) (time.Duration, error)
-	best *time.Duration
+	took []time.Duration
 }
 
-func (t timed) once(ctx context.Context) error {
+func (t *timed) once(ctx context.Context) error {
 	took, err := t.run(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		t.took = append(t.took, took)
 	}
-	if *t.best == 0 || took < *t.best {
-		*t.best = took
-	}
-	return nil
+	return err
 }

@@ -33,6 +33,22 @@ func TestCompareTakesTurnsAndKeepsTheBest(t *testing.T) {
 	})
 }
 
+func TestCompareMedians(t *testing.T) {
+	takes := func(all ...time.Duration) func(context.Context) (time.Duration, error) {
+		return func(context.Context) (time.Duration, error) {
+			next := all[0]
+			all = all[1:]
+			return next, nil
+		}
+	}
+	for rounds, want := range map[int]Pair{1: {7, 9}, 2: {5, 6}, 3: {4, 5}} {
+		pair, err := CompareMedians(t.Context(), rounds, takes(7, 3, 4), takes(9, 3, 5))
+		if err != nil || pair != want {
+			t.Errorf("%d rounds: %+v, %v; want %+v", rounds, pair, err, want)
+		}
+	}
+}
+
 func TestCompareStopsAtAnError(t *testing.T) {
 	broken := errors.New("broken")
 	_, err := Compare(t.Context(), 3, func(context.Context) error { return broken }, func(context.Context) error { return nil })

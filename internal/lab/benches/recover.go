@@ -104,13 +104,7 @@ func (r *recovering) ours(ctx context.Context) (time.Duration, error) {
 
 // tell logs the phases and keeps the first healthy stack of the best round.
 func (r *recovering) tell(receipt *deploy.Receipt, began time.Time, took time.Duration) {
-	phases := slices.Clone(receipt.Phases)
-	for _, h := range receipt.Hosts {
-		phases = append(phases, h.Phases...)
-	}
-	for _, p := range phases {
-		r.log("salvor %6.1f s to %6.1f s  %s %s", p.Began.Sub(began).Seconds(), p.Ended.Sub(began).Seconds(), p.Name, p.Stack)
-	}
+	logPhases(r.log, receipt, began)
 	first := began.Add(took)
 	for _, st := range receipt.Stacks() {
 		if !st.Healthy.IsZero() && st.Healthy.Before(first) {
@@ -120,6 +114,17 @@ func (r *recovering) tell(receipt *deploy.Receipt, began time.Time, took time.Du
 	r.log("salvor: first stack healthy after %s, all after %s", first.Sub(began), took)
 	if r.best == 0 || took < r.best {
 		r.best, r.first = took, first.Sub(began)
+	}
+}
+
+// logPhases logs what a command did, in seconds after it began.
+func logPhases(log func(string, ...any), receipt *deploy.Receipt, began time.Time) {
+	phases := slices.Clone(receipt.Phases)
+	for _, h := range receipt.Hosts {
+		phases = append(phases, h.Phases...)
+	}
+	for _, p := range phases {
+		log("salvor %6.1f s to %6.1f s  %s %s", p.Began.Sub(began).Seconds(), p.Ended.Sub(began).Seconds(), p.Name, p.Stack)
 	}
 }
 

@@ -96,7 +96,7 @@ func inUse(t *testing.T, s *scenario.Scenario) *adoption {
 		writesAfter(t, a.collector, p.name, time.Time{})
 	}
 	exec(t, a.alpha, "rm -r /opt/stacks/old")
-	must(t, a.w.Add(ctx, a.alpha))
+	must(t, a.w.AddWith(ctx, a.alpha))
 	a.shelf, err = a.alpha.Manifest(ctx, goods)
 	must(t, err)
 	a.before = a.untaken(t)

@@ -202,7 +202,16 @@ func (d *troubledDrive) acknowledges(ctx context.Context) {
 	}
 }
 
-func (d *troubledDrive) unsent() (mount.Unsent, error) { return mount.Look(d.job.Cache) }
+// unsent are the files that status shows as not uploaded: what waits, and what was set aside, as a
+// file is that was closed a moment before the mounter was killed.
+func (d *troubledDrive) unsent() (mount.Unsent, error) {
+	waits, err := mount.Look(d.job.Cache)
+	if err != nil {
+		return nil, err
+	}
+	aside, err := mount.Quarantined(filepath.Join(d.disk, "aside"))
+	return append(waits, aside...), err
+}
 
 // reads is the second host: what it reads was written, whole.
 func (d *troubledDrive) reads(ctx context.Context, r *rand.Rand) {
@@ -257,7 +266,7 @@ func (d *troubledDrive) settles(t *testing.T) {
 	confirming.Wait()
 	d.mounted = nil
 	must(t, err)
-	left, err := d.unsent()
+	left, err := mount.Look(d.job.Cache)
 	must(t, err)
 	t.Logf("flushed in %s, %d files are left", time.Since(began).Round(time.Second/10), len(left))
 	must(t, d.book.acknowledge(d.unsent))

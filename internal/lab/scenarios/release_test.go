@@ -78,7 +78,7 @@ func moveIn(t *testing.T, s *scenario.Scenario) *departure {
 	d.url = listen(t, s.Lab, d.collector)
 	byHand(t, d.alpha, diary(), d.images, d.url)
 	byHand(t, d.alpha, album(), d.images, d.url)
-	must(t, d.w.Add(ctx, d.alpha))
+	must(t, d.w.AddWith(ctx, d.alpha))
 	_, err = d.w.Salvor(ctx, nil, "adopt", "alpha")
 	must(t, err)
 	must(t, d.w.Write("stacks/shop/compose.yaml", shop().Compose(d.images, d.url)))
@@ -198,7 +198,7 @@ func (d *departure) rebooted(t *testing.T) {
 func (d *departure) andBackAgain(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	must(t, d.w.Add(ctx, d.alpha))
+	must(t, d.w.AddWith(ctx, d.alpha))
 	_, err := d.w.Salvor(ctx, nil, "adopt", "alpha")
 	must(t, err)
 	_, err = d.w.Salvor(ctx, nil, "apply", "--adopt", "diary,album", "--take", "shop,attic")

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
+	"salvor/internal/fleet"
 	"salvor/internal/lab"
 	"salvor/internal/lab/faultproxy"
 )
@@ -303,14 +304,20 @@ func (w *World) Host(ctx context.Context, name string, o lab.HostOptions) (*lab.
 	return h, h.TrustRegistry(ctx, w.Registry.Address)
 }
 
-// Add has the operator add a host to the fleet, and lets it read the
-// repository.
+// Add has the operator add a host to the fleet, and lets it read the repository. Docker and the time are Salvor's there:
+// a scenario about the other areas says so itself, and the others need no package that their hosts lack.
 func (w *World) Add(ctx context.Context, h *lab.Host) error {
+	return w.AddWith(ctx, h, "--manage", strings.Join(fleet.EveryArea().Words(), ","))
+}
+
+// AddWith has the operator add a host as Add does, with other flags.
+func (w *World) AddWith(ctx context.Context, h *lab.Host, flags ...string) error {
 	key, err := fingerprint(ctx, h)
 	if err != nil {
 		return err
 	}
-	gitKey, err := w.Salvor(ctx, nil, "host", "add", h.Name, "root@"+h.Address.String(), "--host-key", key)
+	args := append([]string{"host", "add", h.Name, "root@" + h.Address.String(), "--host-key", key}, flags...)
+	gitKey, err := w.Salvor(ctx, nil, args...)
 	if err != nil {
 		return err
 	}

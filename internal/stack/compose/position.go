@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/yamldoc"
+	"salvor/internal/yamldoc/explain"
 )
 
 // A source is one Compose file as nodes, for positions only.
@@ -66,7 +67,7 @@ func newSource(name, base string, content []byte) (source, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(content, &doc); err != nil {
 		problems := &yamldoc.Report{}
-		_, err := yamldoc.Parse(name, content)
+		_, err := explain.Parse(name, content)
 		problems.Join(err)
 		return source{}, problems.Err()
 	}

@@ -1,33 +1,37 @@
-package yamldoc
+// Package explain parses YAML as yamldoc does, and explains what is not YAML: what stands there, and what to
+// write instead. It links a second parser for that, which hosts can do without: an operator's program has read
+// their files before.
+package explain
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4" // for positions alone: our parser in its next version, which knows columns
+
+	"salvor/internal/yamldoc"
 )
 
-// syntaxProblem puts the parser's message in our shape, in the words of someone who
-// writes a file: what is wrong, where, and what to write instead.
-func syntaxProblem(file string, content []byte, err error) *Problem {
-	if p := notText(file, content); p != nil {
-		return p
+// Parse returns the root node of the one document in content, nil for an empty file. Its error is a
+// *yamldoc.Problem, in the words of someone who writes a file.
+func Parse(file string, content []byte) (*yamldoc.Node, error) {
+	root, err := yamldoc.Parse(file, content)
+	p, is := errors.AsType[*yamldoc.Problem](err)
+	if !is || p.Position.Column > 0 { // which is known of what is not the parser's
+		return root, err
 	}
-	f := syntax{file: file, lines: strings.Split(string(content), "\n"), at: Position{File: file}}
-	f.text = strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlErrorLine.FindStringSubmatch(f.text); m != nil {
-		f.at.Line, _ = strconv.Atoi(m[1]) // digits by the pattern; one that overflows leaves the file as a whole
-		f.text = f.text[len(m[0]):]
-	}
+	return nil, explained(p, content)
+}
+
+func explained(p *yamldoc.Problem, content []byte) *yamldoc.Problem {
+	f := syntax{file: p.Position.File, lines: strings.Split(string(content), "\n"), at: p.Position, text: strings.TrimPrefix(p.Text, yamldoc.NotYAML)}
 	var load *yaml.LoadError
 	if errors.As(laterParser(content), &load) && load.Mark.Line > 0 {
 		f.at.Line, f.at.Column, f.text = load.Mark.Line, load.Mark.Column, load.Message
-		f.began, f.within = Position{file, load.ContextMark.Line, load.ContextMark.Column}, load.ContextMsg
+		f.began, f.within = yamldoc.Position{File: f.file, Line: load.ContextMark.Line, Column: load.ContextMark.Column}, load.ContextMsg
 	}
 	return f.problem()
 }
@@ -42,39 +46,14 @@ func laterParser(content []byte) (err error) {
 	return err
 }
 
-// notText reports a file whose bytes are not text, at its first byte.
-func notText(file string, content []byte) *Problem {
-	start := Position{file, 1, 1}
-	switch {
-	case bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")):
-		return &Problem{start, "the file is text in UTF-16, want UTF-8", "save it as UTF-8"}
-	case !utf8.Valid(content):
-		at := 0
-		for r, size := utf8.DecodeRune(content); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(content[at:]) {
-			at += size
-		}
-		return &Problem{position(file, content[:at]), "the file has a byte that is not text in UTF-8", "save it as UTF-8"}
-	}
-	if at := bytes.IndexFunc(content, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f }); at >= 0 {
-		return &Problem{position(file, content[:at]), "a control character is here", "delete it"}
-	}
-	return nil
-}
-
-// position is the place after some bytes of a file.
-func position(file string, before []byte) Position {
-	line := bytes.LastIndexByte(before, '\n') + 1
-	return Position{file, 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(before[line:])}
-}
-
 // syntax is what a parser says of a file.
 type syntax struct {
 	file   string
 	lines  []string
 	text   string
-	at     Position
-	within string   // what it was reading, as "while parsing a block mapping"
-	began  Position // where that began
+	at     yamldoc.Position
+	within string           // what it was reading, as "while parsing a block mapping"
+	began  yamldoc.Position // where that began
 }
 
 // line returns a line by its number, "" for one that is not there.
@@ -91,13 +70,13 @@ var (
 )
 
 // problem says what is wrong, by what stands there first and by the parser's words last.
-func (f syntax) problem() *Problem {
+func (f syntax) problem() *yamldoc.Problem {
 	if p := f.tab(); p != nil {
 		return p
 	}
 	for _, number := range []int{f.at.Line, f.at.Line - 1, f.began.Line} {
-		if kind := Template(f.line(number)); kind != "" {
-			return TemplateProblem(Position{f.file, number, 1 + indentation(f.line(number))}, kind)
+		if kind := yamldoc.Template(f.line(number)); kind != "" {
+			return yamldoc.TemplateProblem(yamldoc.Position{File: f.file, Line: number, Column: 1 + indentation(f.line(number))}, kind)
 		}
 	}
 	flow := strings.Contains(f.within, "flow")
@@ -123,11 +102,11 @@ func (f syntax) problem() *Problem {
 	case strings.Contains(f.text, "cannot start any token") && badStart.MatchString(f.rest()):
 		return f.says(f.at, "put it in quotes", "a value can't begin with %.1s", f.rest())
 	}
-	return f.says(f.at, "compare it with the lines before: indentation, colons, quotes", "not valid YAML: %s", f.text)
+	return f.says(f.at, yamldoc.CompareLines, yamldoc.NotYAML+"%s", f.text)
 }
 
-func (f syntax) says(at Position, advice, format string, args ...any) *Problem {
-	return &Problem{at, fmt.Sprintf(format, args...), advice}
+func (f syntax) says(at yamldoc.Position, advice, format string, args ...any) *yamldoc.Problem {
+	return &yamldoc.Problem{Position: at, Text: fmt.Sprintf(format, args...), Advice: advice}
 }
 
 // rest is what stands at the place and after it.
@@ -138,10 +117,10 @@ func (f syntax) rest() string {
 
 // tab reports a tab where YAML wants spaces: in the indentation of the line that could
 // not be read, of the one before it, or where its block began.
-func (f syntax) tab() *Problem {
+func (f syntax) tab() *yamldoc.Problem {
 	for _, number := range []int{f.at.Line, f.at.Line - 1, f.began.Line} {
 		if tab := strings.IndexByte(f.line(number)[:indentation(f.line(number))], '\t'); tab >= 0 {
-			return f.says(Position{f.file, number, tab + 1}, "replace the tab with spaces", "a tab indents this line, and YAML allows only spaces there")
+			return f.says(yamldoc.Position{File: f.file, Line: number, Column: tab + 1}, "replace the tab with spaces", "a tab indents this line, and YAML allows only spaces there")
 		}
 	}
 	if strings.HasPrefix(f.rest(), "\t") {
@@ -152,11 +131,11 @@ func (f syntax) tab() *Problem {
 
 // colon says which of two things a colon is that may not be there: part of a value, or
 // of a key that is indented too deep.
-func (f syntax) colon() *Problem {
+func (f syntax) colon() *yamldoc.Problem {
 	if first := valueColon.FindStringIndex(f.line(f.at.Line)); first != nil && first[0] < f.at.Column-1 {
 		return f.says(f.at, "put the value in quotes", "this value has a colon followed by a space, which begins another value")
 	}
-	at := Position{f.file, f.at.Line, 1 + indentation(f.line(f.at.Line))}
+	at := yamldoc.Position{File: f.file, Line: f.at.Line, Column: 1 + indentation(f.line(f.at.Line))}
 	if before := f.line(f.at.Line - 1); before != "" && indentation(before) == at.Column-1 && !strings.Contains(before, ":") {
 		at.Line--
 		return f.says(at, "write KEY: VALUE", "this line has no colon")
