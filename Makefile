@@ -24,6 +24,7 @@ setup: ## install what building, testing and the lab need, and start the Docker 
 
 build: program man ## bin/salvor with salvord for each architecture inside, bin/salvorlab
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvorlab
+	@wc -c bin/salvor $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) | awk '$$2 != "total" {printf "%s: %.2f MB\n", $$2, $$1 / 1e6}'
 
 program: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst)
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor

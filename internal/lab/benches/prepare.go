@@ -137,14 +137,14 @@ func (p *preparing) declare(ctx context.Context, key string) error {
 	return p.Commit(ctx, "a tailnet")
 }
 
-// clean starts a host that has what Debian's cloud images have, python3-apt with it, and no package indices, and
-// returns the key with which it may join the tailnet.
+// clean starts a host that is like Debian's cloud images, with python3-apt and without package indices, and returns the
+// key with which it may join the tailnet.
 func (p *preparing) clean(ctx context.Context, kind string) (h *lab.Host, key string, err error) {
 	p.round++
 	if h, err = p.Host(ctx, fmt.Sprintf("%s%d", kind, p.round), lab.HostOptions{}); err != nil {
 		return nil, "", err
 	}
-	const asCloudImage = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-apt >/dev/null && rm -rf /var/lib/apt/lists/*"
+	const asCloudImage = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-apt >/dev/null && rm -rf /var/lib/apt/lists/* && touch -d '2 days ago' /var/lib/apt/lists"
 	if _, err := h.Exec(ctx, "sh", "-ec", asCloudImage); err != nil {
 		return nil, "", err
 	}
