@@ -32,7 +32,7 @@ type datacenter struct {
 	boots  errgroup.Group
 }
 
-// TestCreate has a cloud make a host, once cut short; the host gets a stack with data and is
+// TestCreate has a cloud make a host, which is interrupted once; the host gets a stack with data and is
 // terminated; a recovery has the cloud make another one, and brings the data back there. In
 // the end nothing is left at the cloud. `salvorlab run create` runs it.
 func TestCreate(t *testing.T) {
@@ -51,7 +51,7 @@ func TestCreate(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	d.cutShort(t)
+	d.interrupted(t)
 	d.create(t)
 	notes, began, collector := d.deploy(t)
 	d.aws.End()
@@ -143,8 +143,8 @@ func (d *datacenter) making() []string {
 	return []string{"host", "create", "web", "--provider", "aws", "--type", "t3.small", "--region", ec2test.Region, "--from", d.from}
 }
 
-// cutShort kills salvor in the middle of a create, which leaves something.
-func (d *datacenter) cutShort(t *testing.T) {
+// interrupted kills salvor in the middle of a create, which leaves something.
+func (d *datacenter) interrupted(t *testing.T) {
 	at := []string{"ImportKeyPair", "CreateSecurityGroup", "RunInstances"}[d.Rand.IntN(3)]
 	cmd := d.w.Command(t.Context(), d.making()...)
 	must(t, cmd.Start())
