@@ -40,6 +40,7 @@ func TestHosts(t *testing.T) {
 	p.guard(t)
 	p.lockout(t)
 	p.sideBySide(t)
+	p.letBackIn(t)
 	p.listed(t)
 	p.tailnet(t)
 	p.recovered(t)
