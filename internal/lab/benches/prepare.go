@@ -236,6 +236,7 @@ const (
 // readyCheck ends with 0 on a host that is ready, and answers on both ports from inside.
 const readyCheck = `docker info
 docker compose version
+restic version
 tailscale version
 tailscale status --json --peers=false | grep '"BackendState": "Running"'
 sshd -T | grep -x 'passwordauthentication no'
