@@ -10,19 +10,20 @@ import (
 	"golang.org/x/term"
 
 	"salvor/internal/cli"
+	"salvor/internal/cloud"
 	"salvor/internal/github"
 	"salvor/internal/keychain"
 	"salvor/internal/secret/agekey"
 )
 
-func main() { salvor(0, nil, github.Public()) }
+func main() { salvor(0, nil, github.Public(), cloud.Site{}) }
 
 // salvor runs the program and ends the process.
-func salvor(work agekey.WorkFactor, connect cli.Connect, site github.Site) {
+func salvor(work agekey.WorkFactor, connect cli.Connect, site github.Site, servers cloud.Site) {
 	syscall.Umask(syscall.Umask(0) | 0o022) // what it writes into the clone is for its owner to change alone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not heed the first
-	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work, Connect: connect, GitHub: site}
+	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work, Connect: connect, GitHub: site, Cloud: servers}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		console.Term = keyboard()
 	}

@@ -24,7 +24,7 @@ import (
 const quickWork = 10
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork, folderHosts(), scriptSite()) }, "age-plugin-" + pluginName: agePlugin})
+	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork, folderHosts(), scriptSite(), scriptServers()) }, "age-plugin-" + pluginName: agePlugin})
 }
 
 // TestScripts is the specification of the command line: each archive under
@@ -36,13 +36,10 @@ func TestScripts(t *testing.T) {
 		}
 		t.Skip("git is not installed")
 	}
-	aws := ec2test.New(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			for name, value := range map[string]string{"AWS_ENDPOINT_URL_EC2": aws.URL(), "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"} {
-				env.Setenv(name, value)
-			}
+			setupAWS(env, ec2test.New(t))
 			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -56,7 +53,7 @@ func TestScripts(t *testing.T) {
 			"drive":    driveCommands,
 			"server":   serverCommands,
 			"github":   githubCommands,
-			"aws":      awsCommands(aws),
+			"aws":      awsCommands,
 		},
 	})
 }

@@ -97,11 +97,28 @@ func grouped(all []setting, group string) bool {
 	return slices.ContainsFunc(all, func(s setting) bool { return s.group == group })
 }
 
+// said is "yes", or "" for what is not asked.
+func said(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return ""
+}
+
+// dockerUsers is "" where the group is left as it is.
+func dockerUsers(names []string) string {
+	if names != nil && len(names) == 0 {
+		return "no one"
+	}
+	return strings.Join(names, ", ")
+}
+
 // hostSettings are what the file says in addition to its stacks.
 func hostSettings(h agentapi.Host) []setting {
 	all := []setting{
 		{name: "schema", value: fmt.Sprint(h.Schema)}, {name: "fleet", value: h.Fleet}, {name: "name", value: h.Name},
 		{name: "docker channel", value: h.Docker.Channel}, {name: "docker repository", value: h.Docker.URL}, {name: "docker key", value: short(h.Docker.Key)},
+		{name: "docker live-restore", value: said(h.Docker.LiveRestore)}, {name: "docker users", value: dockerUsers(h.Docker.Users)},
 		{name: "Git address", value: h.Git.URL}, {name: "Git branch", value: h.Git.Branch}, {name: "Git host keys", value: short(strings.Join(h.Git.KnownHosts, "\n"))},
 		{name: "SSH user", value: h.SSH.User}, {name: "accepted SSH keys", value: short(strings.Join(h.SSH.Keys, "\n"))},
 		{name: "SSH from", value: words(h.Outside.SSHFrom)}, {name: "open ports", value: words(h.Outside.Open)},

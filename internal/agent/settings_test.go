@@ -15,7 +15,7 @@ import (
 )
 
 func appliedHost() agentapi.Host {
-	return agentapi.Host{Schema: 1, Fleet: "home", Name: "alpha", Commit: "c1", Docker: fleet.Docker{Channel: "distribution", URL: "u", Key: "k"},
+	return agentapi.Host{Schema: 1, Fleet: "home", Name: "alpha", Commit: "c1", Docker: fleet.Docker{Channel: "distribution", URL: "u", Key: "k", Users: []string{"ops"}},
 		Mounts:   []fleet.Mount{{Name: "nas", At: "/mnt/nas", Kind: fleet.MountSMB, Source: "//nas/a", Options: "ro", Credentials: "nas"}},
 		Networks: []fleet.Network{{Name: "lan", Driver: "bridge", Subnet: "10.0.0.0/24"}}, Git: agentapi.Git{URL: "git@g:f", Branch: "main", KnownHosts: []string{"g ssh"}},
 		SSH: agentapi.SSH{User: "root", Keys: []string{"k1"}}, Outside: agentapi.Outside{SSHFrom: []fleet.Source{fleet.Tailnet}, Open: []fleet.OpenPort{"80/tcp"}}, Record: fleet.Location{Remote: "nas", Path: "salvor/record"},
@@ -47,6 +47,7 @@ func TestSettingsArrive(t *testing.T) {
 		"SSH from": {func(h *agentapi.Host, _ *agentapi.Stack) {
 			h.Outside.SSHFrom = []fleet.Source{"192.0.2.0/24", fleet.Tailnet}
 		}, "SSH from tailnet → 192.0.2.0/24, tailnet"},
+		"Docker set up":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Docker.LiveRestore, h.Docker.Users = true, []string{} }, "docker live-restore none → yes; docker users ops → no one"},
 		"open ports":        {func(h *agentapi.Host, _ *agentapi.Stack) { h.Outside.Open = nil }, "open ports 80/tcp → none"},
 		"bandwidth":         {func(h *agentapi.Host, _ *agentapi.Stack) { h.Bandwidth = map[string]string{"nas": "1M"} }, "bandwidth of nas 1M"},
 		"mount removed":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts = nil }, "mount nas removed"},

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -339,6 +340,18 @@ func jumping() *Fleet {
 	}
 }
 
+// TestAHostThatIsCalledAsAGroup is refused: --limit with its name would mean all hosts.
+func TestAHostThatIsCalledAsAGroup(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"all", "ungrouped", "salvor"} {
+		f := jumping()
+		f.Declared.Hosts[0].Name = name
+		if _, err := NewInventory(f, Paths{Logins: logins(t, f)}); err == nil || err.Error() != "host "+name+": Ansible means a group of hosts by that name" || !strings.Contains(fault.Hint(err), "formerly: "+name) {
+			t.Errorf("%v, hint %q", err, fault.Hint(err))
+		}
+	}
+}
+
 func TestInventoryOfOneHost(t *testing.T) {
 	t.Parallel()
 	i, err := NewInventory(jumping(), Paths{Logins: logins(t, jumping())})
@@ -467,6 +480,40 @@ func TestAround(t *testing.T) {
 	err = a.After(t.Context(), "alpha", sink)
 	if err == nil || !strings.HasPrefix(err.Error(), "playbooks/after.yml failed with exit code 2: fatal: [alpha]") || fault.Hint(err) != "salvor ansible playbooks/after.yml -- --limit alpha" {
 		t.Errorf("what is not approved: %v, hint %q", err, fault.Hint(err))
+	}
+}
+
+// TestWhatAroundTakesOfSecrets: Ansible takes each value that it can read for a template, which can run a program on this
+// computer. So of secrets/ a playbook gets vaults, and files with vaults in them, which are approved as playbooks/ is.
+func TestWhatAroundTakesOfSecrets(t *testing.T) {
+	t.Parallel()
+	const template = "word: \"{{ lookup('ansible.builtin.pipe', 'id') }}\"\n"
+	whole, err := ansiblevault.Seal(secret.NewString("word: x\n"), secret.NewString(vaultPassword), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := "word: !vault |\n  " + strings.ReplaceAll(strings.TrimSpace(string(whole)), "\n", "\n  ") + "\n"
+	files := fstest.MapFS{}
+	for path, content := range map[string]string{
+		"playbooks/before.yml": "[]", "secrets/whole.yml": string(whole), "secrets/deep/part.yml": part + "plain: 1\n",
+		"secrets/plain.yml": template, "secrets/feigned.yml": " $ANSIBLE_VAULT;1.1;AES256: x\n" + template,
+		"secrets/sops.yml": template + "sops: {mac: x}\n", "secrets/tag.yml": template + "other: \"!vault\"\n",
+	} {
+		files[path] = &fstest.MapFile{Data: []byte(content), Mode: 0o644}
+	}
+	dir := t.TempDir()
+	if _, err := (&Around{Files: files}).furnish(dir); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err = fs.WalkDir(os.DirFS(dir), "secrets", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			got = append(got, path)
+		}
+		return err
+	})
+	if want := []string{"secrets/deep/part.yml", "secrets/whole.yml"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("it gets %q, %v; want %q", got, err, want)
 	}
 }
 

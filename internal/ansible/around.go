@@ -16,12 +16,13 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/terminal"
 )
 
 // An Around runs the playbooks that fleet.yaml has around a host's part of an apply, with what
-// the commit has in playbooks/ and secrets/ and nothing else of it: the operator has approved
-// playbooks/, and secrets/ is encrypted. Its methods may be called concurrently.
+// the commit has in playbooks/, and in secrets/ with vaults, and nothing else of it: the operator
+// has approved what Ansible can read of that. Its methods may be called concurrently.
 type Around struct {
 	Fleet *Fleet
 	Files fs.FS  // the commit's
@@ -67,10 +68,11 @@ func (a *Around) run(ctx context.Context, playbook, host string, sink progress.S
 
 // furnish fills the folder that a playbook runs in, and returns its ansible.cfg.
 func (a *Around) furnish(dir string) (config string, err error) {
-	for _, folder := range []string{fleet.PlaybooksDir, fleet.SecretDir} {
-		if err := copyPlain(a.Files, folder, dir); err != nil {
-			return "", err
-		}
+	if err := copyPlain(a.Files, fleet.PlaybooksDir, dir, func(string, []byte) bool { return true }); err != nil {
+		return "", err
+	}
+	if err := copyPlain(a.Files, fleet.SecretDir, dir, hasVaults); err != nil {
+		return "", err
 	}
 	config = filepath.Join(dir, fleet.PlaybooksDir, "ansible.cfg")
 	if _, err := os.Stat(config); err == nil {
@@ -80,9 +82,16 @@ func (a *Around) furnish(dir string) (config string, err error) {
 	return config, atomicfile.Write(config, strings.NewReader(""), 0o600)
 }
 
-// copyPlain copies the plain files below a folder; none where it is not there. A link is left
-// out: it may lead anywhere.
-func copyPlain(from fs.FS, folder, to string) error {
+// hasVaults reports whether a file is a vault, or has some. Ansible takes any other value for a
+// template, which can run a program on this computer, and anyone who can push can write one.
+func hasVaults(path string, content []byte) bool {
+	_, inline, err := ansiblevault.ParseInline(path, content)
+	return ansiblevault.IsWhole(content) || inline && err == nil
+}
+
+// copyPlain copies the plain files below a folder that are wanted; none where it is not there. A
+// link is left out: it may lead anywhere.
+func copyPlain(from fs.FS, folder, to string, wanted func(path string, content []byte) bool) error {
 	return fs.WalkDir(from, folder, func(path string, d fs.DirEntry, err error) error {
 		at := filepath.Join(to, filepath.FromSlash(path))
 		switch {
@@ -100,7 +109,7 @@ func copyPlain(from fs.FS, folder, to string) error {
 			return err
 		}
 		content, err := fs.ReadFile(from, path)
-		if err != nil {
+		if err != nil || !wanted(path, content) {
 			return err
 		}
 		return atomicfile.Write(at, bytes.NewReader(content), info.Mode().Perm()&0o100|0o600)

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/adopt"
 	"salvor/internal/audit"
 	"salvor/internal/checkout"
+	"salvor/internal/cloud"
 	"salvor/internal/confirmation"
 	"salvor/internal/envimport"
 	"salvor/internal/exposed"
@@ -65,6 +66,7 @@ type Options struct {
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	GitHub     github.Site                                                // where fleets may be, and tokens are sent
+	Cloud      cloud.Site                                                 // how servers are that a cloud makes
 	Files      checkout.Files                                             // which files are the fleet's
 	News       bool                                                       // the Git host is asked for newer commits meanwhile, see checkout.OpenWithNews
 }

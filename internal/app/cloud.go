@@ -25,7 +25,7 @@ func Cloud(ctx context.Context, a *App, provider, region string) (cloud.Provider
 	if err != nil {
 		return nil, err
 	}
-	return ec2.New(config, ec2.Options{Fleet: a.Fleet().Name + "-" + string(first)[:firstLength]}), nil
+	return ec2.New(config, ec2.Options{Fleet: a.Fleet().Name + "-" + string(first)[:firstLength], Site: a.opts.Cloud}), nil
 }
 
 // firstLength is how much of a commit's id tells two fleets of one name apart.

@@ -22,6 +22,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/cli/render"
+	"salvor/internal/cloud"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/github"
@@ -47,6 +48,7 @@ type Console struct {
 	Work     agekey.WorkFactor   // of the passphrases of new identities; for tests, which make many
 	Connect  Connect             // reaches hosts, nil for SSH; for tests
 	GitHub   github.Site         // where repositories are made, and tokens are sent
+	Cloud    cloud.Site          // how servers are that a cloud makes; for tests
 }
 
 // visible is the console with whatever is printed made visible.

@@ -7,11 +7,11 @@ import (
 	"strings"
 
 	"salvor/internal/app"
+	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hosts"
 	"salvor/internal/machine/ssh"
-	"salvor/internal/placement"
 	"salvor/internal/recovery"
 	"salvor/internal/terminal"
 )
@@ -38,8 +38,8 @@ func runRecoverCreate(ctx context.Context, g *globals, lost string, o recoverOpt
 			}
 			return g.carryOut(ctx, p)
 		}
-		if _, err := placement.Host(a.Fleet(), lost); err != nil {
-			return err // before anything is made
+		if err := recovery.Possible(ctx, a.ForRecovery(), o.options(lost, fleet.Host{Name: o.to}, true, nil)); err != nil {
+			return err
 		}
 		m, err := o.server.making(ctx, a, o.to, "--ssh-from")
 		if err != nil {
@@ -57,20 +57,21 @@ func runRecoverCreate(ctx context.Context, g *globals, lost string, o recoverOpt
 	})
 }
 
-// recoverOnto recovers onto a server that was just made. Where nothing was begun there, the
+// recoverOnto recovers onto a server that was just made. Where it did not become a host, the
 // server is taken away again.
 func recoverOnto(ctx context.Context, g *globals, a *app.App, m hosts.Making, born hosts.Born, o recovery.Options) error {
 	unlockAhead(g, a)
 	p, err := recovery.Prepare(ctx, a.ForRecovery(), o)
-	if err != nil {
-		return a.Servers.Unmake(ctx, m, born, err)
-	}
-	receipt, err := accepted(ctx, g, p)
-	if receipt.Kind == "" {
-		return a.Servers.Unmake(ctx, m, born, err) // declined, or failed before anything was done
+	var receipt deploy.Receipt
+	if err == nil {
+		receipt, err = accepted(ctx, g, p)
 	}
 	if err != nil {
-		terminal.Printf(g.Err, "The server %s stays. The same command goes on; if it never became a host, salvor doctor says how to take it away.\n", born.Host.Server)
+		var stays bool
+		if stays, err = a.Servers.Unmake(ctx, m, born, err); !stays {
+			return err
+		}
+		terminal.Printf(g.Err, "The server %s stays; the same command goes on.\n", born.Host.Server)
 	}
 	return g.finish(&receipt, err, nil)
 }

@@ -30,6 +30,12 @@ type Provider interface {
 	Remove(ctx context.Context, s Server) error
 }
 
+// A Site says how servers are at a provider. The zero value is right for all real ones.
+type Site struct {
+	Port int           // where they serve SSH; 0 means 22
+	Poll time.Duration // between two looks at what changes; 0 means 3 s
+}
+
 // An Order is a server that is wanted.
 type Order struct {
 	Host  string         // its name in the fleet

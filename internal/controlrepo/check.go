@@ -17,6 +17,7 @@ import (
 )
 
 var (
+	zonePattern        = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 	addressPattern     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 	userPattern        = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*\$?$`)
 	registryPattern    = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
@@ -25,9 +26,10 @@ var (
 	branchPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]*$`)
 )
 
-// checkAddress accepts an IP address or a DNS name.
+// checkAddress accepts an IP address or a DNS name. Of an IPv6 address the zone must be the name of an interface: netip
+// takes any text, and addresses are written into ssh's configuration and arguments.
 func checkAddress(v string) error {
-	if _, err := netip.ParseAddr(v); err == nil || addressPattern.MatchString(v) {
+	if ip, err := netip.ParseAddr(v); err == nil && zonePattern.MatchString(ip.Zone()) || addressPattern.MatchString(v) {
 		return nil
 	}
 	if strings.ContainsAny(v, "@:") {

@@ -44,7 +44,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", yamldoc.Named(yamldoc.KeysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
 		yamldoc.Key("binds", "What folders of the hosts are that stacks mount, by folder, and all below it. The longest "+
 			"folder wins; x-salvor.volumes of a stack wins over all.", yamldoc.Named(hostFolders(), boundAs()), (*fleetFile).setBinds),
-		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
+		yamldoc.Key("docker", "Where hosts get Docker from, and how it is set up there.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		yamldoc.Key("ssh", "From where hosts can be reached by SSH.", fromShape(), func(f *fleetFile, v []fleet.Source) { f.fleet.SSHFrom = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
@@ -139,7 +139,7 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 		yamldoc.Key("port", "SSH port, 22 by default.", yamldoc.Number(1, 65535), func(h *fleet.Host, v int) { h.Port = v }),
 		yamldoc.Key("user", "The user to log in as, root by default. Another user needs sudo without a password.", yamldoc.Matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
 		yamldoc.Key("jump", "An SSH jump host, as user@host:port.", yamldoc.Text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
-		yamldoc.Key("docker", "Where this host gets Docker from, instead of the fleet's setting.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
+		yamldoc.Key("docker", "Where this host gets Docker from, and how it is set up there, instead of the fleet's setting.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
 		yamldoc.Key(manageKey, "The areas of this host that Salvor takes care of. Default: docker and time. Without an area "+
 			"it puts only its own things there; `salvor host take` adds one.", areasShape(), func(h *fleet.Host, v fleet.Areas) { h.Manage = v }),
 		yamldoc.Key("ssh", "From where this host can be reached by SSH, instead of the fleet's setting.", fromShape(), func(h *fleet.Host, v []fleet.Source) { h.SSHFrom = v }),
@@ -156,6 +156,9 @@ func dockerShape() yamldoc.Shape[fleet.Docker] {
 		yamldoc.Key("channel", "Whose packages: the distribution's, or Docker's own apt repository.", yamldoc.Choice("distribution", "docker"), func(d *fleet.Docker, v string) { d.Channel = v }),
 		yamldoc.Key("url", "An apt repository to use instead of Docker's own.", yamldoc.Text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
 		yamldoc.Key("key", "That repository's signing key, armored.", yamldoc.Text(nil), func(d *fleet.Docker, v string) { d.Key = v }),
+		yamldoc.Key("live_restore", "Containers run on while the engine is restarted, as by an upgrade of its package.", yamldoc.Truth(), func(d *fleet.Docker, v bool) { d.LiveRestore = v }),
+		yamldoc.Key("users", "The users of the host in its group docker, and no others: each can do there what root can. An empty list is none; without this key the group is left as it is.",
+			yamldoc.List(yamldoc.Matching(userPattern, "the name of a user")), func(d *fleet.Docker, v []string) { d.Users = append([]string{}, v...) }),
 	)
 }
 

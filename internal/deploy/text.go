@@ -154,7 +154,7 @@ func title(c agentapi.Change) string {
 	case agentapi.ChangeVolume:
 		return kind + " " + project.AsWritten(name)
 	case agentapi.ChangePackages:
-		return kind // a host has one list of them
+		return kind // what is not installed says which list it is
 	}
 	return c.ID
 }

@@ -67,7 +67,13 @@ type Docker struct {
 	Channel string // "distribution", "docker" (Docker's apt repository) or "" for: distribution where it has Compose v2, else docker
 	URL     string // apt repository instead of Docker's own, for mirrors
 	Key     string // its signing key, armored, when URL is set
+
+	LiveRestore bool     // containers run on while the engine is restarted
+	Users       []string // the members of the group docker, each as good as root; nil leaves the group as it is
 }
+
+// From reports whether it says where Docker comes from.
+func (d Docker) From() bool { return d.Channel != "" || d.URL != "" || d.Key != "" }
 
 // Git is where hosts read the control repository. The zero value means: the URL of
 // the operator's own remote.

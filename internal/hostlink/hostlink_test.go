@@ -40,6 +40,7 @@ func TestCall(t *testing.T) {
 		want   string // result
 		err    string
 		no     bool // ErrNoSalvord
+		other  bool // it is another program
 		events int
 	}{
 		"result":         {text: event + `{"result":"fine"}` + "\n", want: "fine", events: 1},
@@ -51,6 +52,9 @@ func TestCall(t *testing.T) {
 		"not a message":  {text: "Segmentation fault\n" + `{"result":"fine"}` + "\n", err: `alpha: salvord printed something that is not a message: "Segmentation fault"`},
 		"cut short":      {text: `{"result":"fi`, err: "alpha: salvord status ended without an answer"},
 		"died":           {code: 1, text: "", err: "alpha: salvord status: "},
+		"replaced":       {code: 1, other: true, err: "alpha: what is at /usr/local/bin/salvord is another program: " + ErrNoSalvord.Error(), no: true},
+		"does nothing":   {other: true, err: "alpha: what is at /usr/local/bin/salvord is another program: " + ErrNoSalvord.Error(), no: true},
+		"says nothing":   {err: "alpha: salvord status ended without an answer"},
 		"two in a write": {text: event + event + `{"result":"fine"}` + "\n", want: "fine", events: 2},
 	}
 	for name, c := range cases {
@@ -66,6 +70,16 @@ func TestCall(t *testing.T) {
 				}
 				return c.code
 			}, hostpath.Salvord, "status")
+			f.Handle(func(_ context.Context, p machinetest.Process) int {
+				if c.other {
+					return c.code
+				}
+				_, err := io.WriteString(p.Stdout, "0.2.0+abc\n")
+				if err != nil {
+					t.Error(err)
+				}
+				return 0
+			}, hostpath.Salvord, "version")
 			var events []progress.Event
 			var got string
 			err := link(f, &events).Call(t.Context(), "status", struct{}{}, &got)

@@ -95,7 +95,24 @@ func (l *Link) Call(ctx context.Context, verb string, req, resp any) error {
 	if done, verdict := answer.outcome(verb, req, resp); done {
 		return verdict
 	}
+	if answer.total == 0 && l.replaced(ctx, err) {
+		return fault.WithHint(fmt.Errorf("%s: what is at %s is another program: %w", l.Host, hostpath.Salvord, ErrNoSalvord), installHint)
+	}
 	return l.explain(verb, err)
+}
+
+// replaced reports whether a program that ended and said nothing is something else in salvord's place: it does not know
+// its version.
+func (l *Link) replaced(ctx context.Context, ended error) bool {
+	if _, exited := errors.AsType[*machine.ExitError](ended); ended != nil && !exited {
+		return false
+	}
+	out, err := l.Machine.Run(ctx, machine.Command(hostpath.Salvord, "version"))
+	if err != nil {
+		_, exited := errors.AsType[*machine.ExitError](err)
+		return exited
+	}
+	return !version.Is(strings.TrimSpace(string(out.Stdout)))
 }
 
 func (l *Link) request(req any) ([]byte, error) {

@@ -30,6 +30,7 @@ type engine struct {
 	packages  []resource.Package
 	unit      string
 	restartOn []string
+	users     []string // of the group docker, nil leaves it as it is
 }
 
 // engineOf returns nothing where Docker is not Salvor's, and where the engine came from
@@ -51,22 +52,26 @@ func engineOf(f Facts, s system, spec Spec) (engine, error) {
 			return engine{}, err
 		}
 	}
-	configured, err := daemon(spec.InsecureRegistries)
-	if len(configured) > 0 { // a daemon.json that is the user's alone restarts nothing
+	if configured := daemon(spec.Docker); len(configured) > 0 { // a daemon.json that is the user's alone restarts nothing
 		e.before, e.restartOn = append(e.before, configured...), []string{daemonFile}
 	}
-	return e, err
+	e.users = spec.Docker.Users
+	return e, nil
 }
 
-// units are the engine's, once its packages are installed.
+// units are the engine's, once its packages are installed, with who may use it.
 func (e engine) units(install string) []converge.Resource {
 	if e.unit == "" {
 		return nil
 	}
-	return []converge.Resource{resource.Unit{
+	all := []converge.Resource{resource.Unit{
 		Name: e.unit, Boot: resource.Enabled, Run: resource.Running,
 		RestartOn: e.restartOn, Needs: []string{install},
 	}}
+	if e.users != nil {
+		all = append(all, resource.Members{Group: "docker", Users: e.users, Needs: []string{install}})
+	}
+	return all
 }
 
 // RestartsDocker returns the change of a plan with which a running engine is restarted, -1
@@ -143,18 +148,14 @@ func dockerRepository(f Facts, d fleet.Docker) ([]converge.Resource, error) {
 	return []converge.Resource{resource.Directory{Path: "/etc/apt/keyrings", Mode: 0o755}, r}, nil
 }
 
-// daemon returns Docker's configuration, which belongs to the user: only what
-// was asked for is merged into it, and without a wish there is none.
-func daemon(insecureRegistries []string) ([]converge.Resource, error) {
-	if len(insecureRegistries) == 0 {
-		return nil, nil
-	}
-	list, err := json.Marshal(insecureRegistries)
-	if err != nil {
-		return nil, err
+// daemon returns Docker's configuration, which belongs to the user: only what was asked for is merged into it, and
+// without a wish there is none.
+func daemon(d fleet.Docker) []converge.Resource {
+	if !d.LiveRestore {
+		return nil
 	}
 	return []converge.Resource{
 		resource.Directory{Path: "/etc/docker", Mode: 0o755},
-		resource.JSONFile{Path: daemonFile, Keys: map[string]json.RawMessage{"insecure-registries": list}, Mode: 0o644},
-	}, nil
+		resource.JSONFile{Path: daemonFile, Keys: map[string]json.RawMessage{"live-restore": json.RawMessage("true")}, Mode: 0o644},
+	}
 }

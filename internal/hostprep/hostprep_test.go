@@ -57,15 +57,15 @@ func TestResources(t *testing.T) {
 		"debian-13-apparmor":   {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true })},
 		"debian-13-docker":     {facts: debian13(), spec: hostprep.Spec{Docker: fleet.Docker{Channel: "docker"}}},
 		"debian-13-own-docker": {facts: with(debian13(), func(f *hostprep.Facts) { f.Engine = "docker-ce" })},
-		"debian-13-insecure":   {facts: debian13(), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
+		"debian-13-set-up":     {facts: debian13(), spec: hostprep.Spec{Docker: setUp()}},
 		"debian-13-keys": {facts: with(debian13(), func(f *hostprep.Facts) { f.Accounts = rootAlone() }),
 			spec: hostprep.Spec{SSH: hostprep.SSH{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}}},
-		"debian-13-nothing":     {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true }), spec: hostprep.Spec{Manage: fleet.Areas{}, InsecureRegistries: []string{"10.0.0.2:5000"}}},
+		"debian-13-nothing":     {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true }), spec: hostprep.Spec{Manage: fleet.Areas{}, Docker: setUp()}},
 		"debian-13-docker-only": {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaDocker}}},
 		"debian-13-time-only":   {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaTime}}},
 		"debian-13-updates":     {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaUpdates}}},
 		"ubuntu-24.04-updates":  {facts: on("ubuntu", "24.04", "noble"), spec: hostprep.Spec{Manage: fleet.Areas{fleet.AreaUpdates}}},
-		"debian-13-foreign":     {facts: with(debian13(), func(f *hostprep.Facts) { f.Foreign = "/usr/local/bin/dockerd" }), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
+		"debian-13-foreign":     {facts: with(debian13(), func(f *hostprep.Facts) { f.Foreign = "/usr/local/bin/dockerd" }), spec: hostprep.Spec{Docker: setUp()}},
 		"debian-13-mounts": {facts: debian13(), spec: hostprep.Spec{Manage: fleet.Areas{}, Mounts: []fleet.Mount{
 			{Name: "nas", At: "/mnt/nas", Kind: fleet.MountNFS, Source: "nas.lan:/media", Options: "ro"}, {Name: "usb", At: "/srv/usb", Kind: fleet.MountDisk, Source: fleet.ByUUID("1234-ABCD")}, {Name: "old", At: "/mnt/old", Kind: fleet.MountChecked},
 		}}},
@@ -154,6 +154,7 @@ func newHost() *debiantest.Host {
 	h.Available["docker.io"] = debiantest.Package{Version: "26.1", Unit: "docker.service"}
 	h.Available["systemd-timesyncd"] = debiantest.Package{Version: "257", Unit: "systemd-timesyncd.service"}
 	h.Available["unattended-upgrades"] = debiantest.Package{Version: "2.12", Unit: "unattended-upgrades.service"}
+	h.Put("/etc/group", "root:x:0:\ndocker:x:990:\n", 0o644) // as Docker's package makes it
 	h.Put(hostpath.Salvord, "program", 0o755)
 	h.Put("/etc/apt/apt.conf.d/01autoremove", "", 0o644)
 	for _, unit := range []string{"apt-daily.timer", "apt-daily-upgrade.timer", "systemd-journald.service"} {
@@ -163,9 +164,12 @@ func newHost() *debiantest.Host {
 	return h
 }
 
+// setUp is Docker with all that can be said of it.
+func setUp() fleet.Docker { return fleet.Docker{LiveRestore: true, Users: []string{"root"}} }
+
 // The whole preparation, cut at every call.
 func TestPreparationConverges(t *testing.T) {
-	resources, err := hostprep.Resources(debian13(), hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}})
+	resources, err := hostprep.Resources(debian13(), hostprep.Spec{Docker: setUp()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,13 +36,12 @@ var tmpfiles []byte
 
 // A Spec is what the fleet says about a host's preparation.
 type Spec struct {
-	Manage             fleet.Areas
-	Docker             fleet.Docker
-	InsecureRegistries []string // host:port, reached without TLS; for labs
-	SSH                SSH
-	Signers            []byte // the content of hostpath.Layout.Signers; nil leaves what is there
-	Mounts             []fleet.Mount
-	SQLite             bool // a volume of the host has databases that SQLite copies
+	Manage  fleet.Areas
+	Docker  fleet.Docker
+	SSH     SSH
+	Signers []byte // the content of hostpath.Layout.Signers; nil leaves what is there
+	Mounts  []fleet.Mount
+	SQLite  bool // a volume of the host has databases that SQLite copies
 }
 
 // SSH has the keys with which one may log in to the host as a user.

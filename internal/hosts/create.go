@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,23 @@ func (s *Servers) PrepareMake(ctx context.Context, m Making) (proposal.Proposal[
 	return p, err
 }
 
-// Unmake takes a born server away that became no host, and returns why it did not.
-func (s *Servers) Unmake(ctx context.Context, m Making, born Born, why error) error {
-	return takeBack(ctx, m.Provider, born.server, why)
+// Unmake takes a born server away that became no host, and returns why it did not. A server
+// that the newest commit has is a host's, and stays.
+func (s *Servers) Unmake(ctx context.Context, m Making, born Born, why error) (stays bool, err error) {
+	declared, err := s.declared(context.WithoutCancel(ctx), born.server.Server)
+	if declared || err != nil {
+		return true, errors.Join(why, err)
+	}
+	return false, takeBack(ctx, m.Provider, born.server, why)
+}
+
+// declared reports whether a host of the newest commit has the server.
+func (s *Servers) declared(ctx context.Context, server fleet.Server) (bool, error) {
+	all, err := s.checkout.Git.Objects(ctx, []string{"HEAD:" + fleet.File})
+	if err != nil || len(all) == 0 {
+		return false, err
+	}
+	return bytes.Contains(all[0].Content, []byte(server.String())), nil
 }
 
 // A birth is a server that was looked for and not made.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,13 +26,14 @@ import (
 // machine of its own.
 type rented struct {
 	*house
-	aws   *ec2test.Server
-	given ec2test.Boot // of the newest instance
+	aws    *ec2test.Server
+	given  ec2test.Boot  // of the newest instance
+	within time.Duration // how long a new server is waited for
 }
 
 func rent(t *testing.T) *rented {
 	t.Helper()
-	r := &rented{house: newHouse(t), aws: ec2test.New(t)}
+	r := &rented{house: newHouse(t), aws: ec2test.New(t), within: 10 * time.Second}
 	private, line, err := ssh.NewKey(reach.SSHKeyComment)
 	if err != nil {
 		t.Fatal(err)
@@ -55,16 +57,22 @@ func enrolled(t *testing.T) machine.Machine {
 
 func (r *rented) making(host string) Making {
 	return Making{
-		Provider: ec2.New(r.aws.Config(), ec2.Options{Fleet: "home-1", Port: r.aws.Port, Poll: time.Millisecond}),
+		Provider: ec2.New(r.aws.Config(), ec2.Options{Fleet: "home-1", Site: r.aws.Site()}),
 		Order:    cloud.Order{Host: host, Type: "t3.small", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
-		Patience: cloud.Patience{Every: time.Millisecond, Within: 2 * time.Second},
+		Patience: cloud.Patience{Every: time.Millisecond, Within: r.within},
 	}
 }
 
 // create is `host create`: at the newest commit, confirmed.
 func (r *rented) create(t *testing.T, host string) (Addition, error) {
 	t.Helper()
-	p, err := NewServers(r.open(t)).PrepareCreate(t.Context(), r.making(host))
+	return r.createAt(t, NewServers(r.open(t)), host)
+}
+
+// createAt is create at a commit that is open.
+func (r *rented) createAt(t *testing.T, s *Servers, host string) (Addition, error) {
+	t.Helper()
+	p, err := s.PrepareCreate(t.Context(), r.making(host))
 	if err != nil {
 		return Addition{}, err
 	}
@@ -174,7 +182,7 @@ func TestCreateFails(t *testing.T) {
 		},
 		"it never answers": {
 			bad: func(r *rented) { r.aws.Dead(true) }, fix: func(r *rented) { r.aws.Dead(false) },
-			want: "it did not let the fleet's key in within 2s", hint: "--from", is: machine.ErrUnreachable,
+			want: "it did not let the fleet's key in within 200ms", hint: "--from", is: machine.ErrUnreachable,
 		},
 		"another host key": {
 			bad: func(r *rented) {
@@ -191,7 +199,7 @@ func TestCreateFails(t *testing.T) {
 				r.aws.Boots(r.boots(t, func(b *ec2test.Boot) { b.UserData = strings.Replace(b.UserData, "disable_root", "ignored", 1) }))
 			},
 			fix:  func(r *rented) { r.aws.Boots(r.boots(t, func(*ec2test.Boot) {})) },
-			want: "it did not let the fleet's key in within 2s", is: machine.ErrDenied,
+			want: "it did not let the fleet's key in within 200ms", is: machine.ErrDenied,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +207,10 @@ func TestCreateFails(t *testing.T) {
 			r := rent(t)
 			before := r.open(t).checkout.Commit
 			c.bad(r)
+			patient := r.within
+			r.within = 200 * time.Millisecond
 			_, err := r.create(t, "gamma")
+			r.within = patient
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(fault.Hint(err), c.hint) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("%v (%s)", err, fault.Hint(err))
 			}
@@ -227,15 +238,18 @@ func (r *rented) boots(t *testing.T, change func(*ec2test.Boot)) func(context.Co
 
 // TestCreateKilledAtEveryCall: the client is killed at each call that it makes, before the
 // call has its effect and after it. What it left is found by the next run, which shows it,
-// takes it away and makes the host; or by doctor's command.
+// takes it away and makes the host; or by doctor's command. A run that was killed commits
+// nothing, so the commit that is open stays the newest one until a run gets through.
 func TestCreateKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
 	r := rent(t)
+	before := r.open(t)
+	s := NewServers(before)
 	cuts, found := 0, 0
 	for n, killed := 1, true; killed; n++ {
 		for _, done := range []bool{false, true} {
 			r.aws.CutAt(n, done)
-			_, err := r.create(t, "gamma")
+			_, err := r.createAt(t, s, "gamma")
 			if killed = r.aws.Mend(); killed != (err != nil) {
 				t.Fatalf("call %d: %v, killed %v", n, err, killed)
 			}
@@ -243,7 +257,11 @@ func TestCreateKilledAtEveryCall(t *testing.T) {
 				break
 			}
 			cuts++
-			found += r.takeUp(t, n)
+			if r.leftovers(t, s) {
+				found++
+				s = r.takeUp(t, s, n)
+			}
+			r.nothingLeft(t, "taken up")
 		}
 	}
 	if err := r.destroy(t, "gamma"); err != nil { // which the last run made
@@ -256,29 +274,42 @@ func TestCreateKilledAtEveryCall(t *testing.T) {
 	}
 }
 
-// takeUp has what was left taken away, where n is even by doctor's command, else by the next
-// run. It returns whether there was anything.
-func (r *rented) takeUp(t *testing.T, n int) (found int) {
+// leftovers reports whether something was left by a run that was killed, which has not
+// committed anything.
+func (r *rented) leftovers(t *testing.T, s *Servers) bool {
 	t.Helper()
-	c, m := NewServers(r.open(t)), r.making("gamma")
-	left, err := c.Strays(t.Context(), m.Provider)
+	if now, err := s.checkout.Git.Head(t.Context()); err != nil || now != s.checkout.Commit {
+		t.Fatalf("a run that was killed committed %s, %v", now, err)
+	}
+	left, err := s.Strays(t.Context(), r.making("gamma").Provider)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return len(left) > 0
+}
+
+// takeUp has what was left taken away, where n is even by doctor's command, else by the next
+// run. It returns what is open then.
+func (r *rented) takeUp(t *testing.T, s *Servers, n int) *Servers {
+	t.Helper()
 	if n%2 == 0 {
-		for _, s := range left {
-			p, err := c.PrepareTakeAway(t.Context(), "gamma", s.Server.Server, m.Provider)
-			if err != nil || s.Fix != "salvor host destroy gamma --server "+s.String() {
-				t.Fatalf("%v; %s", err, s.Fix)
+		m := r.making("gamma")
+		left, err := s.Strays(t.Context(), m.Provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, each := range left {
+			p, err := s.PrepareTakeAway(t.Context(), "gamma", each.Server.Server, m.Provider)
+			if err != nil || each.Fix != "salvor host destroy gamma --server "+each.String() {
+				t.Fatalf("%v; %s", err, each.Fix)
 			}
 			if _, err := p.Run(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		r.nothingLeft(t, "taken away")
-		return min(1, len(left))
+		return s
 	}
-	if _, err := r.create(t, "gamma"); err != nil {
+	if _, err := r.createAt(t, s, "gamma"); err != nil {
 		t.Fatal(err)
 	}
 	if left := r.aws.Count(); left != (ec2test.Count{Instances: 1, Groups: 1, KeyPairs: 1}) {
@@ -287,33 +318,44 @@ func (r *rented) takeUp(t *testing.T, n int) (found int) {
 	if err := r.destroy(t, "gamma"); err != nil {
 		t.Fatal(err)
 	}
-	r.nothingLeft(t, "destroyed")
-	return min(1, len(left))
+	return NewServers(r.open(t))
 }
 
-// TestDestroyKilledAtEveryCall: run again, it ends what it began.
+// TestDestroyKilledAtEveryCall: run again, it ends what it began. Where a run was killed
+// before it took anything away, the next one, which is killed a call later, is that run.
 func TestDestroyKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
 	r := rent(t)
-	cuts := 0
+	cuts, ended := 0, true
 	for n, killed := 1, true; killed; n++ {
-		if _, err := r.create(t, "gamma"); err != nil {
-			t.Fatal(err)
+		if ended {
+			if _, err := r.create(t, "gamma"); err != nil {
+				t.Fatal(err)
+			}
 		}
+		before := len(r.aws.Calls())
 		r.aws.CutAt(n, n%2 == 0)
 		err := r.destroy(t, "gamma")
 		if killed = r.aws.Mend(); killed != (err != nil) {
 			t.Fatalf("call %d: %v", n, err)
 		}
+		ended = !killed || slices.Contains(r.aws.Calls()[before:], "TerminateInstances")
 		if killed {
 			cuts++
+		}
+		if killed && ended {
 			if err := r.destroy(t, "gamma"); err != nil {
 				t.Fatalf("call %d: again: %v", n, err)
 			}
 		}
-		r.nothingLeft(t, "destroyed")
+		if ended {
+			r.nothingLeft(t, "destroyed")
+		}
 	}
 	t.Logf("killed %d times; 0 instances, 0 groups, 0 key pairs", cuts)
+	if cuts < 7 {
+		t.Errorf("killed %d times", cuts)
+	}
 }
 
 // TestAHostWithStacksIsNotDestroyed, nor is a server taken away that a host has.
@@ -355,8 +397,8 @@ func TestAServerForAnotherWorkflow(t *testing.T) {
 			t.Fatalf("%+v, %v", born, err)
 		}
 		if !adds {
-			if err := s.Unmake(t.Context(), m, born, declined); !errors.Is(err, declined) {
-				t.Errorf("%v", err)
+			if stays, err := s.Unmake(t.Context(), m, born, declined); stays || !errors.Is(err, declined) {
+				t.Errorf("stays %v, %v", stays, err)
 			}
 			r.nothingLeft(t, "given back")
 			continue
@@ -368,6 +410,9 @@ func TestAServerForAnotherWorkflow(t *testing.T) {
 		r.Commit(t, add.Files)
 		if h, _ := r.open(t).checkout.Fleet.Host("gamma"); h.Server != born.Host.Server {
 			t.Errorf("declared with %s, made as %s", h.Server, born.Host.Server)
+		}
+		if stays, err := s.Unmake(t.Context(), m, born, declined); !stays || !errors.Is(err, declined) || r.aws.Count().Instances != 1 {
+			t.Errorf("a host's server: stays %v, %v, %+v", stays, err, r.aws.Count())
 		}
 	}
 }

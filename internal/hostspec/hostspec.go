@@ -70,10 +70,15 @@ func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host
 }
 
 func (c Commit) docker(h fleet.Host) fleet.Docker {
-	if h.Docker != (fleet.Docker{}) {
-		return h.Docker
+	d := c.Fleet.Docker
+	if h.Docker.From() {
+		d.Channel, d.URL, d.Key = h.Docker.Channel, h.Docker.URL, h.Docker.Key
 	}
-	return c.Fleet.Docker
+	if h.Docker.Users != nil {
+		d.Users = h.Docker.Users
+	}
+	d.LiveRestore = d.LiveRestore || h.Docker.LiveRestore
+	return d
 }
 
 // outside is what reaches a host from outside where its firewall is Salvor's, nothing elsewhere.

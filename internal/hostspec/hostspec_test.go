@@ -49,12 +49,13 @@ func TestWhatAStackIsMadeOf(t *testing.T) {
 		Volumes: map[string]fleet.VolumeState{"old": {Born: born}}, Restore: &fleet.Restore{ID: "w", Epoch: 2, Snapshot: "s"},
 	}
 	said := Said{Consent: map[string]project.Consent{"notes": project.ConsentFresh}, AcceptLoss: true}
-	spec, err := c.Host(fleet.Host{Name: "alpha", Docker: fleet.Docker{Channel: "docker"}}, lock(map[string]fleet.Placement{"notes": p, "torn": {Host: "alpha", Epoch: 1, Stopped: true}}), said)
+	c.Fleet.Docker.Users, c.Fleet.Docker.LiveRestore = []string{"ops"}, true
+	spec, err := c.Host(fleet.Host{Name: "alpha", Docker: fleet.Docker{Channel: "docker", Users: []string{}}}, lock(map[string]fleet.Placement{"notes": p, "torn": {Host: "alpha", Epoch: 1, Stopped: true}}), said)
 	if err != nil || len(spec.Stacks) != 2 {
 		t.Fatalf("%d stacks, %v", len(spec.Stacks), err)
 	}
 	notes, torn := spec.Stacks[0], spec.Stacks[1]
-	if spec.Docker.Channel != "docker" || notes.Epoch != 3 || notes.Project.Hash != "sha256:notes" || notes.Inputs != "sha256:inputs" || string(notes.Sealed) != "alpha/notes" || notes.PauseLimit != time.Minute {
+	if spec.Docker.Channel != "docker" || !spec.Docker.LiveRestore || spec.Docker.Users == nil || len(spec.Docker.Users) > 0 || notes.Epoch != 3 || notes.Project.Hash != "sha256:notes" || notes.Inputs != "sha256:inputs" || string(notes.Sealed) != "alpha/notes" || notes.PauseLimit != time.Minute {
 		t.Errorf("notes is %+v", notes)
 	}
 	if notes.Consent != project.ConsentFresh || !notes.AcceptLoss || notes.Restore != nil || notes.Images["web"] != "nginx@sha256:a" {

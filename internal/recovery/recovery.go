@@ -111,6 +111,35 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 	return p, err
 }
 
+// Possible refuses a recovery that no host can take over: nothing of the lost one is left to
+// recover, it answers, or the operator did not confirm what the commit asks for. It is for
+// those who are about to make the host, which takes long and costs money.
+func Possible(ctx context.Context, f Fleet, o Options) error {
+	r := &recovery{Options: o, fleet: f}
+	lost, err := placement.Host(f.Fleet(), o.Lost)
+	if err != nil {
+		return err
+	}
+	if err := r.chooses(); err != nil {
+		return err
+	}
+	if len(r.chosen()) == 0 {
+		return r.nothing()
+	}
+	if err := f.PinGitHost(ctx); err != nil {
+		return err
+	}
+	gone, err := r.askLost(ctx, lost)
+	if err != nil {
+		return err
+	}
+	s, err := f.Session(ctx, progress.Discard())
+	if err := errors.Join(gone(), err); err != nil || s.Granted == nil {
+		return err
+	}
+	return s.Granted(ctx, f.Lock())
+}
+
 func (r *recovery) prepare(ctx context.Context) (proposal.Proposal[deploy.Receipt], error) {
 	p := proposal.New(fmt.Sprintf("recover %s on %s", r.Lost, strings.Join(r.hosts(), ", ")), r.run)
 	lost, err := placement.Host(r.fleet.Fleet(), r.Lost)

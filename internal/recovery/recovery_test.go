@@ -34,6 +34,7 @@ type house struct {
 	silent  error // of a host that is enrolled
 	keeps   bool  // Salvor keeps the deploy keys
 	let     map[string]string
+	granted func(context.Context, fleet.Lock) error
 	session *deploy.Session // the last that was opened
 }
 
@@ -105,6 +106,9 @@ func (h *house) Exposed(context.Context, string) (exposed.Host, error) { return 
 func (h *house) Session(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
 	h.session = h.World.Session(h.fleet, h.lock)
 	h.session.Sink, h.session.Lease = sink, time.Minute
+	if h.granted != nil {
+		h.session.Granted = h.granted
+	}
 	return h.session, nil
 }
 
@@ -339,6 +343,41 @@ func TestWhatIsRefused(t *testing.T) {
 			h := newHouse(c.alive...)
 			_, err := Prepare(t.Context(), h, c.o)
 			if err == nil || !strings.Contains(err.Error(), c.text) || !strings.Contains(fault.Hint(err), c.hint) {
+				t.Errorf("%v, hint %q", err, fault.Hint(err))
+			}
+			if len(h.Commits()) > 0 {
+				t.Errorf("it committed %v", h.Commits())
+			}
+		})
+	}
+}
+
+// TestPossible refuses what no host could take over, before one is made for it, and writes
+// nothing.
+func TestPossible(t *testing.T) {
+	t.Parallel()
+	gamma := func(lost string, only ...string) Options {
+		return Options{Lost: lost, To: fleet.Host{Name: "gamma"}, New: true, Only: only}
+	}
+	for name, c := range map[string]struct {
+		o          Options
+		alive      []string
+		granted    error
+		text, hint string
+	}{
+		"possible":         {o: gamma("alpha")},
+		"no such host":     {o: gamma("delta"), text: "host delta is not declared", hint: "salvor host ls"},
+		"nothing is there": {o: gamma("beta"), text: "nothing is placed on beta", hint: "salvor host ls"},
+		"no such stack":    {o: gamma("alpha", "wiki"), text: "stack wiki is not placed on alpha"},
+		"it answers":       {o: gamma("alpha"), alive: []string{"alpha"}, text: "alpha: the host answers", hint: "salvor move STACK --to gamma"},
+		"not confirmed":    {o: gamma("alpha"), granted: errors.New("not confirmed in this clone"), text: "not confirmed in this clone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(c.alive...)
+			h.granted = func(context.Context, fleet.Lock) error { return c.granted }
+			err := Possible(t.Context(), h, c.o)
+			if (err == nil) != (c.text == "") || err != nil && (!strings.Contains(err.Error(), c.text) || !strings.Contains(fault.Hint(err), c.hint)) {
 				t.Errorf("%v, hint %q", err, fault.Hint(err))
 			}
 			if len(h.Commits()) > 0 {

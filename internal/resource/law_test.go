@@ -75,6 +75,19 @@ func TestConvergenceLaw(t *testing.T) {
 			},
 			resources: []converge.Resource{resource.Unit{Name: "time.service", Boot: resource.Enabled, Run: resource.Running}},
 		},
+		"members of a group that has another one": {
+			host: func(h *debiantest.Host) {
+				h.Put("/etc/group", "root:x:0:\ndocker:x:990:ops,mallory\n", 0o644)
+				h.Put("/etc/passwd", "root:x:0:0::/root:/bin/sh\nops:x:1000:1000::/home/ops:/bin/sh\nann:x:1001:1001::/home/ann:/bin/sh\nmallory:x:1002:1002::/home/mallory:/bin/sh\n", 0o644)
+			},
+			resources: []converge.Resource{resource.Members{Group: "docker", Users: []string{"ops", "ann"}}},
+		},
+		"members of a group that is to have none": {
+			host: func(h *debiantest.Host) {
+				h.Put("/etc/group", "root:x:0:\ndocker:x:990:mallory\n", 0o644)
+			},
+			resources: []converge.Resource{resource.Members{Group: "docker", Users: []string{}}},
+		},
 		"group and user": {resources: []converge.Resource{
 			resource.User{Name: "app", UID: 4000, Home: "/srv/app", Shell: "/usr/sbin/nologin", Groups: []string{"media"}},
 			resource.Group{Name: "media", GID: 5000},

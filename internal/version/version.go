@@ -19,6 +19,12 @@ var (
 // program that was built without make.
 func String() string { return number + "+" + build }
 
+// Is reports whether a text is a version, as String returns it.
+func Is(text string) bool {
+	release, _, built := strings.Cut(text, "+")
+	return built && release != "" && strings.Count(release, ".") == 2 && strings.Trim(release, "0123456789.") == ""
+}
+
 // Older reports whether version a comes before version b: up to three numbers, what
 // follows + or - does not count, so builds of one release are equal.
 func Older(a, b string) bool { return compare(a, b) < 0 }

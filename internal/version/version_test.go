@@ -38,3 +38,11 @@ func TestReplaces(t *testing.T) {
 		}
 	}
 }
+
+func TestIs(t *testing.T) {
+	for text, want := range map[string]bool{String(): true, "0.1.0+20261129074500.1a2b3c4d5e6f": true, "": false, "0.1.0": false, "+dev": false, "hello 1.2.3+x": false, "1.2+x": false} {
+		if Is(text) != want {
+			t.Errorf("%q: %t", text, !want)
+		}
+	}
+}

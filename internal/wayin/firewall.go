@@ -105,7 +105,10 @@ func (f firewall) content(ctx context.Context, m machine.Machine) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	ports := now["port"]
+	ports, err := sshPorts(ctx, m, now)
+	if err != nil {
+		return nil, err
+	}
 	if len(ports) == 0 {
 		ports = []string{"22"}
 	}

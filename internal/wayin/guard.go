@@ -89,10 +89,8 @@ func Change(ctx context.Context, m machine.Machine, s Spec, scope progress.Scope
 	if err != nil || plan.Empty() {
 		return made, err
 	}
-	if s.has(fleet.AreaSSH) {
-		if err := (sshd{user: s.User}).check(ctx, m); err != nil {
-			return made, err
-		}
+	if err := s.check(ctx, m); err != nil {
+		return made, err
 	}
 	n, err := arm(ctx, m, s, plan.Changes)
 	if err != nil {
@@ -108,6 +106,18 @@ func Change(ctx context.Context, m machine.Machine, s Spec, scope progress.Scope
 		made.Changes = append(made.Changes, o.Change)
 	}
 	return made, nil
+}
+
+// check refuses what would lock out, before anything is changed.
+func (s Spec) check(ctx context.Context, m machine.Machine) error {
+	if s.has(fleet.AreaSSH) {
+		return sshd{user: s.User}.check(ctx, m)
+	}
+	now, err := ask(ctx, m)
+	if err != nil || now == nil {
+		return err
+	}
+	return checkPorts(ctx, m, now) // where the firewall lets SSH in
 }
 
 // applyWithin ends well before the timer does, so that nothing is changed after the timer took it back.

@@ -2,6 +2,7 @@ package wayin
 
 import (
 	"fmt"
+	"net"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +29,45 @@ func (o Options) First(name string) string {
 		return ""
 	}
 	return o[name][0]
+}
+
+// ports are those on which sshd listens. `sshd -T` prints each address with its port; one that a ListenAddress names is
+// not among the values of Port.
+func (o Options) ports() []string {
+	var all []string
+	for _, address := range o["listenaddress"] {
+		at, _, _ := strings.Cut(address, " ") // a routing domain may follow
+		if _, port, err := net.SplitHostPort(at); err == nil && !slices.Contains(all, port) {
+			all = append(all, port)
+		}
+	}
+	if len(all) == 0 {
+		return o["port"]
+	}
+	return all
+}
+
+// ParseSocket reads what `systemctl show` prints of a socket's ActiveState and Listen: the ports of TCP on which systemd
+// listens for it, none for one that is not active. Lines of another form are skipped.
+func ParseSocket(out []byte) []string {
+	var all []string
+	active := false
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		address, stream := strings.CutSuffix(value, " (Stream)")
+		switch {
+		case name == "ActiveState":
+			active = value == "active"
+		case name == "Listen" && stream:
+			if _, port, err := net.SplitHostPort(address); err == nil && !slices.Contains(all, port) {
+				all = append(all, port)
+			}
+		}
+	}
+	if !active {
+		return nil
+	}
+	return all
 }
 
 // A rule says what one of sshd's settings must be.

@@ -102,3 +102,40 @@ func TestSSHPorts(t *testing.T) {
 		t.Errorf("%v", o)
 	}
 }
+
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"port 22\n": "22",
+		"port 22\nlistenaddress [fe80::1%eth0]:2222\nlistenaddress 0.0.0.0:2222\nlistenaddress 192.0.2.1:23 rdomain mgmt\n": "2222 23",
+		"": "",
+	} {
+		if got := strings.Join(ParseOptions([]byte(said)).ports(), " "); got != want {
+			t.Errorf("%q: %q, want %q", said, got, want)
+		}
+	}
+	for said, want := range map[string]string{
+		"ActiveState=active\nListen=[::]:22 (Stream)\nListen=0.0.0.0:22 (Stream)\nListen=0.0.0.0:2200 (Stream)\nListen=/run/x.sock (Stream)\nListen=0.0.0.0:53 (Datagram)\n": "22 2200",
+		"ActiveState=inactive\nListen=[::]:22 (Stream)\n": "",
+		"ActiveState=active\n": "",
+	} {
+		if got := strings.Join(ParseSocket([]byte(said)), " "); got != want {
+			t.Errorf("%q: %q, want %q", said, got, want)
+		}
+	}
+}
+
+func FuzzParseSocket(f *testing.F) {
+	f.Add([]byte("ActiveState=active\nListen=[::]:22 (Stream)\n"))
+	f.Fuzz(func(_ *testing.T, out []byte) { _ = ParseSocket(out) }) // only panics matter
+}
+
+// TestRulesOfOlderVersions: nft 1.0.2 of Ubuntu 22.04 can't have a name with * in a set.
+func TestRulesOfOlderVersions(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(string(rulesText)) {
+		if strings.Contains(line, "*\"") && strings.Contains(line, "{ \"") {
+			t.Errorf("a set with a pattern: %s", line)
+		}
+	}
+}

@@ -22,6 +22,7 @@ const (
 	mainFile = "/etc/ssh/sshd_config"
 	folder   = "/etc/ssh/sshd_config.d"
 	unit     = "ssh.service"
+	socket   = "ssh.socket" // of Ubuntu 24.04
 
 	// DropIn sorts before all others, also before a cloud image's 50-cloud-init.conf: sshd takes the first value.
 	DropIn = folder + "/00-salvor.conf"
@@ -146,7 +147,9 @@ var errUnreadable = errors.New("sshd can't read its files")
 // check refuses what would lock out, before anything is changed: what sshd can't read, and what others wrote into
 // its files that it has not read yet, such as another port or a user who may not log in.
 func (s sshd) check(ctx context.Context, m machine.Machine) error {
-	argv := []string{program, "-T", "-f", "/dev/stdin", "-C", "user=" + s.user + ",host=localhost,addr=127.0.0.1"}
+	// a Match that asks for more than is said here is an error
+	login := "user=" + s.user + ",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22"
+	argv := []string{program, "-T", "-f", "/dev/stdin", "-C", login}
 	candidate := append(s.content(), "Include "+mainFile+"\n"...)
 	out, err := m.Run(ctx, machine.Cmd{Argv: argv, Stdin: bytes.NewReader(candidate), Timeout: quick})
 	if err != nil {
@@ -159,11 +162,27 @@ func (s sshd) check(ctx context.Context, m machine.Machine) error {
 	if s.user == "root" && !slices.Contains([]string{"without-password", "prohibit-password", "yes"}, next.First("permitrootlogin")) {
 		return errors.New("sshd would not let root in")
 	}
-	return checkPorts(ctx, m, next["port"])
+	return checkPorts(ctx, m, next)
+}
+
+// sshPorts are where SSH answers by sshd's files, or by the socket that starts sshd: its files have no ports then.
+func sshPorts(ctx context.Context, m machine.Machine, o Options) ([]string, error) {
+	out, err := m.Run(ctx, machine.Cmd{Argv: []string{"systemctl", "show", "--property=ActiveState,Listen", "--", socket}, Timeout: quick})
+	if err != nil {
+		return nil, fmt.Errorf("ask systemd for %s: %w", socket, err)
+	}
+	if ports := ParseSocket(out.Stdout); len(ports) > 0 {
+		return ports, nil
+	}
+	return o.ports(), nil
 }
 
 // checkPorts refuses ports on which nothing listens now: the files say otherwise than what runs.
-func checkPorts(ctx context.Context, m machine.Machine, ports []string) error {
+func checkPorts(ctx context.Context, m machine.Machine, o Options) error {
+	ports, err := sshPorts(ctx, m, o)
+	if err != nil {
+		return err
+	}
 	listeners, err := observe.Listeners(ctx, m)
 	if err != nil {
 		return err

@@ -231,12 +231,62 @@ func TestAPortThatSSHDDoesNotHaveYet(t *testing.T) {
 	}
 	h.Put(folder+"/99-port.conf", "Port 2222\n", 0o600)
 	before := h.State()
-	_, err := Change(t.Context(), h, both(), quiet())
-	if err == nil || err.Error() != "sshd would listen on port 2222, which it does not now: its files were changed since it read them" || fault.Hint(err) == "" {
-		t.Errorf("error %v", err)
+	for _, areas := range []fleet.Areas{both().Manage, {fleet.AreaFirewall}} {
+		s := both()
+		s.Manage = areas
+		_, err := Change(t.Context(), h, s, quiet())
+		if err == nil || err.Error() != "sshd would listen on port 2222, which it does not now: its files were changed since it read them" || fault.Hint(err) == "" {
+			t.Errorf("%v: error %v", areas, err)
+		}
+		if h.State() != before {
+			t.Errorf("%v: something was changed", areas)
+		}
 	}
-	if h.State() != before {
-		t.Error("something was changed")
+}
+
+// TestWhereSSHListens is where the firewall lets SSH in: an address of sshd's can have its own port, and where a socket
+// starts sshd, its files do not count.
+func TestWhereSSHListens(t *testing.T) {
+	t.Parallel()
+	socket := func(h *debiantest.Host, runs bool) {
+		h.Put("/usr/lib/systemd/system/ssh.socket", "[Socket]\nListenStream=0.0.0.0:2222\n", 0o644)
+		if runs {
+			h.Start("ssh.socket")
+		}
+	}
+	for name, c := range map[string]struct {
+		prepare func(*debiantest.Host)
+		port    string
+	}{
+		"as it comes": {func(*debiantest.Host) {}, "22"},
+		"a port":      {func(h *debiantest.Host) { h.Put(folder+"/10-port.conf", "Port 2222\n", 0o600) }, "2222"},
+		"an address": {func(h *debiantest.Host) {
+			h.Put(folder+"/10-port.conf", "ListenAddress 0.0.0.0:2222\n", 0o600)
+		}, "2222"},
+		"a socket":                   {func(h *debiantest.Host) { socket(h, true) }, "2222"},
+		"a socket that does not run": {func(h *debiantest.Host) { socket(h, false) }, "22"},
+	} {
+		for _, area := range []fleet.Areas{{fleet.AreaFirewall}, {fleet.AreaFirewall, fleet.AreaSSH}} {
+			h := newHost()
+			c.prepare(h)
+			debiantest.InstallSSHD(h)
+			s := both()
+			s.Manage = area
+			mustChange(t, h, s)
+			if want := "tcp dport { " + c.port + " } accept"; !strings.Contains(debiantest.Rules(h), want) {
+				t.Errorf("%s, %v: without %q: %s", name, area, want, debiantest.Rules(h))
+			}
+		}
+	}
+}
+
+// TestAMatchOfAPort asks sshd for what the login does not decide.
+func TestAMatchOfAPort(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	h.Put(folder+"/70-b.conf", "Match LocalPort 2222\nX11Forwarding no\n", 0o600)
+	if made := mustChange(t, h, both()); made.ID == "" {
+		t.Error("nothing was changed")
 	}
 }
 
@@ -353,5 +403,16 @@ func TestWhatLeavesWithSalvor(t *testing.T) {
 	}
 	if debiantest.Rules(h) != "" || debiantest.SSHD(h, "passwordauthentication") != "no" {
 		t.Errorf("rules %q, passwords %s", debiantest.Rules(h), debiantest.SSHD(h, "passwordauthentication"))
+	}
+}
+
+// TestWhatLeavesUnconfirmed is taken back first: nothing is left that would do it.
+func TestWhatLeavesUnconfirmed(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	before := debiantest.SSHD(h, "passwordauthentication")
+	mustChange(t, h, both())
+	if _, err := Leave(t.Context(), h); err != nil || debiantest.SSHD(h, "passwordauthentication") != before || debiantest.Rules(h) != "" {
+		t.Errorf("passwords %s, were %s; rules %q: %v", debiantest.SSHD(h, "passwordauthentication"), before, debiantest.Rules(h), err)
 	}
 }

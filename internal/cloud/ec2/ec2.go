@@ -33,11 +33,10 @@ const (
 	serverTag = "salvor:server"
 )
 
-// Options say for whom, and how patiently.
+// Options say for whom, and where.
 type Options struct {
-	Fleet string        // what no other fleet of the account has, the value of the tag salvor:fleet
-	Port  int           // where instances serve SSH; 0 means 22
-	Poll  time.Duration // between two looks at what changes; 0 means 3 s
+	Fleet string // what no other fleet of the account has, the value of the tag salvor:fleet
+	cloud.Site
 }
 
 // An EC2 is one region of an account.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +17,7 @@ import (
 )
 
 func open(s *ec2test.Server, fleet string) *EC2 {
-	return New(s.Config(), Options{Fleet: fleet, Port: s.Port, Poll: time.Millisecond})
+	return New(s.Config(), Options{Fleet: fleet, Site: s.Site()})
 }
 
 func small(host string) cloud.Order {
@@ -167,7 +166,7 @@ func TestRefusals(t *testing.T) {
 	}
 	c := s.Config()
 	c.Credentials = credentials.NewStaticCredentialsProvider("AKIAOTHER", "x", "")
-	if _, err := New(c, Options{Fleet: "home", Poll: time.Millisecond}).Servers(t.Context()); err == nil || !strings.Contains(fault.Hint(err), "aws sts get-caller-identity") {
+	if _, err := New(c, Options{Fleet: "home", Site: s.Site()}).Servers(t.Context()); err == nil || !strings.Contains(fault.Hint(err), "aws sts get-caller-identity") {
 		t.Errorf("wrong credentials: %v", err)
 	}
 }

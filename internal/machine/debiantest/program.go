@@ -22,7 +22,7 @@ func (h *Host) dispatch(c machine.Cmd) (string, error) {
 		"stat": h.stat, "mkdir": h.mkdir, "chown": h.chown, "chmod": h.chmod, "mv": h.mv, "tee": h.tee, "touch": h.touch,
 		"env": h.env, "test": h.test, "systemctl": systemd{h}.systemctl, "dpkg": h.dpkg, "apt-get": h.aptGet,
 		sshdProgram: sshd{h}.run, "ss": sshd{h}.listening, "grep": sshd{h}.grep, "rm": sshd{h}.rm, "nft": nftables{h}.run, "unshare": nftables{h}.unshare,
-		"useradd": h.useradd, "usermod": h.usermod, "groupadd": h.groupadd,
+		"useradd": h.useradd, "usermod": h.usermod, "groupadd": h.groupadd, "gpasswd": h.gpasswd,
 	}
 	program, ok := programs[c.Argv[0]]
 	if !ok {
@@ -227,6 +227,22 @@ func (h *Host) usermod(c machine.Cmd) (string, error) {
 	}
 	users.content = []byte(strings.Join(lines, "\n"))
 	return "", h.join(c, name, option(c.Argv, "--groups"))
+}
+
+// gpasswd knows `gpasswd --members USERS GROUP`.
+func (h *Host) gpasswd(c machine.Cmd) (string, error) {
+	name := c.Argv[len(c.Argv)-1]
+	file := h.nodes["/etc/group"]
+	lines := strings.Split(string(file.content), "\n")
+	for i, line := range lines {
+		if f := strings.Split(line, ":"); f[0] == name {
+			f[3] = option(c.Argv, "--members")
+			lines[i] = strings.Join(f, ":")
+			file.content = []byte(strings.Join(lines, "\n"))
+			return "", nil
+		}
+	}
+	return "", exit(c, 3, "gpasswd: group '"+name+"' does not exist in /etc/group")
 }
 
 // join puts a user into groups, comma-separated.

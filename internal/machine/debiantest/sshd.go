@@ -1,6 +1,7 @@
 package debiantest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -21,7 +22,7 @@ const (
 // sshdDefaults are OpenSSH's of Debian 12, as far as tests need them.
 func sshdDefaults() map[string]string {
 	return map[string]string{
-		"port": "22", "pubkeyauthentication": "yes", "passwordauthentication": "yes", "kbdinteractiveauthentication": "yes", "permitemptypasswords": "no",
+		"port": "22", "listenaddress": "0.0.0.0", "pubkeyauthentication": "yes", "passwordauthentication": "yes", "kbdinteractiveauthentication": "yes", "permitemptypasswords": "no",
 		"permitrootlogin": "prohibit-password", "x11forwarding": "no", "usepam": "no",
 		"kexalgorithms": "curve25519-sha256,diffie-hellman-group16-sha512,diffie-hellman-group14-sha256",
 		"ciphers":       "chacha20-poly1305@openssh.com,aes128-ctr", "macs": "umac-64@openssh.com,hmac-sha2-256,hmac-sha1",
@@ -64,6 +65,9 @@ func (s sshd) run(c machine.Cmd) (string, error) {
 	if bad := s.read(name, content, set); bad != "" {
 		return "", exit(c, 255, bad)
 	}
+	if i := slices.Index(c.Argv, "-C"); i > 0 && set["match localport"] != "" && !strings.Contains(c.Argv[i+1], "lport=") {
+		return "", exit(c, 255, "'Match LocalPort' in configuration but 'lport' not in connection test specification.")
+	}
 	if slices.Contains(c.Argv, "-t") {
 		return "", nil
 	}
@@ -79,6 +83,7 @@ func (s sshd) read(name, content string, set map[string]string) (bad string) {
 		}
 		switch key := strings.ToLower(fields[0]); key {
 		case "match":
+			set["match "+strings.ToLower(fields[1])] = line
 			return ""
 		case "include":
 			if bad := s.include(fields[1], set); bad != "" {
@@ -120,6 +125,9 @@ func effective(set map[string]string) string {
 		if value == "prohibit-password" {
 			value = "without-password"
 		}
+		if key == "listenaddress" && !strings.Contains(value, ":") {
+			value += ":" + cmp.Or(set["port"], defaults["port"])
+		}
 		fmt.Fprintf(&b, "%s %s\n", key, value)
 	}
 	return b.String()
@@ -157,15 +165,27 @@ func SSHD(h *Host, key string) string {
 	return ""
 }
 
-// listening lists the ports of the sshd that runs.
+// listening lists the ports of the sshd that runs, or of the socket that starts it.
 func (s sshd) listening(machine.Cmd) (string, error) {
 	n := s.host.nodes[sshdRuns]
 	if n == nil {
 		return "", nil
 	}
-	_, port, _ := strings.Cut(string(n.content), "\nport ")
-	port, _, _ = strings.Cut(port, "\n")
-	return "tcp LISTEN 0 128 0.0.0.0:" + port + " 0.0.0.0:* users:((\"sshd\",pid=7,fd=3))\n", nil
+	_, at, _ := strings.Cut(string(n.content), "listenaddress ")
+	at, _, _ = strings.Cut(at, "\n")
+	if file, _ := systemd(s).unitFile(sshSocket); file != nil && s.host.runs[sshSocket].active {
+		at = listenStream(file)
+	}
+	return "tcp LISTEN 0 128 " + at + " 0.0.0.0:* users:((\"sshd\",pid=7,fd=3))\n", nil
+}
+
+// sshSocket starts sshd at the first connection, as on Ubuntu 24.04.
+const sshSocket = "ssh.socket"
+
+func listenStream(unit *node) string {
+	_, at, _ := strings.Cut(string(unit.content), "ListenStream=")
+	at, _, _ = strings.Cut(at, "\n")
+	return at
 }
 
 // grep knows what looks for settings in sshd's files: it prints all of their lines.

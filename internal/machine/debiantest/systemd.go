@@ -135,6 +135,9 @@ func (s systemd) showUnit(b *strings.Builder, name string, file *node, isMasked 
 	}
 	fmt.Fprintf(b, "LoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\nNeedDaemonReload=%s\nConditionResult=%s\nConditionTimestamp=%s\nActiveEnterTimestamp=%s\n",
 		load, active, sub, state, reload, condition, tried, since)
+	if at := listenStream(file); at != "" {
+		fmt.Fprintf(b, "Listen=%s (Stream)\n", at)
+	}
 }
 
 // Start starts a unit, as if it had run before the test began.

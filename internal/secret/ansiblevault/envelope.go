@@ -36,6 +36,9 @@ func IsVault(content []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte(magic+";"))
 }
 
+// IsWhole reports whether Ansible decrypts all of a file before it reads any of it: nothing comes before the envelope.
+func IsWhole(content []byte) bool { return bytes.HasPrefix(content, []byte(magic+";")) }
+
 // Parse reads a vault: a whole file, or the text of an inline value. Space at
 // the ends of lines does not count. Errors wrap ErrFormat and show no content.
 func Parse(content []byte) (Envelope, error) {

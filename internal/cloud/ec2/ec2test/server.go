@@ -14,9 +14,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"salvor/internal/cloud"
 )
 
 // Region is the only one.
@@ -85,6 +88,9 @@ func (s *Server) Close() {
 
 // URL is where the API is, for AWS_ENDPOINT_URL_EC2.
 func (s *Server) URL() string { return s.http.URL }
+
+// Site is how its instances are reached, and without waiting.
+func (s *Server) Site() cloud.Site { return cloud.Site{Port: s.Port, Poll: time.Millisecond} }
 
 // Config is a configuration that reaches it, with credentials that it takes.
 func (s *Server) Config() aws.Config {
