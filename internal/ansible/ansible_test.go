@@ -340,6 +340,18 @@ func jumping() *Fleet {
 	}
 }
 
+// TestAHostThatIsCalledAsAGroup is refused: --limit with its name would mean all hosts.
+func TestAHostThatIsCalledAsAGroup(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"all", "ungrouped", "salvor"} {
+		f := jumping()
+		f.Declared.Hosts[0].Name = name
+		if _, err := NewInventory(f, Paths{Logins: logins(t, f)}); err == nil || err.Error() != "host "+name+": Ansible means a group of hosts by that name" || !strings.Contains(fault.Hint(err), "formerly: "+name) {
+			t.Errorf("%v, hint %q", err, fault.Hint(err))
+		}
+	}
+}
+
 func TestInventoryOfOneHost(t *testing.T) {
 	t.Parallel()
 	i, err := NewInventory(jumping(), Paths{Logins: logins(t, jumping())})

@@ -66,6 +66,9 @@ type Paths struct {
 func NewInventory(f *Fleet, at Paths) (Inventory, error) {
 	all := Inventory{hosts: map[string]variables{}}
 	for i, h := range f.Declared.Hosts {
+		if h.Name == Group || h.Name == "all" || h.Name == "ungrouped" {
+			return Inventory{}, fault.WithHint(fmt.Errorf("host %s: Ansible means a group of hosts by that name", h.Name), "give it another name in fleet.yaml, with formerly: "+h.Name)
+		}
 		o := at.Logins[i]
 		request, err := f.request(h)
 		if err != nil {

@@ -29,10 +29,10 @@ func (a *App) tailnet() deploy.Tailnet {
 // returns what is left to do about it, "" for nothing.
 func (a *App) ForgetInTailnet(ctx context.Context, h fleet.Host) string {
 	t := a.tailnet()
-	address, known := a.Checkout.Lock.Tailnet[h.Name]
+	_, known := a.Checkout.Lock.Tailnet[h.Name]
 	if t == nil || !known && !h.Manage.Has(fleet.AreaTailnet) {
 		return ""
 	}
-	_, err := t.Forget(ctx, h.Name, address)
+	_, err := t.Forget(ctx, h.Name, deploy.OwnAddress(a.Checkout.Lock, h.Name))
 	return deploy.LeftInTailnet(h.Name, err)
 }

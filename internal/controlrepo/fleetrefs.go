@@ -101,6 +101,7 @@ func checkCredentials(r *yamldoc.Reader, f *fleet.Fleet) {
 
 func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 	former := map[string]string{}
+	checkServers(r, f)
 	for _, h := range f.Hosts {
 		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
 		checkMounts(r, h)
@@ -158,4 +159,19 @@ func readSigners(r *yamldoc.Reader, fsys fs.FS, g fleet.Git) fleet.Signers {
 		r.Add(r.Places.Of("git", "signers"), "%s is empty: no commit would be accepted", g.Signers)
 	}
 	return s
+}
+
+// checkServers refuses one server for two hosts: host destroy of one would end the other.
+func checkServers(r *yamldoc.Reader, f *fleet.Fleet) {
+	has := map[fleet.Server]string{}
+	for _, h := range f.Hosts {
+		if h.Server == (fleet.Server{}) {
+			continue
+		}
+		if first := has[h.Server]; first != "" {
+			r.Add(r.Places.Of("hosts", h.Name, "server"), "hosts.%s.server: %s is the server of %s", h.Name, h.Server, first)
+			continue
+		}
+		has[h.Server] = h.Name
+	}
 }

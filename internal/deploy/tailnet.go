@@ -56,16 +56,27 @@ func admit(ctx context.Context, r *Run, link *hostlink.Link, hp HostPlan, spec a
 // that joins has its name. What can't be removed is left to the operator.
 func forget(ctx context.Context, r *Run) {
 	h, declared := r.Fleet.Host(r.Lost)
-	address, known := r.Lock.Tailnet[r.Lost]
+	_, known := r.Lock.Tailnet[r.Lost]
 	member := known || declared && h.Manage.Has(fleet.AreaTailnet)
 	if r.Tailnet == nil || !r.Replaced || !member {
 		return
 	}
-	_, err := r.Tailnet.Forget(ctx, r.Lost, address)
+	_, err := r.Tailnet.Forget(ctx, r.Lost, OwnAddress(r.Lock, r.Lost))
 	if text := LeftInTailnet(r.Lost, err); text != "" {
 		r.Leave(text)
 	}
 	r.forgotten = true
+}
+
+// OwnAddress is a host's address in the tailnet as it said it, "" for none, and for one that another host says, too: a
+// host could have the device of another one removed with its own.
+func OwnAddress(lock fleet.Lock, host string) string {
+	for other, address := range lock.Tailnet {
+		if other != host && address == lock.Tailnet[host] {
+			return ""
+		}
+	}
+	return lock.Tailnet[host]
 }
 
 // LeftInTailnet says what is left to do about the device of a host that is gone, "" for

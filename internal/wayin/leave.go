@@ -10,8 +10,12 @@ import (
 )
 
 // Leave removes what would not work without Salvor, and returns what there was of it: the firewall, and what takes
-// changes back. sshd's drop-in stays: without it, passwords would be taken again. It may be called again.
+// changes back. sshd's drop-in stays: without it, passwords would be taken again. A change that is not confirmed is
+// taken back first, since nothing would do that later. It may be called again.
 func Leave(ctx context.Context, m machine.Machine) ([]string, error) {
+	if _, err := Undo(ctx, m, ""); err != nil {
+		return nil, err
+	}
 	units := []string{firewallService, undoTimer, undoService}
 	var paths []string
 	for _, unit := range units {

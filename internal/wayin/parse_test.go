@@ -129,3 +129,13 @@ func FuzzParseSocket(f *testing.F) {
 	f.Add([]byte("ActiveState=active\nListen=[::]:22 (Stream)\n"))
 	f.Fuzz(func(_ *testing.T, out []byte) { _ = ParseSocket(out) }) // only panics matter
 }
+
+// TestRulesOfOlderVersions: nft 1.0.2 of Ubuntu 22.04 can't have a name with * in a set.
+func TestRulesOfOlderVersions(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(string(rulesText)) {
+		if strings.Contains(line, "*\"") && strings.Contains(line, "{ \"") {
+			t.Errorf("a set with a pattern: %s", line)
+		}
+	}
+}

@@ -405,3 +405,14 @@ func TestWhatLeavesWithSalvor(t *testing.T) {
 		t.Errorf("rules %q, passwords %s", debiantest.Rules(h), debiantest.SSHD(h, "passwordauthentication"))
 	}
 }
+
+// TestWhatLeavesUnconfirmed is taken back first: nothing is left that would do it.
+func TestWhatLeavesUnconfirmed(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	before := debiantest.SSHD(h, "passwordauthentication")
+	mustChange(t, h, both())
+	if _, err := Leave(t.Context(), h); err != nil || debiantest.SSHD(h, "passwordauthentication") != before || debiantest.Rules(h) != "" {
+		t.Errorf("passwords %s, were %s; rules %q: %v", debiantest.SSHD(h, "passwordauthentication"), before, debiantest.Rules(h), err)
+	}
+}
