@@ -104,8 +104,8 @@ func (l *Link) Call(ctx context.Context, verb string, req, resp any) error {
 // replaced reports whether a program that ended and said nothing is something else in salvord's place: it does not know
 // its version.
 func (l *Link) replaced(ctx context.Context, ended error) bool {
-	if _, exited := errors.AsType[*machine.ExitError](ended); ended != nil && !exited {
-		return false
+	if exit, exited := errors.AsType[*machine.ExitError](ended); ended != nil && (!exited || exit.Code == 127) {
+		return false // it was not reached, or is not there
 	}
 	out, err := l.Machine.Run(ctx, machine.Command(hostpath.Salvord, "version"))
 	if err != nil {
