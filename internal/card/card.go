@@ -37,7 +37,8 @@ type Access struct {
 	Schema     int                              `json:"schema"`
 	Fleet      string                           `json:"fleet"`
 	GitURL     string                           `json:"git_url,omitempty"`
-	GitKey     []byte                           `json:"git_key,omitempty"` // SSH private key that may read the repository
+	GitKey     []byte                           `json:"git_key,omitempty"`   // SSH private key that may read the repository
+	GitToken   []byte                           `json:"git_token,omitempty"` // with which it is read over https
 	KnownHosts []string                         `json:"known_hosts,omitempty"`
 	Signers    sign.Keys                        `json:"signers"` // the fleet's signing keys, the one that signs first
 	Record     fleet.Location                   `json:"record"`

@@ -20,6 +20,7 @@ type createOptions struct {
 	image    string
 	disk     int
 	from     []string
+	manage   string
 }
 
 func newHostCreate(g *globals) *cobra.Command {
@@ -39,6 +40,7 @@ func newHostCreate(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.provider, "provider", "", "the `PROVIDER`: aws")
 	cmd.Flags().StringVar(&o.kind, "type", "", "the `TYPE` of the server, as the provider calls it: t3.small")
 	cmd.Flags().StringVar(&o.region, "region", "", "the provider's `REGION` (default: the one that its own configuration names)")
+	cmd.Flags().StringVar(&o.manage, "manage", "", "`AREAS` that Salvor takes care of there, as of host add; with firewall, the host itself lets SSH in from --from alone, too")
 	cmd.Flags().StringSliceVar(&o.from, "from", nil, "`CIDR` from which SSH is let in, and nothing else: the address of your computer, as 203.0.113.7/32")
 	return cmd
 }
@@ -68,6 +70,9 @@ func (o *createOptions) making(ctx context.Context, a *app.App, host, fromFlag s
 		return m, fault.WithCode(err, fault.Usage)
 	}
 	if m.Order.From, err = cloud.ParseFrom(o.from); err != nil {
+		return m, err
+	}
+	if m.Manage, err = parseAreas(o.manage); err != nil {
 		return m, err
 	}
 	m.Provider, err = app.Cloud(ctx, a, o.provider, o.region)

@@ -47,6 +47,13 @@ func AddHost(content []byte, h fleet.Host) ([]byte, error) {
 	if h.Server != (fleet.Server{}) {
 		fields = append(fields, yamldoc.Assignment{Key: "server", Value: yamldoc.Scalar(h.Server.String())})
 	}
+	if len(h.SSHFrom) > 0 {
+		var from []string
+		for _, s := range h.SSHFrom {
+			from = append(from, yamldoc.Scalar(string(s)))
+		}
+		fields = append(fields, yamldoc.Assignment{Key: "ssh", Value: "{from: [" + strings.Join(from, ", ") + "]}"})
+	}
 	at := yamldoc.Path{"hosts", h.Name}
 	if root, err := yamldoc.Parse(fleet.File, content); err == nil && h.Manage != nil && yamldoc.Find(root, at...) == nil {
 		fields = append(fields, yamldoc.Assignment{Key: manageKey, Value: "[" + strings.Join(h.Manage.Words(), ", ") + "]"})

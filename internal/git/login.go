@@ -42,11 +42,16 @@ func (g *Repository) reaching(ctx context.Context, remote string, cmd machine.Cm
 	if err != nil {
 		return "", err
 	}
+	return g.lend(ctx, address, cmd, func() (secret.Value, error) { return (*login)(ctx, ask) })
+}
+
+// lend runs a git command that reaches an address, with a token for it.
+func (g *reader) lend(ctx context.Context, address string, cmd machine.Cmd, token func() (secret.Value, error)) (string, error) {
 	host, takes := takesToken(address)
 	if !takes {
 		return g.run(ctx, cmd)
 	}
-	p, err := newPipe(func() (secret.Value, error) { return (*login)(ctx, ask) })
+	p, err := newPipe(token)
 	if err != nil {
 		return "", err
 	}

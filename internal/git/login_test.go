@@ -131,3 +131,30 @@ func TestWhereATokenIsSent(t *testing.T) {
 		}
 	}
 }
+
+// TestACloneWithAToken: git gets it as for a push, and keeps it nowhere.
+func TestACloneWithAToken(t *testing.T) {
+	g, _ := overHTTP(t)
+	g.UseLogin(func(context.Context, bool) (secret.Value, error) { return secret.NewString(token), nil })
+	ctx := t.Context()
+	if err := g.Push(ctx); err != nil {
+		t.Fatal(err)
+	}
+	address, err := g.URL(ctx, "origin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	m, dir := noting{g.m, &ran}, filepath.Join(t.TempDir(), "back")
+	if _, err := Clone(ctx, m, Cloning{Source: address, Origin: address, Dir: dir, Environ: os.Environ()}); err == nil {
+		t.Error("a private repository was cloned without a token")
+	}
+	cloned, err := Clone(ctx, m, Cloning{Source: address, Origin: address, Dir: dir, Environ: os.Environ(), Token: []byte(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(cloned.git, "config"))
+	if err != nil || strings.Contains(string(config)+strings.Join(ran, "\n"), "hunter2") || strings.Contains(string(config), "helper") {
+		t.Errorf("settings %s, run %q, %v", config, ran, err)
+	}
+}

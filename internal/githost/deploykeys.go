@@ -131,8 +131,10 @@ type keeper struct {
 	at   github.Name
 	want map[string]string // by host
 	gone map[string]bool   // that hosts had, by whatever name they were added
-	have map[string]bool   // keys of want that are there
+	have map[string]bool   // keys of want that are there, and whether as they should be
 	left []github.Key      // of hosts that this commit does not have
+
+	renamed map[string]bool // keys of want whose title has another host's name
 }
 
 // keep lets hosts in before it shuts keys out. A host that GitHub refuses keeps no other
@@ -148,12 +150,15 @@ func (k *keeper) keep(ctx context.Context) (Kept, error) {
 		return kept, err
 	}
 	drop := k.look(keys)
-	err = k.letIn(ctx, api, keys, &kept)
 	// keys are added once their commit is pushed, so that one which was listed and is in no
-	// newer commit is of no host
-	if len(k.left) > 0 && k.host.checkout.Behind(ctx) == nil {
+	// newer commit is of no host, and a name which no newer commit has is a former one
+	if len(k.left)+len(k.renamed) > 0 && k.host.checkout.Behind(ctx) == nil {
 		drop = append(drop, k.left...)
+		for key := range k.renamed {
+			k.have[key] = false
+		}
 	}
+	err = k.letIn(ctx, api, keys, &kept)
 	for _, key := range drop {
 		if dropErr := api.DeleteKey(ctx, k.at, key.ID); dropErr != nil {
 			return kept, cmp.Or(err, dropErr)
@@ -164,9 +169,9 @@ func (k *keeper) keep(ctx context.Context) (Kept, error) {
 	return kept, err
 }
 
-// letIn adds the keys that are missing, and those again that may write.
+// letIn adds the keys that are missing, and those again that may write or have a former name.
 func (k *keeper) letIn(ctx context.Context, api *github.API, keys []github.Key, kept *Kept) (first error) {
-	for _, key := range k.writable(keys) { // GitHub changes none, and takes none twice
+	for _, key := range k.wrong(keys) { // GitHub changes none, and takes none twice
 		if err := api.DeleteKey(ctx, k.at, key.ID); err != nil {
 			return err
 		}
@@ -177,7 +182,9 @@ func (k *keeper) letIn(ctx context.Context, api *github.API, keys []github.Key, 
 				first = cmp.Or(first, err)
 				continue
 			}
-			kept.Added = append(kept.Added, host)
+			if !k.renamed[k.want[host]] {
+				kept.Added = append(kept.Added, host)
+			}
 		}
 		kept.Read = append(kept.Read, host)
 	}
@@ -186,13 +193,20 @@ func (k *keeper) letIn(ctx context.Context, api *github.API, keys []github.Key, 
 
 // look sorts the keys that are there, and returns those to be dropped.
 func (k *keeper) look(keys []github.Key) (drop []github.Key) {
-	k.have = map[string]bool{}
-	wanted := slices.Collect(maps.Values(k.want))
+	k.have, k.renamed = map[string]bool{}, map[string]bool{}
+	titles := map[string]string{}
+	for host, key := range k.want {
+		titles[key] = k.title(host)
+	}
 	for _, key := range keys {
 		text := withoutComment(key.Key)
+		title, wanted := titles[text]
 		switch {
-		case slices.Contains(wanted, text):
+		case wanted:
 			k.have[text] = key.ReadOnly
+			if title != key.Title && strings.HasPrefix(key.Title, k.title("")) { // what a person calls it stays
+				k.renamed[text] = true
+			}
 		case k.gone[text]:
 			drop = append(drop, key)
 		case strings.HasPrefix(key.Title, k.title("")):
@@ -202,11 +216,11 @@ func (k *keeper) look(keys []github.Key) (drop []github.Key) {
 	return drop
 }
 
-// writable returns the keys of hosts that may do more than read.
-func (k *keeper) writable(keys []github.Key) []github.Key {
+// wrong returns the keys of hosts that are to be added again.
+func (k *keeper) wrong(keys []github.Key) []github.Key {
 	return slices.DeleteFunc(slices.Clone(keys), func(key github.Key) bool {
-		readOnly, wanted := k.have[withoutComment(key.Key)]
-		return !wanted || readOnly
+		right, wanted := k.have[withoutComment(key.Key)]
+		return !wanted || right
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/github"
 	"salvor/internal/github/githubtest"
 	"salvor/internal/needs/needstest"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
 
@@ -176,6 +177,32 @@ func TestKeysThatAHostHasNoMore(t *testing.T) {
 	h.want(t, "ci", "salvor home/beta", "salvor other/alpha")
 }
 
+// TestTheTitleFollowsTheHost: the key of a host that was renamed is called after it, once the
+// commit that renames it is the newest one; what a person has called one stays.
+func TestTheTitleFollowsTheHost(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ben := h.other(t)
+	h.hub.Change("you/fleet", func(r *githubtest.Repository) {
+		r.Keys = []githubtest.Key{{ID: 1, Title: "salvor home/web", Key: key(1), ReadOnly: true}, {ID: 2, Title: "typed by hand", Key: key(2), ReadOnly: true}}
+	})
+	before := h.open(t)
+	ben.adds(t, "gamma", 3)
+	h.want(t, "salvor home/alpha", "salvor home/gamma", "typed by hand")
+	h.hub.Change("you/fleet", func(r *githubtest.Repository) { r.Keys[len(r.Keys)-2].Title = "salvor home/omega" })
+	titles := h.titles()
+	if kept, err := before.KeepKeys(t.Context(), nil); err != nil || len(kept.Added) > 0 || len(kept.Read) != 2 {
+		t.Errorf("behind: %+v, %v", kept, err)
+	}
+	h.want(t, titles...)
+	h.git(t, "pull", "-q", "--rebase", "origin", "main")
+	kept, err := h.open(t).KeepKeys(t.Context(), nil)
+	if err != nil || len(kept.Added) > 0 || len(kept.Read) != 3 || kept.Removed > 0 {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	h.want(t, "salvor home/alpha", "salvor home/gamma", "typed by hand")
+}
+
 // TestCutAtEachRequest: what is left undone is done by the next run, whatever failed.
 func TestCutAtEachRequest(t *testing.T) {
 	t.Parallel()
@@ -250,5 +277,33 @@ func TestWhatMendsIt(t *testing.T) {
 			}
 			h.want(t, want...)
 		})
+	}
+}
+
+// TestPublishedKeysAreTaken: no one is asked about the key of a server that its site publishes;
+// about another one, the operator is.
+func TestPublishedKeysAreTaken(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for name, c := range map[string]struct {
+		published []string
+		asked     int
+		pinned    bool
+	}{
+		"published":           {[]string{key(9), h.hub.HostKey}, 0, true},
+		"another one is":      {[]string{key(9)}, 1, false},
+		"the site has no key": {nil, 1, false},
+	} {
+		o := h.Open(t, checkout.Committed)
+		site, asked := h.hub.Site(), 0
+		site.HostKeys = c.published
+		g := New(o.Checkout, reach.New(o.Checkout, reach.Options{}), Options{Site: site, Trust: func(string) error {
+			asked++
+			return fault.WithCode(errors.New("no one answers"), fault.Usage)
+		}})
+		files, err := g.WithPin(t.Context(), nil)
+		if err != nil || asked != c.asked || strings.Contains(string(files[fleet.KnownHostsFile]), h.hub.HostKey) != c.pinned {
+			t.Errorf("%s: asked %d times, %q, %v", name, asked, files, err)
+		}
 	}
 }

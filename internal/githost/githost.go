@@ -40,7 +40,7 @@ const within = 10 * time.Second
 // Options say who is asked, and how GitHub is reached.
 type Options struct {
 	Trust func(question string) error                 // asks whether a key is the server's, nil for no one
-	Site  github.Site                                 // the only one that gets the token
+	Site  github.Site                                 // the only one that gets the token, and whose published keys are taken
 	Token func(context.Context) (secret.Value, error) // the operators', which fleet.yaml names
 }
 
@@ -94,7 +94,7 @@ func withoutLogin(address string) string {
 
 // Pin makes sure that hosts know the Git host's key: it is committed to
 // hosts/known_hosts when the repository is first used with that remote. A key
-// that the operator's own ssh knows is taken, another one is asked about. Nothing
+// that GitHub publishes or the operator's own ssh knows is taken, another one is asked about. Nothing
 // is done without a Git remote over SSH, or while it does not answer. It may be
 // called again.
 func (g *Host) Pin(ctx context.Context) error {
@@ -149,7 +149,7 @@ func (g *Host) pinLine(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", ctx.Err() // away: a later command pins it
 	}
-	if !ssh.Known(g.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
+	if !g.opts.Site.Presents(host, string(key.Key)) && !ssh.Known(g.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
 		if trusted, err := g.ask(host, key); !trusted {
 			return "", err
 		}

@@ -13,13 +13,30 @@ import (
 
 // A Site is a GitHub: where its API is, and the names by which Git reaches it.
 type Site struct {
-	API   string
-	Hosts []string
+	API      string
+	Hosts    []string
+	HostKeys []string // "ssh-ed25519 AAAA…": those that its SSH servers have, as it publishes them; none where it does not
 }
 
 // Public is github.com. A token goes nowhere else.
 func Public() Site {
-	return Site{API: "https://api.github.com", Hosts: []string{"github.com", "ssh.github.com"}}
+	return Site{API: "https://api.github.com", Hosts: []string{"github.com", "ssh.github.com"}, HostKeys: publicHostKeys()}
+}
+
+// publicHostKeys are those of github.com, as of November 2026:
+// docs.github.com/en/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints.
+// One that is not among them is asked about, as any other server's.
+func publicHostKeys() []string {
+	return []string{
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+		"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=",
+		"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCj7ndNxQowgcQnjshcLrqPEiiphnt+VTTvDP6mHBL9j1aNUkY4Ue1gvwnGLVlOhGeYrnZaMgRK6+PKCUXaDbC7qtbW8gIkhL7aGCsOr/C56SJMy/BCZfxd1nWzAOxSDPgVsmerOBYfNqltV9/hWCqBywINIR+5dIg6JTJ72pcEpEjcYgXkE2YEFXV1JHnsKgbLWNlhScqb2UmyRkQyytRLtL+38TGxkxCflmO+5Z8CSSNY7GidjMIZ7Q4zMjA2n1nGrlTDkzwDCsw+wqFPGQA179cnfGWOWRVruj16z6XyvxvjJwbz0wQZ75XK5tKSb7FNyeIEs4TT4jk+S4dhPeAUC5y+bDYirYgM4GC7uEnztnZyaVWQ7B381AK4Qdrwt51ZqExKbQpTUNn+EjqoTwvqNj4kqx5QUCI0ThS/YkOxJCXmPUWZbhjpCg56i+2aB6CmK2JGhn57K5mj0MNdBXA4/WnwH6XoPWJzK5Nyu2zB3nAZp+S5hpQs+p1vN1/wsjk=",
+	}
+}
+
+// Presents reports whether a key is one that the site publishes for its host.
+func (s Site) Presents(host, key string) bool {
+	return slices.Contains(s.Hosts, strings.ToLower(host)) && slices.Contains(s.HostKeys, key)
 }
 
 // A Name is that of a repository.

@@ -3,6 +3,9 @@ package github
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 )
 
 func TestFind(t *testing.T) {
@@ -59,4 +62,27 @@ func FuzzFind(f *testing.F) {
 			t.Errorf("%q: %q, %v", address, n, err)
 		}
 	})
+}
+
+// TestPublishedHostKeys are those whose fingerprints are on the same page of GitHub's.
+func TestPublishedHostKeys(t *testing.T) {
+	t.Parallel()
+	var prints []string
+	for _, key := range Public().HostKeys {
+		parsed, _, _, _, err := ssh.ParseAuthorizedKey([]byte(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		prints = append(prints, parsed.Type()+" "+ssh.FingerprintSHA256(parsed))
+		if !Public().Presents("GitHub.com", key) || Public().Presents("github.example.net", key) || (Site{}).Presents("github.com", key) {
+			t.Errorf("who presents %s", key)
+		}
+	}
+	want := []string{
+		"ssh-ed25519 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU", "ecdsa-sha2-nistp256 SHA256:p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM",
+		"ssh-rsa SHA256:uNiVztksCsDhcc0u9e8BujQXVUpKZIDTMczCvj3tD2s",
+	}
+	if diff := cmp.Diff(want, prints); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }

@@ -34,6 +34,7 @@ func NewServers(c *Changes) *Servers {
 type Making struct {
 	Provider cloud.Provider
 	Order    cloud.Order
+	Manage   fleet.Areas // what Salvor takes care of there; nil for what it does on any new host
 	Patience cloud.Patience
 }
 
@@ -168,7 +169,16 @@ func (b *birth) run(ctx context.Context, sink progress.Sink) (Born, error) {
 
 // know has the server make a host key of its own.
 func (b *birth) know(ctx context.Context, server cloud.Server, sink progress.Sink) (Born, error) {
-	h := fleet.Host{Name: b.Order.Host, Address: server.Address, Port: server.Port, User: "root", Server: server.Server}
+	h := fleet.Host{Name: b.Order.Host, Address: server.Address, Port: server.Port, User: "root", Server: server.Server, Manage: b.Manage}
+	if b.Manage.Has(fleet.AreaFirewall) { // as the provider's own firewall
+		for _, p := range b.Order.From {
+			from, err := fleet.ParseSource(p.String())
+			if err != nil {
+				return Born{server: server}, err
+			}
+			h.SSHFrom = append(h.SSHFrom, from)
+		}
+	}
 	key, err := b.servers.rekey(ctx, h, b.seed.Once, b.Patience, sink)
 	return Born{Host: h, Key: key, server: server}, err
 }

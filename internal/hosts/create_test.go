@@ -388,6 +388,7 @@ func TestAServerForAnotherWorkflow(t *testing.T) {
 	declined := errors.New("not confirmed")
 	for _, adds := range []bool{false, true} {
 		s, m := NewServers(r.open(t)), r.making("gamma")
+		m.Manage = fleet.Areas{fleet.AreaDocker, fleet.AreaFirewall}
 		p, err := s.PrepareMake(t.Context(), m)
 		if err != nil {
 			t.Fatal(err)
@@ -408,8 +409,9 @@ func TestAServerForAnotherWorkflow(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Commit(t, add.Files)
-		if h, _ := r.open(t).checkout.Fleet.Host("gamma"); h.Server != born.Host.Server {
-			t.Errorf("declared with %s, made as %s", h.Server, born.Host.Server)
+		h, _ := r.open(t).checkout.Fleet.Host("gamma")
+		if h.Server != born.Host.Server || !slices.Equal(h.SSHFrom, []fleet.Source{"127.0.0.1"}) || h.Manage.String() != "docker, firewall" {
+			t.Errorf("declared as %+v, made as %s", h, born.Host.Server)
 		}
 		if stays, err := s.Unmake(t.Context(), m, born, declined); !stays || !errors.Is(err, declined) || r.aws.Count().Instances != 1 {
 			t.Errorf("a host's server: stays %v, %v, %+v", stays, err, r.aws.Count())

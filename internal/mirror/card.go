@@ -9,6 +9,7 @@ import (
 	"salvor/internal/card"
 	"salvor/internal/fleet"
 	"salvor/internal/sealing"
+	"salvor/internal/secret"
 	"salvor/internal/sign"
 	"salvor/internal/storage"
 )
@@ -38,12 +39,20 @@ func (c *Copies) Card(ctx context.Context) (card.Card, error) {
 func (c *Copies) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
 	f := &c.checkout.Fleet
 	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
-	if ref, ok := f.Git.Key.Secret(); ok {
-		key, err := c.identity.Store.Resolve(ctx, ref)
-		if err != nil {
-			return access, fmt.Errorf("git.key: %w", err)
+	for _, reads := range []struct {
+		name    string
+		setting secret.Setting
+		place   *[]byte
+	}{{"git.key", f.Git.Key, &access.GitKey}, {"git.read_token", f.Git.ReadToken, &access.GitToken}} {
+		ref, ok := reads.setting.Secret()
+		if !ok {
+			continue
 		}
-		access.GitKey = key.Reveal()
+		value, err := c.identity.Store.Resolve(ctx, ref)
+		if err != nil {
+			return access, fmt.Errorf("%s: %w", reads.name, err)
+		}
+		*reads.place = value.Reveal()
 	}
 	for _, r := range storage.WithWrapped(f, remotesWithData(f)) {
 		var err error

@@ -87,8 +87,9 @@ func (clone *Clone) name(ctx context.Context, g *git.Repository, c card.Card) er
 	return nil
 }
 
-// cloneGit clones from the Git host. ssh is offered the card's key when it has one,
-// and knows the host by the card unless the operator has a way of their own.
+// cloneGit clones from the Git host. git gets the card's token when it has one, ssh is
+// offered the card's key, and knows the host by the card unless the operator has a way of
+// their own.
 func cloneGit(ctx context.Context, access card.Access, dir string) (*git.Repository, error) {
 	environ := os.Environ()
 	if len(access.GitKey) > 0 {
@@ -111,7 +112,7 @@ func cloneGit(ctx context.Context, access card.Access, dir string) (*git.Reposit
 		}
 		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known))
 	}
-	return git.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
+	return git.Clone(ctx, local.Machine{}, git.Cloning{Source: access.GitURL, Origin: access.GitURL, Dir: dir, Environ: environ, Token: access.GitToken})
 }
 
 // cloneMirror clones from the newest mirror that the fleet has signed. What else looks
@@ -140,7 +141,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 		return nil, err
 	}
 	clone.From = "the mirror on " + access.Record.Remote
-	return git.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
+	return git.Clone(ctx, local.Machine{}, git.Cloning{Source: file, Origin: access.GitURL, Dir: dir, Environ: os.Environ()})
 }
 
 // Fetch returns the newest mirror that one of the card's signing keys has signed and the key

@@ -36,7 +36,7 @@ func (h *house) card() card.Card {
 // TestTheCardLeadsToTheRepository: with the recovery key it opens what Git and the mirror are reached by.
 func TestTheCardLeadsToTheRepository(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, "git: {url: \"ssh://git@git.example.net/home.git\", key: secret:git_key}\n")
+	h := newHouse(t, "git: {url: \"ssh://git@git.example.net/home.git\", key: secret:git_key, read_token: secret:box_password}\n")
 	made, at := h.card(), h.open().checkout
 	if made.Fleet != "home" || made.Commit != string(at.Commit) || made.Recovery.Recipient != h.Recovery.Recipient || !made.Mirrored || made.GitURL != "ssh://git@git.example.net/home.git" ||
 		!slices.Equal(made.Signers, sign.Keys{h.Signer.Public()}) || made.Made.IsZero() {
@@ -47,7 +47,7 @@ func TestTheCardLeadsToTheRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := card.Access{
-		Schema: got.Schema, Fleet: "home", GitURL: made.GitURL, GitKey: []byte("of the Git host"), Signers: made.Signers, Record: at.Fleet.Record,
+		Schema: got.Schema, Fleet: "home", GitURL: made.GitURL, GitKey: []byte("of the Git host"), GitToken: []byte("of the box"), Signers: made.Signers, Record: at.Fleet.Record,
 		KnownHosts: []string{"git.example.net ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYyF1RyXQ7i1p4gm4nD8m9hV7oY1yW0Jqv5nS5kqK3d"},
 		Remotes: map[string]agentapi.SealedRemote{
 			"box": {Type: "crypt", Options: map[string][]byte{"remote": []byte("disk:" + h.disk), "password": []byte("of the box")}}, "disk": {Type: "local", Options: map[string][]byte{}},

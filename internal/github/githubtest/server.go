@@ -127,7 +127,7 @@ func (s *Server) Close() {
 
 // Site is how a client reaches it.
 func (s *Server) Site() github.Site {
-	return github.Site{API: "http://" + s.web.Addr().String() + "/api/v3", Hosts: []string{"127.0.0.1"}}
+	return github.Site{API: "http://" + s.web.Addr().String() + "/api/v3", Hosts: []string{"127.0.0.1"}, HostKeys: []string{s.HostKey}}
 }
 
 // SSHAddress is "127.0.0.1:PORT".

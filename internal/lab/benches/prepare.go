@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -161,10 +160,7 @@ func (p *preparing) ours(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	began := time.Now()
-	if err := p.Add(ctx, h); err != nil {
-		return 0, err
-	}
-	if err := p.manageAll(ctx, h); err != nil {
+	if err := p.AddWith(ctx, h, "--manage", strings.Join(fleet.KnownAreas().Words(), ",")); err != nil {
 		return 0, err
 	}
 	added := time.Since(began)
@@ -184,22 +180,6 @@ func (p *preparing) ours(ctx context.Context) (time.Duration, error) {
 	}
 	_, err = p.Salvor(ctx, nil, "host", "remove", h.Name)
 	return took, err
-}
-
-// manageAll has Salvor take care of every area of a host.
-func (p *preparing) manageAll(ctx context.Context, h *lab.Host) error {
-	declared, err := p.Read(fleet.File)
-	if err != nil {
-		return err
-	}
-	areas := regexp.MustCompile(`(?m)^(  ` + h.Name + `: \{.*manage: )\[[^]]*\]`)
-	if !areas.MatchString(declared) {
-		return fmt.Errorf("fleet.yaml names no areas of %s:\n%s", h.Name, declared)
-	}
-	if err := p.Write(fleet.File, areas.ReplaceAllString(declared, "${1}[docker, time, updates, ssh, firewall, tailnet]")); err != nil {
-		return err
-	}
-	return p.Commit(ctx, "all areas of "+h.Name)
 }
 
 func (p *preparing) baseline(ctx context.Context) (time.Duration, error) {
@@ -236,6 +216,7 @@ const (
 // readyCheck ends with 0 on a host that is ready, and answers on both ports from inside.
 const readyCheck = `docker info
 docker compose version
+restic version
 tailscale version
 tailscale status --json --peers=false | grep '"BackendState": "Running"'
 sshd -T | grep -x 'passwordauthentication no'

@@ -56,7 +56,8 @@ type Options struct {
 	Blank  bool // the operator has a computer and keys, and has not made the fleet yet
 	Faults bool // the remote is reached through World.Faults
 
-	Drive *lab.Drive // the operator finds it, as hosts do; nil for none
+	Drive   *lab.Drive // the operator finds it, as hosts do; nil for none
+	Environ []string   // more of the operator's environment
 }
 
 // New starts the surroundings and has the operator run `salvor init`. Git host,
@@ -243,6 +244,7 @@ func (w *World) unattended() []string {
 func (w *World) environ() []string {
 	ssh := fmt.Sprintf("ssh -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s -o StrictHostKeyChecking=yes -o ConnectTimeout=10", w.Lab.Key(), w.sshKnownHosts())
 	env := []string{"HOME=" + w.home, "PATH=" + filepath.Dir(w.salvor) + ":" + os.Getenv("PATH"), "GIT_SSH_COMMAND=" + ssh, "TERM=" + os.Getenv("TERM"), "NO_COLOR=" + os.Getenv("NO_COLOR")}
+	env = append(env, w.options.Environ...)
 	if w.options.Drive != nil {
 		env = append(env, w.options.Drive.Environ()...)
 	}

@@ -25,6 +25,14 @@ type Boot struct {
 // Boots has instances that start from now on made by boot; end is called once they are
 // terminated.
 func (s *Server) Boots(boot func(ctx context.Context, b Boot) (end func(), err error)) {
+	s.Hosts(func(ctx context.Context, b Boot) (string, func(), error) {
+		end, err := boot(ctx, b)
+		return b.Address, end, err
+	})
+}
+
+// Hosts is Boots for instances that have addresses of their own.
+func (s *Server) Hosts(boot func(ctx context.Context, b Boot) (address string, end func(), err error)) {
 	s.set(func() { s.boot = boot })
 }
 

@@ -99,11 +99,11 @@ func (s *Server) runInstances(f url.Values) (string, *failure) {
 				line = p.line
 			}
 		}
-		end, err := s.boot(s.ctx, Boot{Address: i.address, Port: s.Port, UserData: decoded(f.Get("UserData")), Line: line})
+		address, end, err := s.boot(s.ctx, Boot{Address: i.address, Port: s.Port, UserData: decoded(f.Get("UserData")), Line: line})
 		if err != nil {
 			return "", &failure{"InternalError", err.Error()}
 		}
-		i.end = end
+		i.address, i.end = address, end
 	}
 	s.instances = append(s.instances, i)
 	return texts("reservationId", "r-1") + list("instancesSet", []string{i.xml()}), nil

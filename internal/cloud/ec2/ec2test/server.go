@@ -39,7 +39,7 @@ type Server struct {
 	Port int // where all instances serve SSH, each at an address of its own
 
 	http *httptest.Server
-	boot func(ctx context.Context, b Boot) (end func(), err error)
+	boot func(ctx context.Context, b Boot) (address string, end func(), err error)
 	ctx  context.Context
 
 	mu        sync.Mutex // guards what follows
@@ -63,7 +63,7 @@ type Server struct {
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{Port: freePort(t), ctx: t.Context(), late: 1}
-	s.boot = s.bootFake(t)
+	s.Boots(s.bootFake(t))
 	s.images = []image{
 		{ID: "ami-old", Name: "debian-13-amd64-20250814-2204", Owner: "136693071363", Created: "2025-08-14T22:04:00.000Z", Arch: "x86_64", Root: "/dev/xvda"},
 		{ID: "ami-new", Name: "debian-13-amd64-20261101-1948", Owner: "136693071363", Created: "2026-11-01T19:48:00.000Z", Arch: "x86_64", Root: "/dev/xvda"},
@@ -105,6 +105,16 @@ func (s *Server) Dead(dead bool) { s.set(func() { s.dead = dead }) }
 
 // Fail has later calls end so, one each.
 func (s *Server) Fail(faults ...Fault) { s.set(func() { s.faults = append(s.faults, faults...) }) }
+
+// End terminates all instances, as someone does in the console.
+func (s *Server) End() {
+	s.set(func() {
+		for _, i := range s.instances {
+			i.ended = true
+			i.shut()
+		}
+	})
+}
 
 // Limit has the next calls exceed the rate.
 func (s *Server) Limit(calls int) { s.set(func() { s.limited = calls }) }
