@@ -54,7 +54,7 @@ func (h folderHost) Run(ctx context.Context, c machine.Cmd) (machine.Output, err
 	switch c.Argv[0] {
 	case hostpath.Salvord:
 		if c.Argv[1] == "version" {
-			return machine.Output{Stdout: []byte(version.String())}, nil
+			return machine.Output{Stdout: []byte(version.String() + "\n")}, nil
 		}
 		return machine.Output{}, h.salvord(c)
 	case "docker":
