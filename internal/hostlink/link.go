@@ -104,7 +104,8 @@ func (l *Link) Call(ctx context.Context, verb string, req, resp any) error {
 // replaced reports whether a program that ended and said nothing is something else in salvord's place: it does not know
 // its version.
 func (l *Link) replaced(ctx context.Context, ended error) bool {
-	if _, exited := errors.AsType[*machine.ExitError](ended); ended != nil && !exited {
+	exit, exited := errors.AsType[*machine.ExitError](ended)
+	if ended != nil && !exited || exited && notRun(exit) {
 		return false
 	}
 	out, err := l.Machine.Run(ctx, machine.Command(hostpath.Salvord, "version"))
@@ -123,13 +124,16 @@ func (l *Link) request(req any) ([]byte, error) {
 	return json.Marshal(agentapi.Request{Schema: agentapi.Schema, Salvord: l.Carrier.Version(), Body: body})
 }
 
+// notRun reports whether a shell could not start the program: it is not there, or can't be run.
+func notRun(exit *machine.ExitError) bool { return exit.Code == 127 || exit.Code == 126 }
+
 // explain turns the end of a salvord that gave no answer into an error.
 func (l *Link) explain(verb string, err error) error {
 	var exit *machine.ExitError
 	switch {
 	case err == nil:
 		return fmt.Errorf("%s: salvord %s ended without an answer", l.Host, verb)
-	case errors.As(err, &exit) && (exit.Code == 127 || exit.Code == 126):
+	case errors.As(err, &exit) && notRun(exit):
 		return fault.WithHint(fmt.Errorf("%s: %w", l.Host, ErrNoSalvord), installHint)
 	case errors.As(err, &exit) && exit.Code == fault.Usage && strings.Contains(string(exit.Stderr), "unknown verb"):
 		return fault.WithHint(fmt.Errorf("%s: its salvord is older than this salvor and does not know %q", l.Host, verb), "salvor apply updates it")

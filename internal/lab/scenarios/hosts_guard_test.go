@@ -50,10 +50,18 @@ func (p *provider) commit(t *testing.T, message string) {
 	must(t, p.w.Commit(t.Context(), message))
 }
 
-func (p *provider) apply(t *testing.T) {
+func (p *provider) apply(t *testing.T, hosts ...string) {
 	t.Helper()
-	_, err := p.w.Salvor(t.Context(), nil, "apply")
+	_, err := p.w.Salvor(t.Context(), nil, append([]string{"apply"}, only(hosts)...)...)
 	must(t, err)
+}
+
+// only has a command work on some hosts.
+func only(hosts []string) (flags []string) {
+	for _, h := range hosts {
+		flags = append(flags, "--host", h)
+	}
+	return flags
 }
 
 // answers reports whether the operator's computer can connect to a port of a host.
@@ -92,10 +100,10 @@ func (p *provider) guard(t *testing.T) {
 	}
 	p.declare(t, "alpha", "manage: [docker, time, updates, ssh, firewall]")
 	p.declare(t, "beta", "manage: [time, ssh, firewall]")
-	p.declare(t, "gamma", "manage: []")
+	p.declare(t, "gamma", "manage: [docker, time, updates, ssh, firewall], docker: {live_restore: true, users: []}, ssh: {from: ["+p.Gateway().String()+"]}, mounts: {films: {smb: //nas.lan/films, at: /srv/films}}")
 	p.from(t, p.Gateway().String())
 	p.commit(t, "keys only, and closed from outside")
-	p.apply(t)
+	p.apply(t, "alpha", "beta")
 	for _, host := range []string{"alpha", "beta"} {
 		got := p.on(t, host, "test -e /etc/ssh/sshd_config.d/50-cloud-init.conf; sshd -T | grep -E '^(password|kbdinteractive|pubkey)authentication '")
 		if want := "pubkeyauthentication yes\npasswordauthentication no\nkbdinteractiveauthentication no\n"; got != want {
@@ -106,20 +114,41 @@ func (p *provider) guard(t *testing.T) {
 		t.Errorf("alpha: %s", got)
 	}
 	p.published(t, false)
-	p.declare(t, "alpha", "manage: [docker, time, updates, ssh, firewall], open: [8086]")
-	p.commit(t, "the site is open")
-	p.apply(t)
-	p.published(t, true)
-	p.declare(t, "alpha", "manage: [docker, time, updates, ssh, firewall]")
-	p.commit(t, "the site is closed")
-	p.apply(t)
-	p.published(t, false)
-	p.asDeclared(t)
+	p.asDeclared(t, "alpha", "beta")
 	p.Count("hosts with keys only and a firewall", 2)
 	t.Logf("keys only, ports closed: %s", time.Since(began).Round(time.Millisecond))
 }
 
-// published checks who reaches the site: containers and the host in any case.
+// listed opens the site's port, and closes it again.
+func (p *provider) listed(t *testing.T) {
+	began := time.Now()
+	images, err := p.w.Images(t.Context())
+	must(t, err)
+	fromContainer := fmt.Sprintf("docker run --rm %s bash -c 'exec 3<>/dev/tcp/%s/%d; printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3; timeout 5 cat <&3'", images.Nginx, p.hosts["alpha"].Address, sitePort)
+	p.declare(t, "alpha", "manage: [docker, time, updates, ssh, firewall], open: [8086]")
+	p.commit(t, "the site is open")
+	p.apply(t, "alpha")
+	p.published(t, true)
+	if page := p.on(t, "gamma", fromContainer); !strings.Contains(page, "home") {
+		t.Errorf("a container on gamma gets %q from the site on alpha", page)
+	}
+	p.declare(t, "alpha", "manage: [docker, time, updates, ssh, firewall]")
+	p.commit(t, "the site is closed")
+	p.apply(t, "alpha")
+	p.published(t, false)
+	p.Count("ports that a container on another host reached where listed", 1)
+	t.Logf("a listed port: %s", time.Since(began).Round(time.Millisecond))
+}
+
+// neighbour gives a host another machine on a network of its own, which speaks IPv6 with it.
+const neighbour = `for all in all default; do echo 0 >/proc/sys/net/ipv6/conf/$all/disable_ipv6; done
+ip netns add neighbour
+ip link add wan0 type veth peer name eth0 netns neighbour
+ip addr add fd00:5a1::1/64 dev wan0 nodad && ip link set wan0 up
+ip -n neighbour addr add fd00:5a1::2/64 dev eth0 nodad && ip -n neighbour link set eth0 up
+`
+
+// published checks who reaches the site: the host in any case, and from outside also a neighbour by IPv6.
 func (p *provider) published(t *testing.T, outside bool) {
 	t.Helper()
 	p.on(t, "alpha", fmt.Sprintf("curl -fsS -m 5 -o /dev/null http://127.0.0.1:%[1]d && curl -fsS -m 5 -o /dev/null http://%[2]s:%[1]d", sitePort, p.hosts["alpha"].Address))
@@ -134,12 +163,17 @@ func (p *provider) published(t *testing.T, outside bool) {
 	if open := err == nil; open != outside {
 		t.Errorf("the published port is open from outside: %t, want %t (%v)", open, outside, err)
 	}
+	p.on(t, "alpha", fmt.Sprintf("curl -gfsS -m 5 -o /dev/null http://[fd00:5a1::1]:%d", sitePort))
+	got := p.on(t, "alpha", fmt.Sprintf("ip netns exec neighbour curl -gfsS -m 2 -o /dev/null http://[fd00:5a1::1]:%d 2>/dev/null && echo open || echo closed", sitePort))
+	if open := got == "open\n"; open != outside {
+		t.Errorf("the published port is open by IPv6: %t, want %t", open, outside)
+	}
 }
 
-// asDeclared checks that a plan has nothing for the hosts' way in.
-func (p *provider) asDeclared(t *testing.T) {
+// asDeclared checks that a plan has nothing for the way in to hosts.
+func (p *provider) asDeclared(t *testing.T, hosts ...string) {
 	t.Helper()
-	plan, err := p.w.Salvor(t.Context(), nil, "plan")
+	plan, err := p.w.Salvor(t.Context(), nil, append([]string{"plan"}, only(hosts)...)...)
 	must(t, err)
 	for _, word := range []string{"sshd settings", "firewall", "salvor-undo", "way in"} {
 		if strings.Contains(plan, word) {
@@ -154,22 +188,20 @@ func (p *provider) lockout(t *testing.T) {
 	p.brokenFile(t)
 	p.wrongPort(t)
 	p.cutOff(t)
-	p.killed(t)
-	p.asDeclared(t)
 	t.Logf("lock-outs: %s", time.Since(began).Round(time.Millisecond))
 }
 
 // brokenFile: someone's own file for sshd has a mistake, and Salvor's is gone. Nothing is reloaded.
 func (p *provider) brokenFile(t *testing.T) {
 	p.on(t, "alpha", "echo Nonsense yes >/etc/ssh/sshd_config.d/70-broken.conf; rm /etc/ssh/sshd_config.d/00-salvor.conf")
-	plan, err := p.w.Salvor(t.Context(), nil, "plan")
+	plan, err := p.w.Salvor(t.Context(), nil, "plan", "--host", "alpha")
 	must(t, err)
 	if !strings.Contains(plan, "[ssh-overruled]") && !strings.Contains(plan, "can't read its files") {
 		t.Errorf("the plan does not say that sshd can't read its files:\n%s", plan)
 	}
-	p.apply(t)
+	p.apply(t, "alpha")
 	p.on(t, "alpha", "test ! -e /etc/ssh/sshd_config.d/00-salvor.conf && rm /etc/ssh/sshd_config.d/70-broken.conf")
-	p.apply(t)
+	p.apply(t, "alpha")
 	p.on(t, "alpha", "test -e /etc/ssh/sshd_config.d/00-salvor.conf")
 	p.Count("lock-outs that were none for long", 1)
 }
@@ -177,13 +209,13 @@ func (p *provider) brokenFile(t *testing.T) {
 // wrongPort: sshd's files have another port since it read them.
 func (p *provider) wrongPort(t *testing.T) {
 	p.on(t, "beta", "echo Port 2222 >/etc/ssh/sshd_config.d/10-port.conf; rm /etc/ssh/sshd_config.d/00-salvor.conf")
-	_, err := p.w.Salvor(t.Context(), nil, "apply")
+	_, err := p.w.Salvor(t.Context(), nil, "apply", "--host", "beta")
 	p.refused(t, err, 1, "beta: sshd would listen on port 2222, which it does not now")
 	if !p.answers(t.Context(), "beta", 22) {
 		t.Error("beta can't be reached")
 	}
 	p.on(t, "beta", "rm /etc/ssh/sshd_config.d/10-port.conf")
-	p.apply(t)
+	p.apply(t, "beta")
 	p.Count("lock-outs that were none for long", 1)
 }
 
@@ -192,7 +224,7 @@ func (p *provider) wrongPort(t *testing.T) {
 func (p *provider) cutOff(t *testing.T) {
 	p.from(t, nowhere)
 	p.commit(t, "SSH from nowhere")
-	_, err := p.w.Salvor(t.Context(), nil, "apply")
+	_, err := p.w.Salvor(t.Context(), nil, "apply", "--host", "alpha", "--host", "beta")
 	p.refused(t, err, 13, "the change of how one gets in was taken back, since a new connection failed")
 	for _, host := range []string{"alpha", "beta"} {
 		took := p.letsIn(t, host)
@@ -202,68 +234,52 @@ func (p *provider) cutOff(t *testing.T) {
 	p.Count("lock-outs that were none for long", 2)
 }
 
-// killed: the operator's salvor dies right after the change that cuts it off. The host's own timer takes it back.
+// killed: the operator's salvor dies right after the change that cuts it off. Alpha's own timer takes it back; beta loses its
+// power meanwhile, and takes it back when it boots.
 func (p *provider) killed(t *testing.T) {
 	ctx := t.Context()
-	alpha := p.hosts["alpha"]
-	p.on(t, "alpha", "rm /etc/ssh/sshd_config.d/00-salvor.conf && systemctl reload ssh")
-	must(t, alpha.Hold(ctx, "way-in-changed"))
-	cmd := p.w.Command(ctx, "apply")
+	began := time.Now()
+	cut := []string{"alpha", "beta"}
+	for _, host := range cut {
+		p.on(t, host, "rm /etc/ssh/sshd_config.d/00-salvor.conf && systemctl reload ssh")
+		must(t, p.hosts[host].Hold(ctx, "way-in-changed"))
+	}
+	cmd := p.w.Command(ctx, append([]string{"apply"}, only(cut)...)...)
 	must(t, cmd.Start())
-	must(t, alpha.Held(ctx, "way-in-changed"))
-	p.on(t, "alpha", "test -e /etc/ssh/sshd_config.d/00-salvor.conf")
+	for _, host := range cut {
+		must(t, p.hosts[host].Held(ctx, "way-in-changed"))
+		p.on(t, host, "test -e /etc/ssh/sshd_config.d/00-salvor.conf && test -e /etc/salvor/way-in.json")
+	}
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait() // it was killed
-	must(t, alpha.LetGo(ctx, "way-in-changed"))
+	must(t, p.hosts["beta"].Kill(ctx))
+	must(t, p.hosts["alpha"].LetGo(ctx, "way-in-changed"))
 	if p.answers(ctx, "alpha", 22) {
 		t.Error("alpha takes connections: the change does not cut anyone off")
 	}
-	took := p.letsIn(t, "alpha")
-	t.Logf("after the operator was killed, alpha answers again after %s", took.Round(time.Millisecond))
-	within(t, 10*time.Second, "systemd's journal says what was taken back and why", func() error {
-		_, err := alpha.Exec(ctx, "sh", "-ec", "test ! -e /etc/ssh/sshd_config.d/00-salvor.conf && journalctl -u salvor-undo -o cat | grep -q 'took back .*sshd settings.*since it was not confirmed over a new connection'")
-		return err
-	})
+	must(t, p.hosts["beta"].Start(ctx))
+	t.Logf("after its power came back, beta answers after %s", p.letsIn(t, "beta").Round(time.Millisecond))
+	p.tookBack(t, "beta")
+	t.Logf("after the operator was killed, alpha answers again after %s", p.letsIn(t, "alpha").Round(time.Millisecond))
+	p.tookBack(t, "alpha")
+	p.Count("lock-outs that were none for long", 1)
+	p.Count("reboots before a change was confirmed", 1)
+	t.Logf("killed: %s", time.Since(began).Round(time.Millisecond))
+}
+
+// letBackIn has fleet.yaml name where the operator is again.
+func (p *provider) letBackIn(t *testing.T) {
 	p.from(t, p.Gateway().String())
 	p.commit(t, "SSH from where the operator is")
-	p.apply(t)
-	p.Count("lock-outs that were none for long", 1)
+	p.apply(t, "alpha", "beta")
+	p.asDeclared(t, "alpha", "beta")
 }
 
-// drift is what others change on a host that is prepared: one plan names all of it, and one apply repairs it.
-func (p *provider) drift(t *testing.T) {
-	began := time.Now()
-	kinds := []struct{ name, change, cause string }{
-		{"a file", "echo '# mine' >>/etc/tmpfiles.d/salvor.conf", "file /etc/tmpfiles.d/salvor.conf its content differs"},
-		{"a unit", "systemctl -q disable salvord", "unit salvord.service is disabled, want enabled"},
-		{"a package", "dpkg -r unattended-upgrades >/dev/null", "not installed: unattended-upgrades"},
-		{"an sshd option", "sed -i 's/^PasswordAuthentication no/PasswordAuthentication yes/' /etc/ssh/sshd_config.d/00-salvor.conf && systemctl reload ssh", "sshd takes passwords"},
-		{"a firewall rule", "nft insert rule inet salvor outside tcp dport 8086 accept", "a rule of the chain outside was added"},
-		{"a unit of the firewall", "systemctl -q disable salvor-firewall", "unit salvor-firewall.service is disabled, want enabled"},
-		{"an authorized key", "sed -i 's/^# end salvor/ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9\\/cu7\\/QEXn9OIeZJ intruder\\n# end salvor/' /root/.ssh/authorized_keys", "accept the fleet's keys"},
-	}
-	for _, kind := range kinds {
-		p.on(t, "alpha", kind.change)
-	}
-	plan, err := p.w.Salvor(t.Context(), nil, "plan")
-	must(t, err)
-	for _, kind := range kinds {
-		if !strings.Contains(oneLine(plan), kind.cause) {
-			t.Errorf("%s: the plan does not have %q:\n%s", kind.name, kind.cause, plan)
-		}
-	}
-	p.apply(t)
-	again, err := p.w.Salvor(t.Context(), nil, "plan")
-	must(t, err)
-	for _, kind := range kinds {
-		if strings.Contains(oneLine(again), kind.cause) {
-			t.Errorf("%s is not repaired:\n%s", kind.name, again)
-		}
-	}
-	p.published(t, false)
-	p.Count("kinds of drift", len(kinds))
-	t.Logf("drift: %s", time.Since(began).Round(time.Millisecond))
+// tookBack checks that a host has the old way in, and that systemd's journal says what was taken back and why.
+func (p *provider) tookBack(t *testing.T, host string) {
+	t.Helper()
+	within(t, 10*time.Second, "systemd's journal says what was taken back and why", func() error {
+		_, err := p.hosts[host].Exec(t.Context(), "sh", "-ec", "test ! -e /etc/ssh/sshd_config.d/00-salvor.conf && test ! -e /etc/salvor/way-in.json && journalctl -u salvor-undo -o cat | grep -q 'took back .*sshd settings.*since it was not confirmed over a new connection'")
+		return err
+	})
 }
-
-// oneLine is a plan without its columns.
-func oneLine(plan string) string { return strings.Join(strings.Fields(plan), " ") }

@@ -52,6 +52,7 @@ func (p *provider) prepare(t *testing.T) {
 	if state != "ii active\nactive\n" {
 		t.Errorf("gamma after the apply: %q", state)
 	}
+	p.on(t, "gamma", "dpkg -s unattended-upgrades >/dev/null && systemctl is-enabled apt-daily-upgrade.timer && sshd -T | grep -qx 'passwordauthentication no'")
 	p.Count("first applies", 1)
 	t.Logf("servers away, dpkg interrupted, locked: prepared %s after they were back", time.Since(began).Round(time.Second/10))
 }

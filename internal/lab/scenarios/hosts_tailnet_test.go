@@ -13,7 +13,7 @@ import (
 
 // tailnet has the servers join a tailnet: alpha with keys that are wrong, have expired, and
 // are good, beta with one that was used, and gamma while the control server is away. What alpha
-// publishes on its address there is reached by its name from beta, also after a boot.
+// publishes on its address there is reached by its name from beta, also after a boot, and its SSH can be open there alone.
 func (p *provider) tailnet(t *testing.T) {
 	ctx := t.Context()
 	began := time.Now()
@@ -25,8 +25,10 @@ func (p *provider) tailnet(t *testing.T) {
 	p.joins(t, n, "alpha", "good-hunter2-key")
 	p.notJoined(t, "beta", "the control server refuses the key: ") // it was used
 	p.joins(t, n, "beta", "other-hunter2-key")
+	p.loggedOut(t, n)
 	p.byName(t, n)
 	p.afterABoot(t, n)
+	p.fromTailnet(t)
 	must(t, n.Down(ctx))
 	p.controlAway(t)
 	t.Logf("tailnet: %s", time.Since(began).Round(time.Millisecond))
@@ -77,13 +79,13 @@ func (p *provider) badKeys(t *testing.T, n *lab.Tailnet) {
 	p.notJoined(t, "alpha", "the control server refuses the key: ") // it has expired
 }
 
-// notJoined has a host not join, for a reason that is said once.
-func (p *provider) notJoined(t *testing.T, host, why string) {
+// notJoined has a host not join, for a reason that is said once, while others are applied to.
+func (p *provider) notJoined(t *testing.T, host, why string, others ...string) {
 	t.Helper()
 	ctx := t.Context()
 	_, err := p.w.Salvor(ctx, nil, "host", "take", host, "tailnet")
 	must(t, err)
-	out, err := p.w.Command(ctx, "apply", "--host", host).CombinedOutput()
+	out, err := p.w.Command(ctx, append([]string{"apply"}, only(append(others, host))...)...).CombinedOutput()
 	said := string(out)
 	if err == nil || strings.Count(said, "warning: "+host+": it is not in the tailnet: ") != 1 || !strings.Contains(said, why) || !strings.Contains(said, "not in the tailnet: "+host) {
 		t.Fatalf("%v; want one %q in\n%s", err, why, said)
@@ -109,6 +111,42 @@ func (p *provider) joins(t *testing.T, n *lab.Tailnet, host, key string) {
 		t.Errorf("%s has its key in %s", host, left)
 	}
 	p.Count("hosts that joined", 1)
+}
+
+// loggedOut is a drift: the next apply has the host join again.
+func (p *provider) loggedOut(t *testing.T, n *lab.Tailnet) {
+	must(t, n.Admit(t.Context(), "other-hunter2-key", time.Minute))
+	p.repairs(t, "beta", drift{"tailscale", "timeout 20 tailscale logout", "tailnet beta it is logged out: NeedsLogin"})
+}
+
+// fromTailnet has alpha take SSH from the tailnet alone: its operator comes by way of beta, which is a member.
+func (p *provider) fromTailnet(t *testing.T) {
+	ctx := t.Context()
+	began := time.Now()
+	before, err := p.w.Read("fleet.yaml")
+	must(t, err)
+	print, err := world.Fingerprint(ctx, p.hosts["alpha"])
+	must(t, err)
+	address := strings.TrimSpace(p.on(t, "alpha", "tailscale ip -4"))
+	_, err = p.w.Salvor(ctx, nil, "host", "add", "alpha", "root@"+address, "--jump", "ops@"+p.hosts["beta"].Address.String(), "--host-key", print)
+	must(t, err)
+	open, err := p.w.Read("fleet.yaml")
+	must(t, err)
+	p.edit(t, regexp.MustCompile(`(?m)^(  alpha: \{.*)\}$`), "${1}, ssh: {from: [tailnet]}}")
+	p.commit(t, "alpha: SSH from the tailnet alone")
+	p.apply(t, "alpha")
+	if p.answers(ctx, "alpha", 22) {
+		t.Error("alpha takes SSH at its address outside of the tailnet")
+	}
+	_, err = p.w.Salvor(ctx, nil, "plan", "--check", "--host", "alpha")
+	must(t, err)
+	must(t, p.w.Write("fleet.yaml", open))
+	p.commit(t, "alpha: SSH from where it was")
+	p.apply(t, "alpha")
+	must(t, p.w.Write("fleet.yaml", before))
+	p.commit(t, "alpha: at the address that it had")
+	p.Count("hosts with SSH from the tailnet alone", 1)
+	t.Logf("SSH from the tailnet alone: %s", time.Since(began).Round(time.Millisecond))
 }
 
 // byName: beta reaches alpha by its name, at its address in the tailnet alone.
@@ -149,14 +187,32 @@ func (p *provider) afterABoot(t *testing.T, n *lab.Tailnet) {
 
 // controlAway: members are applied to over SSH; a host that is to join is ready otherwise.
 func (p *provider) controlAway(t *testing.T) {
-	ctx := t.Context()
 	must(t, p.w.Write("stacks/site/html/index.html", "<h1>changed</h1>\n"))
-	must(t, p.w.Commit(ctx, "site: another page"))
-	_, err := p.w.Salvor(ctx, nil, "apply", "--host", "alpha")
-	must(t, err)
+	p.commit(t, "site: another page")
+	p.notJoined(t, "gamma", "the control server does not answer: ", "alpha")
 	if page := p.on(t, "alpha", "curl -fsS http://127.0.0.1:8082"); !strings.Contains(page, "changed") {
 		t.Errorf("the page is %q", page)
 	}
-	p.notJoined(t, "gamma", "the control server does not answer: ")
-	p.Count("applies while the control server is away", 2)
+	p.Count("hosts that were applied to while the control server is away", 2)
+}
+
+// recovered: alpha is lost, and the machine that takes its place knows a password alone.
+func (p *provider) recovered(t *testing.T) {
+	ctx := t.Context()
+	began := time.Now()
+	must(t, p.hosts["alpha"].Kill(ctx))
+	print, err := world.Fingerprint(ctx, p.hosts["delta"])
+	must(t, err)
+	to := []string{"recover", "alpha", "--to", "delta=root@" + p.hosts["delta"].Address.String(), "--host-key", print, "--only", "site", "--password-file"}
+	_, err = p.w.Salvor(ctx, nil, append(to, p.file("wrong"))...)
+	p.refused(t, err, 13, "salvor: delta: access denied: root@"+p.hosts["delta"].Address.String()+":22: wrong password")
+	_, err = p.w.Salvor(ctx, nil, append(to, p.file("first"))...)
+	must(t, err)
+	p.keysOnce(t, "delta", "root", "/root")
+	page := p.on(t, "delta", "curl -fsS http://127.0.0.1:8082 && sshd -T | grep '^passwordauthentication '")
+	if !strings.Contains(page, "changed") || !strings.Contains(page, "passwordauthentication no") {
+		t.Errorf("delta after the recovery: %q", page)
+	}
+	p.Count("recoveries on a machine with a password", 1)
+	t.Logf("recovered: %s", time.Since(began).Round(time.Millisecond))
 }

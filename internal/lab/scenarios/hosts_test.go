@@ -27,8 +27,8 @@ type provider struct {
 
 // TestHosts takes three clean servers, and what can be wrong with one, through the parts
 // of their life: the first login, the first apply, keys only behind a firewall, what could
-// lock out, what others change, and the tailnet. A later part finds the hosts as the part
-// before it left them.
+// lock out, what others change, the tailnet, and the recovery on a fourth. A later part finds the hosts as
+// the part before it left them; while alpha and beta wait for a timer, a second operator has gamma.
 func TestHosts(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, time.Second)
@@ -37,11 +37,36 @@ func TestHosts(t *testing.T) {
 	p := &provider{Scenario: s, w: w, hosts: map[string]*lab.Host{}, secrets: t.TempDir()}
 	must(t, p.deliver(ctx))
 	p.access(t)
-	p.prepare(t)
 	p.guard(t)
 	p.lockout(t)
-	p.drift(t)
+	p.sideBySide(t)
+	p.letBackIn(t)
+	p.listed(t)
 	p.tailnet(t)
+	p.recovered(t)
+}
+
+// sideBySide has one operator be killed while alpha and beta change how one gets in, and another one prepare gamma and
+// repair what others change there.
+func (p *provider) sideBySide(t *testing.T) {
+	w, err := p.w.Clone(t.Context(), "second")
+	must(t, err)
+	other := *p
+	other.w = w
+	t.Run("at once", func(t *testing.T) {
+		t.Run("killed", func(t *testing.T) {
+			t.Parallel()
+			p.killed(t)
+		})
+		t.Run("gamma", func(t *testing.T) {
+			t.Parallel()
+			other.prepare(t)
+			other.drift(t)
+		})
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
 const (
@@ -59,21 +84,22 @@ systemctl restart ssh && rm /root/.ssh/authorized_keys
 // logins: alpha sees more of them in a row than a person types in a minute.
 const patient = "echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/60-patient.conf; systemctl restart ssh\n"
 
-// deliver starts the servers: alpha's password must be changed, beta is Debian 12, has no
-// Python, and a user whom sudo asks, gamma still boots.
+// deliver starts the servers: alpha's password must be changed, and it has a neighbour by IPv6; beta is Debian 12, has no
+// Python, and a user whom sudo asks; gamma still boots; delta comes later.
 func (p *provider) deliver(ctx context.Context) error {
 	all, within := errgroup.WithContext(ctx)
-	var hosts [3]*lab.Host
+	var hosts [4]*lab.Host
 	for i, each := range []struct {
 		name, setUp string
-		release     int
+		options     lab.HostOptions
 	}{
-		{"alpha", patient + "echo root:" + firstPassword + " | chpasswd && chage -d 0 root", 13},
-		{"beta", "useradd -m -s /bin/bash ops && echo ops:" + firstPassword + " | chpasswd && rm -f /usr/bin/python3*", 12},
-		{"gamma", "echo root:" + firstPassword + " | chpasswd\n" + boots, 13},
+		{"alpha", patient + neighbour + "echo root:" + firstPassword + " | chpasswd && chage -d 0 root", lab.HostOptions{}},
+		{"beta", "useradd -m -s /bin/bash ops && echo ops:" + firstPassword + " | chpasswd && rm -f /usr/bin/python3*", lab.HostOptions{Release: 12}},
+		{"gamma", "echo root:" + firstPassword + " | chpasswd\n" + boots, lab.HostOptions{}},
+		{"delta", "echo root:" + firstPassword + " | chpasswd", lab.HostOptions{Prepared: true}},
 	} {
 		all.Go(func() (err error) {
-			if hosts[i], err = p.w.Host(within, each.name, lab.HostOptions{Release: each.release}); err == nil {
+			if hosts[i], err = p.w.Host(within, each.name, each.options); err == nil {
 				_, err = hosts[i].Exec(within, "sh", "-ec", cloudImage+each.setUp)
 			}
 			return err
@@ -149,6 +175,11 @@ func (p *provider) access(t *testing.T) {
 	}
 	t.Logf("first logins: %s", time.Since(began).Round(time.Millisecond))
 	p.unsupported(t)
+	declared, err := p.w.Read("fleet.yaml")
+	must(t, err)
+	if count := strings.Count(declared, "manage: [docker, time, updates, ssh]"); count != len(keys) {
+		t.Errorf("%d of the hosts get keys only and upgrades without being asked:\n%s", count, declared)
+	}
 	for name := range p.hosts {
 		left := p.on(t, name, "grep -rlsF hunter2 /etc/salvor /var/lib/salvor /root /home /run /var/log || true")
 		if strings.TrimSpace(left) != "" {
