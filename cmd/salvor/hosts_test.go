@@ -22,6 +22,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
+	"salvor/internal/version"
 )
 
 // hostsVariable names the folder with a script's hosts.
@@ -52,6 +53,9 @@ type folderHost struct{ name, dir string }
 func (h folderHost) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
 	switch c.Argv[0] {
 	case hostpath.Salvord:
+		if c.Argv[1] == "version" {
+			return machine.Output{Stdout: []byte(version.String() + "\n")}, nil
+		}
 		return machine.Output{}, h.salvord(c)
 	case "docker":
 		return machine.Output{}, h.docker(ctx, c)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
@@ -36,7 +37,21 @@ func parseHost(name, address string) (fleet.Host, error) {
 	if h.Address == "" || h.User == "" {
 		return h, fault.WithCode(fmt.Errorf("%q is not [USER@]ADDRESS[:PORT]", address), fault.Usage)
 	}
-	return h, fleet.ValidHost(name)
+	if bare := strings.TrimSuffix(strings.TrimPrefix(h.Address, "["), "]"); strings.Contains(bare, ":") {
+		h.Address = bare // of IPv6, as it is written in front of a port
+	}
+	if err := fleet.ValidHost(name); err != nil {
+		return h, err
+	}
+	return h, declarable(h)
+}
+
+// declarable refuses what fleet.yaml could not have, before anyone is asked and anything is done.
+func declarable(h fleet.Host) error {
+	if err := controlrepo.CheckReach(h); err != nil {
+		return fault.WithCode(err, fault.Usage)
+	}
+	return nil
 }
 
 // trustJump pins the key of a host's jump host, where none is pinned yet.

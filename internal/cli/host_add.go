@@ -50,6 +50,9 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		return err
 	}
 	h.Jump = o.jump
+	if err := declarable(h); err != nil {
+		return err
+	}
 	if h.Manage, err = parseAreas(o.manage); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -22,5 +23,19 @@ func TestAfterHostAdd(t *testing.T) {
 	}
 	if got := afterAdd("alpha", false, true); got != "" {
 		t.Errorf("a clean host that has stacks: %q", got)
+	}
+}
+
+// TestParseHost: IPv6 may be written as in front of a port.
+func TestParseHost(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"192.0.2.1": "root 192.0.2.1 22", "ops@a.example.net:2222": "ops a.example.net 2222", "2001:db8::1": "root 2001:db8::1 22",
+		"root@[2001:db8::1]": "root 2001:db8::1 22", "root@[fe80::1%eth0]:2222": "root fe80::1%eth0 2222",
+	} {
+		h, err := parseHost("alpha", text)
+		if got := fmt.Sprintf("%s %s %d", h.User, h.Address, h.Port); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
+		}
 	}
 }

@@ -114,6 +114,7 @@ func ParseFrom(all []string) ([]netip.Prefix, error) {
 	var from []netip.Prefix
 	for _, text := range all {
 		if address, err := netip.ParseAddr(text); err == nil {
+			address = address.Unmap()
 			from = append(from, netip.PrefixFrom(address, address.BitLen()))
 			continue
 		}

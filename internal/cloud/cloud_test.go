@@ -10,8 +10,8 @@ import (
 
 func TestParseFrom(t *testing.T) {
 	t.Parallel()
-	from, err := ParseFrom([]string{"203.0.113.7", "198.51.100.0/24", "2001:db8::/32", "0.0.0.0/0"})
-	if err != nil || len(from) != 4 || from[0].String() != "203.0.113.7/32" || from[3].String() != "0.0.0.0/0" {
+	from, err := ParseFrom([]string{"203.0.113.7", "198.51.100.0/24", "2001:db8::/32", "0.0.0.0/0", "::ffff:203.0.113.7"})
+	if err != nil || len(from) != 5 || from[4] != from[0] || from[0].String() != "203.0.113.7/32" || from[3].String() != "0.0.0.0/0" {
 		t.Errorf("%v, %v", from, err)
 	}
 	for bad, want := range map[string]string{"": "is not an address", "me": "is not an address", "203.0.113.7/24": "write the network as 203.0.113.0/24", "1.2.3.4/33": "is not an address"} {

@@ -38,6 +38,22 @@ func checkAddress(v string) error {
 	return fmt.Errorf("%q is not an IP address or DNS name", v)
 }
 
+// CheckReach reports why a host can't be declared as it is reached: address, port, user and jump host as fleet.yaml takes
+// them.
+func CheckReach(h fleet.Host) error {
+	switch err := checkAddress(h.Address); {
+	case err != nil:
+		return err
+	case !userPattern.MatchString(h.User):
+		return fmt.Errorf("%q is not a user name", h.User)
+	case h.Port < 1 || h.Port > 65535:
+		return fmt.Errorf("%d is not a port", h.Port)
+	case h.Jump != "":
+		return checkJump(h.Jump)
+	}
+	return nil
+}
+
 // checkServer accepts PROVIDER:REGION/ID.
 func checkServer(v string) error {
 	_, err := fleet.ParseServer(v)

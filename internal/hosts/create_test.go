@@ -56,8 +56,10 @@ func enrolled(t *testing.T) machine.Machine {
 }
 
 func (r *rented) making(host string) Making {
+	config := r.aws.Config()
+	config.RetryMaxAttempts = 2 // a client that was killed gets no answer, however often it asks
 	return Making{
-		Provider: ec2.New(r.aws.Config(), ec2.Options{Fleet: "home-1", Site: r.aws.Site()}),
+		Provider: ec2.New(config, ec2.Options{Fleet: "home-1", Site: r.aws.Site()}),
 		Order:    cloud.Order{Host: host, Type: "t3.small", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
 		Patience: cloud.Patience{Every: time.Millisecond, Within: r.within},
 	}

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -14,6 +15,8 @@ import (
 // declared one, whatever runs there.
 func TestWhatIsSalvorsOnANewHost(t *testing.T) {
 	t.Parallel()
+	h := newHouse(t)
+	fresh := h.open(t)
 	for name, test := range map[string]struct {
 		host       string
 		containers []string
@@ -34,7 +37,6 @@ func TestWhatIsSalvorsOnANewHost(t *testing.T) {
 		"an engine is down": {host: "gamma", unseen: "its engine does not run", inUse: "its engine does not run", manage: "none"},
 		"declared":          {host: "beta", containers: []string{"web"}, manage: "docker, time"},
 	} {
-		h := newHouse(t)
 		e := h.enrols[test.host]
 		e.Containers, e.Unseen, e.Prepares = test.containers, test.unseen, !test.elsewhere
 		h.enrols[test.host] = e
@@ -43,10 +45,17 @@ func TestWhatIsSalvorsOnANewHost(t *testing.T) {
 			host, key = at("beta", "192.0.2.11"), betaReads
 		}
 		host.Manage = test.asked
-		add, err := h.open(t).PrepareAdd(host, ssh.PublicKey(key)).Run(t.Context(), nil)
+		add, err := fresh.PrepareAdd(host, ssh.PublicKey(key)).Run(t.Context(), nil)
 		declared, _ := h.open(t).checkout.Fleet.Host(test.host)
 		if err != nil || add.InUse != test.inUse || declared.Manage.String() != test.manage {
 			t.Errorf("%s: %v, in use %q, manages %s", name, err, add.InUse, declared.Manage)
+		}
+		reset := exec.CommandContext(t.Context(), "git", "-C", h.Dir, "reset", "--quiet", "--hard", "HEAD~1")
+		if test.host == "gamma" { // which is new for the next one, too
+			if out, err := reset.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			fresh = h.open(t)
 		}
 	}
 }

@@ -35,14 +35,14 @@ func Parse(file string, content []byte) (*yaml.Node, error) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, syntaxProblem(file, err)
+		return nil, syntaxProblem(file, content, err)
 	}
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case err == nil:
 		return nil, &Problem{Position{file, second.Line, second.Column}, "a second YAML document starts here, want one only", "remove the line ---, or make it a file of its own"}
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxProblem(file, err)
+		return nil, syntaxProblem(file, content, err)
 	}
 	return doc.Content[0], nil
 }
@@ -53,12 +53,20 @@ const (
 	CompareLines = "compare it with the lines before: indentation, colons, quotes"
 )
 
-// syntaxProblem puts the parser's message in our shape. It knows the line alone, if that.
-func syntaxProblem(file string, err error) *Problem {
+// syntaxProblem puts the parser's message in our shape. It knows the line alone, if that, and a template that
+// stands there.
+func syntaxProblem(file string, content []byte, err error) *Problem {
 	at, text := Position{File: file}, strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlErrorLine.FindStringSubmatch(text); m != nil {
-		at.Line, _ = strconv.Atoi(m[1]) // digits by the pattern; one that overflows leaves the file as a whole
-		text = text[len(m[0]):]
+	m := yamlErrorLine.FindStringSubmatch(text)
+	if m == nil {
+		return &Problem{at, NotYAML + text, CompareLines}
 	}
-	return &Problem{at, NotYAML + text, CompareLines}
+	at.Line, _ = strconv.Atoi(m[1]) // digits by the pattern; one that overflows leaves the file as a whole
+	if lines := strings.Split(string(content), "\n"); at.Line > 0 && at.Line <= len(lines) {
+		line := lines[at.Line-1]
+		if kind := Template(line); kind != "" {
+			return TemplateProblem(Position{file, at.Line, 1 + len(line) - len(strings.TrimLeft(line, " \t"))}, kind)
+		}
+	}
+	return &Problem{at, NotYAML + text[len(m[0]):], CompareLines}
 }

@@ -140,7 +140,7 @@ var oneServer = ec2test.Count{Instances: 1, Groups: 1, KeyPairs: 1}
 
 // making are the arguments of host create.
 func (d *datacenter) making() []string {
-	return []string{"host", "create", "web", "--provider", "aws", "--type", "t3.small", "--region", ec2test.Region, "--from", d.from}
+	return []string{"host", "create", "web", "--provider", "aws", "--type", "t3.small", "--region", ec2test.Region, "--from", d.from, "--manage", "docker,time,firewall"}
 }
 
 // interrupted kills salvor in the middle of a create, which leaves something.
@@ -219,6 +219,9 @@ func (d *datacenter) deploy(t *testing.T) (world.Stack, time.Time, *oracle.Colle
 	_, err = d.w.Salvor(ctx, nil, "apply")
 	must(t, err)
 	writesAfter(t, collector, notes.Name, time.Time{})
+	if rules := exec(t, d.newest(), "nft list table inet salvor"); !strings.Contains(rules, strings.TrimSuffix(d.from, "/32")) {
+		t.Errorf("web lets SSH in from elsewhere than %s:\n%s", d.from, rules)
+	}
 	began := time.Now()
 	_, err = d.w.Salvor(ctx, nil, "snapshot", "take", notes.Name)
 	must(t, err)
