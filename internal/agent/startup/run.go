@@ -137,10 +137,14 @@ func (r *Run) phase(name, stack string, work func() error) error {
 	return err
 }
 
-// prepare converges the host. restic comes before everything else that takes
-// long, so that data is on its way while Docker is installed.
+// prepare converges the host. Where stacks wait for data, restic comes before everything
+// else that takes long, so that data is on its way while Docker is installed; where none
+// does, one apt-get installs both.
 func (r *Run) prepare(ctx context.Context) error {
-	facts, err := r.prepareData(ctx)
+	facts, early, err := r.beforeData(ctx)
+	if err == nil && len(r.Spec.Stacks) > 0 {
+		err = r.forData(ctx, early)
+	}
 	if err != nil {
 		return err
 	}
@@ -251,20 +255,20 @@ func (s *Start) noteStarted() {
 	})
 }
 
-// prepareData has the host ready to restore data, and returns its facts.
-func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
-	facts, err := hostprep.Look(ctx, r.Machine)
-	if err != nil {
-		return facts, err
+// beforeData returns the host's facts, and what has it ready to restore data. It notes what Salvor is going to install.
+func (r *Run) beforeData(ctx context.Context) (facts hostprep.Facts, early []converge.Resource, err error) {
+	if facts, err = hostprep.Look(ctx, r.Machine); err != nil {
+		return facts, nil, err
 	}
-	early, err := hostprep.ForRestore(facts)
-	if err != nil {
-		return facts, err
+	if early, err = hostprep.ForRestore(facts); err != nil {
+		return facts, nil, err
 	}
-	if err := NotePackages(ctx, r.Host, r.Spec); err != nil {
-		return facts, err
-	}
-	return facts, r.converge(ctx, "prepare to restore", early)
+	return facts, early, NotePackages(ctx, r.Host, r.Spec)
+}
+
+// forData has the host ready to restore data.
+func (r *Run) forData(ctx context.Context, early []converge.Resource) error {
+	return r.converge(ctx, "prepare to restore", early)
 }
 
 // NotePackages notes which packages the host lacks that Salvor's own work needs: it is Salvor
@@ -287,7 +291,10 @@ func NotePackages(ctx context.Context, h *here.Host, spec agentapi.Host) error {
 
 // PrepareData installs what data is restored with, and returns what changed.
 func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
-	_, err := r.prepareData(ctx)
+	_, early, err := r.beforeData(ctx)
+	if err == nil {
+		err = r.forData(ctx, early)
+	}
 	return r.Receipt.Changed, err
 }
 
