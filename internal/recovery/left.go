@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
 
@@ -28,7 +29,11 @@ func (r *recovery) left(ctx context.Context, resumed, shut bool) []string {
 		}
 		return append(left, afterTheft(open, r.Lost, r.stacks, leave)...)
 	case len(open.Secrets) > 0:
-		left = append(left, fmt.Sprintf("the disk of %s can open %s: %s lists them with the commands to run", r.Lost, terminal.Count(len(open.Secrets), "secret"), leave))
+		does := "lists them with the commands to run"
+		if h, _ := r.fleet.Fleet().Host(r.Lost); h.Server != (fleet.Server{}) {
+			does = "takes the disk away"
+		}
+		left = append(left, fmt.Sprintf("the disk of %s can open %s: %s %s", r.Lost, terminal.Count(len(open.Secrets), "secret"), leave, does))
 	}
 	return left
 }
