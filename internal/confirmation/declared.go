@@ -55,11 +55,11 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 			all = append(all, HostKeyGrant(f, k))
 		}
 	}
-	return slices.Concat(all, loginGrants(repo), sourceGrants(f))
+	return slices.Concat(all, LoginGrants(repo), sourceGrants(f))
 }
 
-// loginGrants are the keys that hosts accept.
-func loginGrants(repo *controlrepo.Repository) []grant.Grant {
+// LoginGrants are the keys that hosts accept.
+func LoginGrants(repo *controlrepo.Repository) []grant.Grant {
 	var all []grant.Grant
 	for _, line := range repo.LetIn {
 		fields := strings.Fields(line) // the loader has checked it: type, key, comment

@@ -25,7 +25,7 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 			files[hostkey.Path(h.Name)] = []grant.Grant{HostGrant(repo, h.Name, h.Name)}
 		}
 	}
-	if all := loginGrants(repo); len(all) > 0 {
+	if all := LoginGrants(repo); len(all) > 0 {
 		files[fleet.AuthorizedKeysFile] = all
 	}
 	return files

@@ -53,6 +53,10 @@ func (c *Changes) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, 
 	if add.Files, err = c.files(h, key, keys, e.GitKey); err != nil {
 		return add, err
 	}
+	logins, err := c.confirmedLogins(ctx)
+	if err != nil {
+		return add, err
+	}
 	if !known {
 		c.checkout.Fleet.Hosts = append(c.checkout.Fleet.Hosts, h)
 	}
@@ -60,7 +64,27 @@ func (c *Changes) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, 
 		c.checkout.Recipients, c.checkout.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
 	c.checkout.Recipients[h.Name], c.checkout.HostSigners[h.Name] = e.Recipient, e.Signer
-	return add, c.confirmed.Note(ctx, append(c.trustedGrants(h, key), confirmation.HostGrant(c.checkout.Repository, h.Name, h.Name))...)
+	grants := append(c.trustedGrants(h, key), confirmation.HostGrant(c.checkout.Repository, h.Name, h.Name))
+	for _, g := range confirmation.LoginGrants(c.checkout.Repository) { // who adds a host lets the same keys in there
+		if slices.Contains(logins, g.Name) {
+			grants = append(grants, g)
+		}
+	}
+	return add, c.confirmed.Note(ctx, grants...)
+}
+
+// confirmedLogins are the names of the grants by which hosts accept keys, as far as they are confirmed as they are.
+func (c *Changes) confirmedLogins(ctx context.Context) (names []string, err error) {
+	for _, g := range confirmation.LoginGrants(c.checkout.Repository) {
+		has, err := c.confirmed.Has(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			names = append(names, g.Name)
+		}
+	}
+	return names, nil
 }
 
 // areas are those that Salvor takes care of on a new host, and what is on it already, "" for nothing.

@@ -201,6 +201,43 @@ func TestAdd(t *testing.T) {
 	}
 }
 
+// TestANewHostAcceptsTheConfirmedKeys: where hosts have several users, the grant names them all, and a recovery on a new
+// host was refused for it.
+func TestANewHostAcceptsTheConfirmedKeys(t *testing.T) {
+	t.Parallel()
+	for _, confirmed := range []bool{true, false} {
+		h := newHouse(t)
+		config, err := h.open(t).checkout.File(fleet.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Commit(t, map[string][]byte{
+			fleet.File:               []byte(strings.Replace(string(config), "user: root", "user: ops", 1)),
+			fleet.AuthorizedKeysFile: []byte(alphaReads + " salvor-fleet\n"),
+		})
+		c := h.open(t)
+		before := confirmation.LoginGrants(c.checkout.Repository)
+		if len(before) != 1 {
+			t.Fatalf("grants %+v", before)
+		}
+		if confirmed {
+			if err := c.confirmed.Note(t.Context(), before...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if has, err := c.confirmed.Has(t.Context(), before[0]); err != nil || has != confirmed {
+			t.Fatal(has, err)
+		}
+		if _, err := c.Add(t.Context(), at("gamma", "192.0.2.12"), gammaIs, false); err != nil {
+			t.Fatal(err)
+		}
+		now := confirmation.LoginGrants(c.checkout.Repository)
+		if has, err := c.confirmed.Has(t.Context(), now[0]); err != nil || has != confirmed || now[0].Text == before[0].Text {
+			t.Errorf("confirmed before %t, then %t: %s, %v", confirmed, has, now[0].Text, err)
+		}
+	}
+}
+
 // subject is the newest commit's.
 func subject(t *testing.T, c *Changes) string {
 	t.Helper()
