@@ -66,7 +66,7 @@ func (r *Run) Fence(ctx context.Context, link *hostlink.Link) {
 		}
 	}
 	if len(r.free) == 0 {
-		r.Leave(fmt.Sprintf("%s has stopped its stacks and keeps their data; if it is gone permanently: salvor host remove %s", r.Lost, r.Lost))
+		r.Leave(fmt.Sprintf("%s has stopped its stacks and keeps their data; if it is gone permanently: %s", r.Lost, r.Fleet.Leave(r.Lost)))
 		return
 	}
 	progress.Scope{Sink: r.Sink, Host: r.Fleet.Name}.Note(fmt.Sprintf("%s did not answer the request to stop: the stacks "+
@@ -74,7 +74,7 @@ func (r *Run) Fence(ctx context.Context, link *hostlink.Link) {
 	r.Leave(fmt.Sprintf("%s did not answer the request to stop: if it still runs and can reach neither Git nor the "+
 		"remote, it keeps running the stacks until it reaches one of them, and then for at most %s", r.Lost, r.Lease))
 	if !r.Replaced {
-		r.Leave(fmt.Sprintf("if %s is gone permanently: salvor host remove %s", r.Lost, r.Lost))
+		r.Leave(fmt.Sprintf("if %s is gone permanently: %s", r.Lost, r.Fleet.Leave(r.Lost)))
 	}
 }
 

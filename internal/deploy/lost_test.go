@@ -52,6 +52,8 @@ func TestALostHostIsFencedOnceTheClaimsAreThere(t *testing.T) {
 		"it answers": {func(*deploytest.World, *deploy.Options) {}, true, false, []string{"beta has stopped its stacks and keeps their data"}},
 		"it does not": {func(w *deploytest.World, _ *deploy.Options) { w.Alive["beta"] = false }, false, true,
 			[]string{"beta did not answer the request to stop", "if beta is gone permanently: salvor host remove beta"}},
+		"it does not, and was made by Salvor": {func(w *deploytest.World, _ *deploy.Options) { w.Alive["beta"] = false }, false, true,
+			[]string{"if beta is gone permanently: salvor host destroy beta"}},
 		"it can't": {func(w *deploytest.World, _ *deploy.Options) {
 			w.Refuse = map[string]error{agentapi.VerbFence: errors.New("docker hangs")}
 		}, false, true, []string{"beta did not answer the request to stop"}},
@@ -62,6 +64,10 @@ func TestALostHostIsFencedOnceTheClaimsAreThere(t *testing.T) {
 			w, s := world()
 			var o deploy.Options
 			c.change(w, &o)
+			if strings.HasSuffix(name, "made by Salvor") {
+				i := slices.IndexFunc(s.Fleet.Hosts, func(h fleet.Host) bool { return h.Name == "beta" })
+				s.Fleet.Hosts[i].Server = fleet.Server{Provider: "aws", Region: "eu-central-1", ID: "k3v9x2mq5a"}
+			}
 			r := takeover(s, o)
 			reached := r.ReachLost(t.Context())
 			placed(t, r)

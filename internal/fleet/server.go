@@ -35,3 +35,12 @@ func ParseServer(v string) (Server, error) {
 	}
 	return Server{Provider: m[1], Region: m[2], ID: m[3]}, nil
 }
+
+// Leave is the command that takes a host out of the fleet, with the server that Salvor had
+// made for it.
+func (f *Fleet) Leave(host string) string {
+	if h, _ := f.Host(host); h.Server != (Server{}) {
+		return "salvor host destroy " + host
+	}
+	return "salvor host remove " + host
+}

@@ -20,12 +20,15 @@ func (r *recovery) left(ctx context.Context, resumed, shut bool) []string {
 	if resumed && r.replaces() {
 		open.DeployKey = "" // what Git has by now is the key of the machine that replaces it
 	}
-	left := open.StillHas(r.Lost)
+	left, leave := open.StillHas(r.Lost), r.fleet.Fleet().Leave(r.Lost)
 	switch {
 	case r.Compromised:
-		return append(left, afterTheft(open, r.Lost, r.stacks, r.replaces())...)
+		if r.replaces() {
+			leave = ""
+		}
+		return append(left, afterTheft(open, r.Lost, r.stacks, leave)...)
 	case len(open.Secrets) > 0:
-		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(open.Secrets), "secret"), r.Lost))
+		left = append(left, fmt.Sprintf("the disk of %s can open %s: %s lists them with the commands to run", r.Lost, terminal.Count(len(open.Secrets), "secret"), leave))
 	}
 	return left
 }
@@ -75,8 +78,9 @@ func (t Target) letRead(host string) string {
 	return fmt.Sprintf("let %s read the repository%s: add its deploy key, read-only: %s", host, unless, t.GitKey)
 }
 
-// afterTheft is what to change and to look at once a host was stolen, in order.
-func afterTheft(open exposed.Host, host string, stacks []string, replaced bool) []string {
+// afterTheft is what to change and to look at once a host was stolen, in order. leave is the
+// command that takes it out of the fleet, "" for one whose name goes on.
+func afterTheft(open exposed.Host, host string, stacks []string, leave string) []string {
 	var left []string
 	for _, secret := range open.Secrets {
 		left = append(left, fmt.Sprintf("%s could open the secret %s; to give it a new value: %s", host, secret.Name, secret.Renewal))
@@ -87,8 +91,8 @@ func afterTheft(open exposed.Host, host string, stacks []string, replaced bool) 
 	}
 	left = append(left, fmt.Sprintf("revoke the access of %s that Salvor does not manage: SSH keys in its users' ~/.ssh, "+
 		"its node in a tailnet or VPN, tokens in files", host))
-	if !replaced {
-		left = append(left, fmt.Sprintf("remove %s from the fleet: salvor host remove %s", host, host))
+	if leave != "" {
+		left = append(left, fmt.Sprintf("remove %s from the fleet: %s", host, leave))
 	}
 	return left
 }

@@ -28,7 +28,7 @@ func TestS19AfterATheftEverythingIsListed(t *testing.T) {
 		Remotes: []string{"nas (nas_alpha)"}, DeployKey: "SHA256:abc", GitURL: "git@git.example.net:fleet",
 		Secrets: []exposed.Secret{{Name: "nas_alpha", Renewal: needs.Renewal{First: "change it at its source", Command: "salvor secret rotate nas_alpha"}}, {Name: "notes/DB", Renewal: needs.Renewal{Command: "salvor secret rotate notes/DB --generate"}}},
 	}
-	list := strings.Join(append(left.StillHas("alpha"), afterTheft(left, "alpha", []string{"notes"}, false)...), "\n")
+	list := strings.Join(append(left.StillHas("alpha"), afterTheft(left, "alpha", []string{"notes"}, "salvor host remove alpha")...), "\n")
 	for _, want := range []string{
 		"remove its deploy key SHA256:abc from the deploy keys of git@git.example.net:fleet",
 		"the credential of the remote nas (nas_alpha)",
@@ -42,7 +42,7 @@ func TestS19AfterATheftEverythingIsListed(t *testing.T) {
 			t.Errorf("%q is not in the list:\n%s", want, list)
 		}
 	}
-	if list := strings.Join(afterTheft(left, "alpha", nil, true), "\n"); strings.Contains(list, "host remove") {
+	if list := strings.Join(afterTheft(left, "alpha", nil, ""), "\n"); strings.Contains(list, "host remove") {
 		t.Errorf("the machine that took its name would be removed:\n%s", list)
 	}
 }
