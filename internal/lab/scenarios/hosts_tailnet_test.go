@@ -13,7 +13,7 @@ import (
 
 // tailnet has the servers join a tailnet: alpha with keys that are wrong, have expired, and
 // are good, beta with one that was used, and gamma while the control server is away. What alpha
-// publishes on its address there is reached by its name from beta, also after a boot.
+// publishes on its address there is reached by its name from beta, also after a boot, and its SSH can be open there alone.
 func (p *provider) tailnet(t *testing.T) {
 	ctx := t.Context()
 	began := time.Now()
@@ -25,8 +25,10 @@ func (p *provider) tailnet(t *testing.T) {
 	p.joins(t, n, "alpha", "good-hunter2-key")
 	p.notJoined(t, "beta", "the control server refuses the key: ") // it was used
 	p.joins(t, n, "beta", "other-hunter2-key")
+	p.loggedOut(t, n)
 	p.byName(t, n)
 	p.afterABoot(t, n)
+	p.fromTailnet(t)
 	must(t, n.Down(ctx))
 	p.controlAway(t)
 	t.Logf("tailnet: %s", time.Since(began).Round(time.Millisecond))
@@ -110,6 +112,44 @@ func (p *provider) joins(t *testing.T, n *lab.Tailnet, host, key string) {
 		t.Errorf("%s has its key in %s", host, left)
 	}
 	p.Count("hosts that joined", 1)
+}
+
+// loggedOut is a drift: the next apply has the host join again.
+func (p *provider) loggedOut(t *testing.T, n *lab.Tailnet) {
+	must(t, n.Admit(t.Context(), "other-hunter2-key", time.Minute))
+	p.repairs(t, "beta", drift{"tailscale", "timeout 20 tailscale logout", "tailnet beta it is logged out: NeedsLogin"})
+}
+
+// fromTailnet has alpha take SSH from the tailnet alone: its operator comes by way of beta, which is a member.
+func (p *provider) fromTailnet(t *testing.T) {
+	ctx := t.Context()
+	began := time.Now()
+	before, err := p.w.Read("fleet.yaml")
+	must(t, err)
+	print, err := world.Fingerprint(ctx, p.hosts["alpha"])
+	must(t, err)
+	address := strings.TrimSpace(p.on(t, "alpha", "tailscale ip -4"))
+	_, err = p.w.Salvor(ctx, nil, "host", "add", "alpha", "root@"+address, "--jump", "ops@"+p.hosts["beta"].Address.String(), "--host-key", print)
+	must(t, err)
+	open, err := p.w.Read("fleet.yaml")
+	must(t, err)
+	p.edit(t, regexp.MustCompile(`(?m)^(  alpha: \{.*)\}$`), "${1}, ssh: {from: [tailnet]}}")
+	p.commit(t, "alpha: SSH from the tailnet alone")
+	p.apply(t, "alpha")
+	if p.answers(ctx, "alpha", 22) {
+		t.Error("alpha takes SSH at its address outside of the tailnet")
+	}
+	_, err = p.w.Salvor(ctx, nil, "plan", "--check", "--host", "alpha")
+	must(t, err)
+	must(t, p.w.Write("fleet.yaml", open))
+	p.commit(t, "alpha: SSH from where it was")
+	p.apply(t, "alpha")
+	must(t, p.w.Write("fleet.yaml", before))
+	p.commit(t, "alpha: at the address that it had")
+	_, err = p.w.Salvor(ctx, nil, "apply", "--host", "alpha", "--grant", "address/alpha")
+	must(t, err)
+	p.Count("hosts with SSH from the tailnet alone", 1)
+	t.Logf("SSH from the tailnet alone: %s", time.Since(began).Round(time.Millisecond))
 }
 
 // byName: beta reaches alpha by its name, at its address in the tailnet alone.
