@@ -19,6 +19,7 @@ var layers = []struct {
 }{
 	{"vocabulary", []string{
 		"fault",
+		"route",
 		"fleet",
 		"grant",
 		"finding",
@@ -86,6 +87,7 @@ var layers = []struct {
 		"secretnames",
 		"mount",
 		"mounter",
+		"routecase",
 	}},
 	{"the opened commit", []string{
 		"checkout",
@@ -157,6 +159,8 @@ var layers = []struct {
 
 // sideways lists the imports allowed within a layer, each with its reason.
 var sideways = map[[2]string]string{
+	{"route", "finding"}:                "what is wrong with a label is a finding",
+	{"route", "suggest"}:                "a misspelt label was meant to be a known one",
 	{"mounter", "mount"}:                "it serves what mount describes; only salvord links rclone's vfs",
 	{"adopt", "envimport"}:              "the env files of what is adopted are imported",
 	{"adopt", "leaks"}:                  "what is adopted has no secrets in plain text",
