@@ -139,7 +139,7 @@ func (e entry) unreadable() error {
 
 // closed is the finding about what is not published.
 func closed(place, what, why string) finding.Finding {
-	return finding.Finding{Code: finding.RouteClosed, Severity: finding.Warning, Subject: place, Text: what + " is not published: " + why, Fix: "correct it; salvor route explain says what each label does"}
+	return finding.Finding{Code: finding.RouteClosed, Severity: finding.Warning, Subject: place, Text: what + " is not published: " + why, Fix: "correct it; docs/routes.md says what each label does"}
 }
 
 func (e entry) service() (string, error) {
