@@ -72,6 +72,7 @@ var layers = []struct {
 		"firstlogin",
 		"tailnet",
 		"cloud",
+		"cloudflare",
 		"github",
 		"stack",
 		"storage",
