@@ -73,6 +73,7 @@ var layers = []struct {
 		"firstlogin",
 		"tailnet",
 		"cloud",
+		"cloudflare",
 		"github",
 		"stack",
 		"storage",
