@@ -8,7 +8,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/publish"
+	"salvor/internal/hostnames"
 )
 
 func newRouteExplain(g *globals) *cobra.Command {
@@ -33,14 +33,14 @@ func explainRoutes(g *globals, a *app.App, stack string) error {
 			return err
 		}
 	}
-	notes, found := publish.Unused(a.Needs.Rendered(), stack), publish.Findings(a.Findings())
+	notes, found := hostnames.Unused(a.Needs.Rendered(), stack), hostnames.Findings(a.Findings())
 	if st, known := a.Fleet().Stack(stack); known {
 		found = about(found, st)
 	}
 	if g.json {
 		return g.printJSON(struct {
 			Schema   int               `json:"schema"`
-			Labels   []publish.Note    `json:"unused_labels"`
+			Labels   []hostnames.Note  `json:"unused_labels"`
 			Findings []finding.Finding `json:"findings"`
 		}{fleet.Schema, notes, found})
 	}

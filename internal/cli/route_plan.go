@@ -13,7 +13,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/publish"
+	"salvor/internal/hostnames"
 	"salvor/internal/terminal"
 )
 
@@ -54,11 +54,11 @@ func offline(ctx context.Context, g *globals, work func(*app.App) error) error {
 }
 
 func printRoutes(g *globals, a *app.App) error {
-	hosts, found := publish.Plan(a.Fleet(), a.Lock(), a.Needs.Rendered()), publish.Findings(a.Findings())
+	hosts, found := hostnames.Plan(a.Fleet(), a.Lock(), a.Needs.Rendered()), hostnames.Findings(a.Findings())
 	if g.json {
 		return g.printJSON(struct {
 			Schema   int               `json:"schema"`
-			Hosts    []publish.Host    `json:"hosts"`
+			Hosts    []hostnames.Host  `json:"hosts"`
 			Findings []finding.Finding `json:"findings"`
 		}{fleet.Schema, hosts, found})
 	}
@@ -81,7 +81,7 @@ func printRoutes(g *globals, a *app.App) error {
 }
 
 // reached says who reaches a route.
-func reached(r publish.Route) string {
+func reached(r hostnames.Route) string {
 	switch {
 	case r.Not != "":
 		return "not published"

@@ -22,20 +22,14 @@ type App struct {
 	Redirect  bool     `json:"auto_redirect_to_identity"`
 	Providers []string `json:"allowed_idps,omitempty"` // IDs
 	Tags      []string `json:"tags,omitempty"`         // that exist
-	Policies  []Policy `json:"policies"`               // first match decides
+
+	// Policies are objects with "name", "decision" and "include"; the first that is about
+	// someone decides. They belong to this application alone.
+	Policies []json.RawMessage `json:"policies"`
 
 	// What a person may have set that opens the application wider.
 	Preflight bool `json:"options_preflight_bypass"`
 	Warp      bool `json:"allow_authenticate_via_warp"`
-}
-
-// A Policy decides for whom its selectors name. It belongs to one application.
-type Policy struct {
-	Name     string            `json:"name"`
-	Decision string            `json:"decision"` // allow, deny, bypass or non_identity
-	Include  []json.RawMessage `json:"include"`  // one of them
-	Exclude  []json.RawMessage `json:"exclude,omitempty"`
-	Require  []json.RawMessage `json:"require,omitempty"` // all of them
 }
 
 // Apps returns the account's applications with their policies.

@@ -17,6 +17,7 @@ import (
 
 	"salvor/internal/cloudflare"
 	"salvor/internal/cloudflare/cloudflaretest"
+	"salvor/internal/route"
 	"salvor/internal/secret"
 )
 
@@ -101,16 +102,13 @@ func TestForeignBytesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := string(s.Configuration(id))
-	mine, err := cloudflare.NewRule("app.example.com", "/a<b", "http://app:80", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, err := c.SetConfiguration(t.Context(), id, config.With(append([]cloudflare.Rule{mine}, config.Ingress...)))
+	mine := route.Rule{Hostname: "app.example.com", Path: "/a<b", Service: "http://app:80"}
+	now, err := c.SetConfiguration(t.Context(), id, config.With(append([]route.Rule{mine}, config.Ingress...)))
 	if err != nil || now.Version != 2 || len(now.Ingress) != 3 {
 		t.Fatalf("%+v, %v", now, err)
 	}
 	after := string(s.Configuration(id))
-	after = strings.Replace(after, string(now.Ingress[0].Raw())+",", "", 1)
+	after = strings.Replace(after, string(now.Ingress[0].Raw)+",", "", 1)
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Error(diff)
 	}
@@ -127,11 +125,8 @@ func TestAnEmptyConfigurationCanBeSet(t *testing.T) {
 	if err != nil || config.Version != 0 || len(config.Ingress) != 0 {
 		t.Fatalf("%+v, %v", config, err)
 	}
-	last, err := cloudflare.NewRule("", "", "http_status:404", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if config, err = c.SetConfiguration(t.Context(), id, config.With([]cloudflare.Rule{last})); err != nil || config.Version != 1 {
+	last := route.Rule{Service: "http_status:404"}
+	if config, err = c.SetConfiguration(t.Context(), id, config.With([]route.Rule{last})); err != nil || config.Version != 1 {
 		t.Errorf("%+v, %v", config, err)
 	}
 }
@@ -246,7 +241,7 @@ func TestErrorsSayWhatWasRefused(t *testing.T) {
 	id := s.AddTunnel("alpha", 0)
 	_, byName := c.CreateTunnel(t.Context(), "alpha")
 	_, noTag := c.PutApp(t.Context(), cloudflare.App{Name: "a", Type: "self_hosted", Domain: "app.example.com", Tags: []string{"salvor"}})
-	_, badRules := c.SetConfiguration(t.Context(), id, cloudflare.Configuration{Ingress: []cloudflare.Rule{}})
+	_, badRules := c.SetConfiguration(t.Context(), id, cloudflare.Configuration{Ingress: []route.Rule{}})
 	for _, test := range []struct {
 		err  error
 		kind error
@@ -367,14 +362,14 @@ func TestAccessIsSet(t *testing.T) {
 		}
 	}
 	want := cloudflare.App{Name: "app", Type: "self_hosted", Domain: "app.example.com", Session: "24h", Providers: []string{provider}, Tags: []string{"salvor"},
-		Policies: []cloudflare.Policy{{Name: "staff", Decision: "allow", Include: []json.RawMessage{json.RawMessage(`{"email":{"email":"a@example.com"}}`)}}}}
+		Policies: []json.RawMessage{json.RawMessage(`{"name":"staff","decision":"allow","include":[{"email":{"email":"a@example.com"}}]}`)}}
 	made, err := c.PutApp(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
 	made.Session = "12h"
-	if _, err := c.PutApp(t.Context(), made); err != nil {
-		t.Fatal(err)
+	if made, err = c.PutApp(t.Context(), made); err != nil || made.Session != "12h" {
+		t.Fatal(made, err)
 	}
 	apps, err := c.Apps(t.Context())
 	if diff := cmp.Diff([]cloudflare.App{made}, apps); diff != "" || err != nil {

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+
+	"salvor/internal/route"
 )
 
 // A Configuration is what a tunnel's connectors do with requests. Members that are not the
 // rules, as warp-routing and originRequest, are kept as they came.
 type Configuration struct {
 	Version int // 0 before it was set for the first time
-	Ingress []Rule
+	Ingress []route.Rule
 
 	members []member // in their order; that of the rules has no value
 }
@@ -25,39 +28,10 @@ type member struct {
 const ingress = "ingress"
 
 // With returns the configuration with other rules.
-func (c Configuration) With(rules []Rule) Configuration {
+func (c Configuration) With(rules []route.Rule) Configuration {
 	c.Ingress = rules
 	return c
 }
-
-// A Rule is one line of the ingress list: its bytes as Cloudflare has them, and what they say.
-type Rule struct {
-	Hostname string          // "" for any
-	Path     string          // a Go regexp, "" for any
-	Service  string          // what answers
-	Origin   json.RawMessage // originRequest, nil for none
-
-	raw json.RawMessage
-}
-
-// NewRule returns a rule with the bytes that say so.
-func NewRule(hostname, path, service string, origin json.RawMessage) (Rule, error) {
-	raw, err := json.Marshal(ruleJSON{hostname, path, service, origin})
-	if err != nil {
-		return Rule{}, fmt.Errorf("the rule of %s: %w", hostname, err)
-	}
-	return Rule{Hostname: hostname, Path: path, Service: service, Origin: origin, raw: raw}, nil
-}
-
-type ruleJSON struct {
-	Hostname string          `json:"hostname,omitempty"`
-	Path     string          `json:"path,omitempty"`
-	Service  string          `json:"service"`
-	Origin   json.RawMessage `json:"originRequest,omitempty"`
-}
-
-// Raw returns the rule's bytes.
-func (r Rule) Raw() json.RawMessage { return r.raw }
 
 // parseConfiguration reads a configuration; null and nothing are an empty one.
 func parseConfiguration(content json.RawMessage) (Configuration, error) {
@@ -85,18 +59,16 @@ func parseConfiguration(content json.RawMessage) (Configuration, error) {
 	return c, nil
 }
 
-func parseRules(content json.RawMessage) ([]Rule, error) {
+func parseRules(content json.RawMessage) ([]route.Rule, error) {
 	var raws []json.RawMessage
 	if err := json.Unmarshal(content, &raws); err != nil {
 		return nil, errors.New("the configuration's rules are not a list")
 	}
-	rules := make([]Rule, 0, len(raws))
+	rules := make([]route.Rule, len(raws))
 	for i, raw := range raws {
-		var r ruleJSON
-		if err := json.Unmarshal(raw, &r); err != nil {
+		if err := rules[i].UnmarshalJSON(raw); err != nil {
 			return nil, fmt.Errorf("rule %d of the configuration is not what the API describes", i+1)
 		}
-		rules = append(rules, Rule{r.Hostname, r.Path, r.Service, r.Origin, raw})
 	}
 	return rules, nil
 }
@@ -129,7 +101,7 @@ func parseMembers(content json.RawMessage) ([]member, error) {
 }
 
 // encode writes the configuration. json.Marshal would rewrite the bytes that are kept.
-func (c Configuration) encode() []byte {
+func (c Configuration) encode() ([]byte, error) {
 	members := c.members
 	if c.Ingress != nil && !c.hasRules() {
 		members = append([]member{{name: ingress}}, members...)
@@ -139,33 +111,35 @@ func (c Configuration) encode() []byte {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		name, _ := json.Marshal(m.name) // a string can be encoded
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
 		out = append(append(out, name...), ':')
-		if m.name == ingress {
-			out = c.encodeRules(out)
-		} else {
+		if m.name != ingress {
 			out = append(out, m.value...)
+		} else if out, err = c.encodeRules(out); err != nil {
+			return nil, err
 		}
 	}
-	return append(out, '}')
+	return append(out, '}'), nil
 }
 
 func (c Configuration) hasRules() bool {
-	for _, m := range c.members {
-		if m.name == ingress {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.members, func(m member) bool { return m.name == ingress })
 }
 
-func (c Configuration) encodeRules(out []byte) []byte {
+func (c Configuration) encodeRules(out []byte) ([]byte, error) {
 	out = append(out, '[')
 	for i, r := range c.Ingress {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(out, r.raw...)
+		raw, err := r.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("the rule of %s: %w", r.Hostname, err)
+		}
+		out = append(out, raw...)
 	}
-	return append(out, ']')
+	return append(out, ']'), nil
 }

@@ -2,7 +2,6 @@ package cloudflare
 
 import (
 	"bytes"
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,12 +18,15 @@ func FuzzConfiguration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out := c.encode()
+		out, err := c.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
 		again, err := parseConfiguration(out)
 		if err != nil {
 			t.Fatalf("%s became %s: %v", content, out, err)
 		}
-		if diff := cmp.Diff(c, again, cmp.AllowUnexported(Configuration{}, Rule{}, member{}), cmp.Comparer(func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })); diff != "" {
+		if diff := cmp.Diff(c, again, cmp.AllowUnexported(Configuration{}, member{}), cmp.Comparer(bytes.Equal)); diff != "" {
 			t.Errorf("%s became %s: %s", content, out, diff)
 		}
 	})

@@ -90,7 +90,11 @@ func (c *Client) Configuration(ctx context.Context, tunnel string) (Configuratio
 // with their new version. Cloudflare compares nothing: what another program wrote since the
 // configuration was read is lost. So read it just before.
 func (c *Client) SetConfiguration(ctx context.Context, tunnel string, want Configuration) (Configuration, error) {
-	body := append(append([]byte(`{"config":`), want.encode()...), '}')
+	content, err := want.encode()
+	if err != nil {
+		return Configuration{}, err
+	}
+	body := append(append([]byte(`{"config":`), content...), '}')
 	return c.configuration(ctx, request{method: http.MethodPut, path: c.tunnel(tunnel) + "/configurations", body: body, permission: TunnelEdit})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,6 +17,14 @@ const maxApps = 500
 type app struct {
 	id     string
 	fields object
+	is     appFields // the same, decoded
+}
+
+// set sets the members; those that are not what the API has stay out of appFields.
+func (a *app) set(fields object) {
+	a.fields, a.is = fields, appFields{}
+	content, _ := json.Marshal(fields) // raw members can be encoded
+	_ = json.Unmarshal(content, &a.is)
 }
 
 // appFields is what the API checks of an application.
@@ -31,21 +40,11 @@ type appFields struct {
 }
 
 type policy struct {
-	ID         string   `json:"id,omitempty"`
-	Precedence int      `json:"precedence,omitempty"`
-	Name       string   `json:"name"`
-	Decision   string   `json:"decision"`
-	Include    []object `json:"include"`
-	Exclude    []object `json:"exclude"`
-	Require    []object `json:"require"`
-	Reusable   bool     `json:"reusable"`
-}
-
-func (a *app) checked() appFields {
-	var f appFields
-	content, _ := json.Marshal(a.fields) // raw members can be encoded
-	_ = json.Unmarshal(content, &f)      // they were checked when they were set
-	return f
+	Name     string   `json:"name"`
+	Decision string   `json:"decision"`
+	Include  []object `json:"include"`
+	Exclude  []object `json:"exclude"`
+	Require  []object `json:"require"`
 }
 
 // AddNamed makes a tag, or an identity provider or service token with a new ID, which it
@@ -72,14 +71,16 @@ func (s *Server) EditApps(edit func([]json.RawMessage) []json.RawMessage) {
 	defer s.mu.Unlock()
 	var now []*app
 	for _, content := range edit(s.appContents()) {
-		a := &app{}
-		if err := json.Unmarshal(content, &a.fields); err != nil {
+		var fields object
+		if err := json.Unmarshal(content, &fields); err != nil {
 			panic(err)
 		}
-		if a.fields["id"] == nil {
-			a.fields["id"] = quoted(s.id())
+		if fields["id"] == nil {
+			fields["id"] = quoted(s.id())
 		}
-		_ = json.Unmarshal(a.fields["id"], &a.id) // it is a string
+		a := &app{}
+		a.set(fields)
+		_ = json.Unmarshal(fields["id"], &a.id) // it is a string
 		now = append(now, a)
 	}
 	s.apps = now
@@ -188,10 +189,17 @@ func (s *Server) putApp(a *app, body []byte) answer {
 	}
 	fields := object{}
 	_ = json.Unmarshal(body, &fields) // it was decoded above
-	for i := range f.Policies {
-		f.Policies[i].ID, f.Policies[i].Precedence = s.id(), i+1
+	policies := []object{}
+	_ = json.Unmarshal(fields["policies"], &policies) // they were decoded above
+	for i, p := range policies {
+		p["id"], p["precedence"], p["reusable"] = quoted(s.id()), json.RawMessage(strconv.Itoa(i+1)), json.RawMessage("false")
+		for _, part := range []string{"exclude", "require"} {
+			if p[part] == nil {
+				p[part] = json.RawMessage("[]")
+			}
+		}
 	}
-	fields["policies"], _ = json.Marshal(f.Policies) // raw members can be encoded
+	fields["policies"], _ = json.Marshal(policies) // raw members can be encoded
 	if a.id == "" {
 		a.id = s.id()
 		s.apps = append(s.apps, a)
@@ -199,7 +207,7 @@ func (s *Server) putApp(a *app, body []byte) answer {
 	for name, value := range map[string]string{"id": a.id, "uid": a.id, "aud": "aud-" + a.id} {
 		fields[name] = quoted(value)
 	}
-	a.fields = fields
+	a.set(fields)
 	content, _ := json.Marshal(a.fields)
 	return succeed(json.RawMessage(content))
 }
@@ -228,7 +236,7 @@ func (s *Server) checkApp(a *app, f appFields) string {
 		}
 	}
 	for _, other := range s.apps {
-		if other != a && other.checked().Domain == f.Domain {
+		if other != a && other.is.Domain == f.Domain {
 			return "access.api.error.application_already_exists"
 		}
 	}

@@ -2,7 +2,6 @@ package cloudflaretest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -33,9 +32,7 @@ func (s *Server) Visit(hostname, path string) Outcome {
 		return Outcome{Denied: true}
 	}
 	_, rules := t.live()
-	for _, raw := range rules {
-		var r rule
-		_ = json.Unmarshal(raw, &r) // it was checked when it was set
+	for _, r := range rules {
 		if r.matches(hostname, path) {
 			return Outcome{Tunnel: t.id, Service: r.Service}
 		}
@@ -72,7 +69,7 @@ func (s *Server) guard(hostname, path string) *app {
 	var best *app
 	most := -1
 	for _, a := range s.apps {
-		f := a.checked()
+		f := a.is
 		for _, domain := range append(slices.Clone(f.Domains), f.Domain) {
 			host, under, _ := strings.Cut(domain, "/")
 			suffix, wild := strings.CutPrefix(host, "*")
@@ -97,7 +94,7 @@ func (s *Server) guard(hostname, path string) *app {
 
 // lets reports whether an application lets a visitor without identity pass.
 func (a *app) lets() bool {
-	for _, p := range a.checked().Policies {
+	for _, p := range a.is.Policies {
 		everyone := slices.ContainsFunc(p.Include, func(o object) bool { return o["everyone"] != nil })
 		if everyone && len(p.Require)+len(p.Exclude) == 0 {
 			return p.Decision == "bypass"

@@ -19,6 +19,7 @@ type tunnel struct {
 // A version is a tunnel's configuration, and when connectors were sent it.
 type version struct {
 	members []memberOf
+	rules   []rule
 	at      time.Time
 }
 
@@ -184,15 +185,21 @@ func (t *tunnel) put(body []byte) answer {
 	if !slices.ContainsFunc(members, func(m memberOf) bool { return m.name == "warp-routing" }) {
 		members = append(members, memberOf{"warp-routing", json.RawMessage(`{"enabled":false}`)})
 	}
-	t.versions = append(t.versions, version{members, time.Now()})
+	v := version{members: members, at: time.Now()}
+	for _, raw := range rulesOf(members) {
+		var r rule
+		_ = json.Unmarshal(raw, &r) // it was checked above
+		v.rules = append(v.rules, r)
+	}
+	t.versions = append(t.versions, v)
 	return t.get()
 }
 
 // live returns the number of the configuration that the connector has, and its rules.
-func (t *tunnel) live() (int, []json.RawMessage) {
+func (t *tunnel) live() (int, []rule) {
 	for n := len(t.versions); n > 0; n-- {
 		if time.Since(t.versions[n-1].at) >= t.lag {
-			return n, rulesOf(t.versions[n-1].members)
+			return n, t.versions[n-1].rules
 		}
 	}
 	return 0, nil

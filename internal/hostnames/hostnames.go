@@ -1,6 +1,6 @@
-// Package publish says which public hostnames a commit declares for each host, and which
+// Package hostnames says which public hostnames a commit declares for each host, and which
 // rules the host's tunnel would get of them. It asks no host and not Cloudflare.
-package publish
+package hostnames
 
 import (
 	"cmp"
