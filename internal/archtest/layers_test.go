@@ -130,6 +130,7 @@ var layers = []struct {
 		"doctor",
 		"envimport",
 		"handback",
+		"hostnames",
 		"newfleet",
 		"hosts",
 		"keys",
@@ -161,6 +162,8 @@ var layers = []struct {
 
 // sideways lists the imports allowed within a layer, each with its reason.
 var sideways = map[[2]string]string{
+	{"fleet", "route"}:                  "a fleet declares routes and who may reach them",
+	{"project", "route"}:                "a project has the routes that its services are published under",
 	{"route", "finding"}:                "what is wrong with a label is a finding",
 	{"route", "suggest"}:                "a misspelt label was meant to be a known one",
 	{"mounter", "mount"}:                "it serves what mount describes; only salvord links rclone's vfs",

@@ -47,7 +47,5 @@ func printRules(page *terminal.Page, rules []route.Rule) {
 		terminal.Printf(tab, "%s\t%s\t%s\n", cmp.Or(r.Hostname, "*"), r.Path, r.Service)
 	}
 	_ = tab.Flush() // into memory
-	for line := range strings.Lines(out.String()) {
-		page.Printf("%s\n", strings.TrimSuffix(line, "\n"))
-	}
+	printLines(page, out.String())
 }

@@ -48,10 +48,18 @@ func (e entry) access(path string) (a *Access, demanded bool, err error) {
 			err = fmt.Errorf("%s asks for protection, and everyone may in", label)
 		}
 	}
-	if err == nil && a.Protects() && !isPlain(path) {
-		err = fmt.Errorf("the path %s is a pattern, and Access protects only plain paths: protect the whole hostname", path)
+	if err == nil {
+		err = protectable(a, path)
 	}
 	return a, true, err
+}
+
+// protectable is the error of a path that an application can't be for.
+func protectable(a *Access, path string) error {
+	if a.Protects() && !isPlain(path) {
+		return fmt.Errorf("the path %s is a pattern, and Access protects only plain paths: protect the whole hostname", path)
+	}
+	return nil
 }
 
 // groups returns the group names that count: the entry's own, a reserved word of its own,

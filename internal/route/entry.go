@@ -51,8 +51,8 @@ func (r *reader) routes() {
 		if i >= 0 {
 			e.index = strconv.Itoa(i) + "."
 		}
-		label, hostname, is := e.own("hostname")
-		found = found || is
+		label, hostname, _ := e.own("hostname")
+		found = found || hostname != ""
 		if hostname == "" && i >= 0 {
 			break
 		} else if hostname == "" {
@@ -73,7 +73,7 @@ func (r *reader) routes() {
 	if label, _, _ := r.lookup("enable"); !found {
 		r.ignored(finding.Warning, label, "no hostname is declared", "add "+prefix+"hostname")
 	}
-	r.loosePaths()
+	r.out.Findings = append(r.out.Findings, loosePaths(r.out.Routes)...)
 }
 
 // gaps says why indexes behind the first one that is missing have no effect.
@@ -139,7 +139,7 @@ func (e entry) unreadable() error {
 
 // closed is the finding about what is not published.
 func closed(place, what, why string) finding.Finding {
-	return finding.Finding{Code: finding.RouteClosed, Severity: finding.Warning, Subject: place, Text: what + " is not published: " + why, Fix: "correct it; docs/routes.md says what each label does"}
+	return finding.Finding{Code: finding.RouteClosed, Severity: finding.Warning, Subject: place, Text: what + " is not published: " + why, Fix: "correct it; salvor route explain says what each label does"}
 }
 
 func (e entry) service() (string, error) {
@@ -194,17 +194,22 @@ func (e entry) origin(service string) (o Origin) {
 }
 
 // loosePaths reports protected paths of which Access sees less than cloudflared serves.
-func (r *reader) loosePaths() {
-	for _, one := range r.out.Routes {
-		whole := slices.ContainsFunc(r.out.Routes, func(o Route) bool { return o.Hostname == one.Hostname && o.Path == "" && o.Access.Protects() })
+func loosePaths(routes []Route) (found []finding.Finding) {
+	for _, one := range routes {
+		whole := slices.ContainsFunc(routes, func(o Route) bool { return o.Hostname == one.Hostname && o.Path == "" && o.Access.Protects() })
 		if one.Closed != "" || one.Path == "" || !one.Access.Protects() || whole || strings.HasPrefix(one.Path, "^") && strings.HasSuffix(one.Path, wholePart) {
 			continue
 		}
 		plain := one.plainPath()
-		r.out.Findings = append(r.out.Findings, finding.Finding{Code: finding.RoutePath, Severity: finding.Warning, Subject: one.Position,
-			Text: fmt.Sprintf("Access protects what is below %s%s; cloudflared looks for the path anywhere, so /x%s reaches the service without Access", one.Hostname, plain, plain),
+		beyond, how := "/x"+plain, "anywhere in the path"
+		if strings.HasPrefix(one.Path, "^") {
+			beyond, how = plain+"x", "as the beginning of a word, too"
+		}
+		found = append(found, finding.Finding{Code: finding.RoutePath, Severity: finding.Warning, Subject: one.Position,
+			Text: fmt.Sprintf("Access protects %s%s and what is below; cloudflared takes it %s, so %s reaches the service without Access", one.Hostname, plain, how, beyond),
 			Fix:  "write the path as ^" + plain + wholePart + ", or protect the whole hostname"})
 	}
+	return found
 }
 
 // Written returns a label of an entry as it is written, the base's where the entry has none.

@@ -297,3 +297,9 @@ func (r *reader) notes() {
 		r.out.Notes = append(r.out.Notes, Note{r.c.Place(label), label, why})
 	}
 }
+
+// Reads reports whether a label is read, or is a misspelt one that is.
+func (s Settings) Reads(label string) bool {
+	_, is := (&reader{Settings: s}).split(label)
+	return is
+}

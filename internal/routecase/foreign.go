@@ -26,7 +26,7 @@ func (p *play) refused(r route.Route) (zone, why string) {
 			continue
 		}
 		if recorded = true; record.Content != tunnel && slices.Contains([]string{"A", "AAAA", "CNAME"}, record.Type) {
-			return "", "its name has a " + record.Type + " record that is not Salvor's"
+			return "", "its name has a record of type " + record.Type + " that is not Salvor's"
 		}
 	}
 	for _, rule := range p.world.rules {
