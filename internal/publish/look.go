@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -89,8 +90,8 @@ func (l *look) unresolved() bool {
 	})
 }
 
-// records reads the zones that have a hostname that is wanted, or had one of this host's;
-// all of them where that is not known.
+// records reads the zones that have a hostname that is wanted, or had one of this host's
+// owners; all of them where that is not known.
 func (l *look) records(ctx context.Context) error {
 	all := Actual{Zones: l.shown(l.p.zones)}
 	wanted := map[int]bool{}
@@ -99,6 +100,9 @@ func (l *look) records(ctx context.Context) error {
 	}
 	useful := map[string]bool{}
 	marks := l.d.marks()
+	if !maps.Equal(l.p.owners, l.d.Owners) {
+		l.p.owners, l.p.useful = maps.Clone(l.d.Owners), nil
+	}
 	l.a.Zones = nil
 	for i, z := range all.Zones {
 		if l.p.useful == nil || wanted[i] || l.p.useful[z.ID] {

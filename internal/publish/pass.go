@@ -43,7 +43,8 @@ type Publisher struct {
 
 	zones     []cloudflare.Zone
 	zonesRead time.Time
-	useful    map[string]bool // IDs of the zones that had a record of this host's
+	useful    map[string]bool // IDs of the zones that had a record of owners
+	owners    map[string]int
 	providers []cloudflare.Named
 	tokens    []cloudflare.Named
 	namesRead time.Time
@@ -242,6 +243,7 @@ func (l *look) some(ctx context.Context, zone string, changes []Change) error {
 	for _, c := range changes {
 		l.a.Tried.Records[c.Hostname] = errOther
 	}
+	l.p.useful[zone] = true // also if the answer does not arrive
 	err := l.batch(ctx, zone, changes)
 	if err == nil {
 		return nil

@@ -128,23 +128,24 @@ func (c *comparison) rules() bool {
 		c.find(finding.RouteClosed, r.Route.Key().String(), "it is not published: cloudflared would refuse its rule: "+r.Why, "correct "+cmp.Or(r.Route.Position, "its declaration"))
 		c.close(r.Route.Key(), r.Why)
 	}
-	if err := route.Check(want); err != nil {
-		c.find(finding.RouteClosed, c.d.Tunnel.Name, "its rules stay as they are: "+err.Error(), "correct the tunnel's rules at Cloudflare")
-		return false
-	}
 	own := map[string]bool{}
 	for _, r := range want {
 		own[r.Hostname] = own[r.Hostname] || r.Raw == nil
 	}
-	maps.DeleteFunc(own, func(_ string, is bool) bool { return !is })
 	delete(own, "") // the last rule
+	for _, r := range c.a.Config.Ingress {
+		own[r.Hostname] = own[r.Hostname] || c.a.Sent[r.Hostname] // also where something came in the way
+	}
+	maps.DeleteFunc(own, func(_ string, is bool) bool { return !is })
 	c.out.Own = slices.Collect(maps.Keys(own))
+	if err := route.Check(want); err != nil {
+		c.find(finding.RouteClosed, c.d.Tunnel.Name, "its rules stay as they are: "+err.Error(), "correct the tunnel's rules at Cloudflare")
+		return false
+	}
 	if len(c.kept) > 0 && !c.closing() {
-		c.out.Own = slices.Collect(maps.Keys(c.a.Sent))
 		return true
 	}
-	unset := len(c.a.Config.Ingress) == 0 && len(own) == 0
-	if unset || slices.EqualFunc(want, c.a.Config.Ingress, sameRule) {
+	if len(c.a.Config.Ingress)+len(own) == 0 || slices.EqualFunc(want, c.a.Config.Ingress, sameRule) {
 		return true
 	}
 	if err := c.a.Tried.Rules; err != nil {
