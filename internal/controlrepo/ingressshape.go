@@ -147,7 +147,7 @@ func setIngressDefaults(f *fleet.Fleet) {
 	}
 	i.Network, i.Grace = cmp.Or(i.Network, defaultNetwork), cmp.Or(i.Grace, defaultGrace)
 	if !slices.ContainsFunc(f.Networks, func(n fleet.Network) bool { return n.Name == i.Network }) {
-		f.Networks = append(f.Networks, fleet.Network{Name: i.Network})
+		f.Networks = append(f.Networks, fleet.Network{Name: i.Network, Driver: "bridge"})
 	}
 }
 
