@@ -102,7 +102,7 @@ func (e entry) named() (ids []string, label string, is bool) {
 func (e entry) overruled(by string) {
 	for _, name := range append([]string{"access.policy", "access.custom_rules"}, appSettings...) {
 		for _, index := range []string{e.index, ""} {
-			if label, _, is := e.lookup(index + name); is && label != by && !e.read[label] {
+			if label, _, is := e.lookup(index + name); is && label != by && !e.read[label] && e.why[label] == "" {
 				e.why[label] = by + " comes before it"
 			}
 		}

@@ -44,7 +44,7 @@ func (s Settings) Declare(all []Declared) (out Reading) {
 }
 
 func (s Settings) declare(d Declared) (one Route, err error) {
-	one = Route{Origin: d.Origin, Zone: strings.ToLower(d.Zone), Of: d.Of, Position: d.Position}
+	one = Route{Origin: d.Origin, Zone: zoneName(d.Zone), Of: d.Of, Position: d.Position}
 	if d.Of != "" {
 		one.Grace = s.Grace
 	}

@@ -112,7 +112,7 @@ func (e entry) route(label, hostname string) (one Route, publish bool) {
 	one.Service, errs[2] = e.service()
 	one.Origin = e.origin(one.Service)
 	if label, zone, is := e.get("zonename"); is && zone != "" {
-		if one.Zone = strings.ToLower(strings.TrimSuffix(zone, ".")); errs[3] == nil && strings.TrimSpace(zone) != zone {
+		if one.Zone = zoneName(zone); strings.TrimSpace(zone) != zone {
 			errs[3] = fmt.Errorf("%s %q has spaces around it", label, zone)
 		}
 	}

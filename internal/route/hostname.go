@@ -97,24 +97,35 @@ var ErrNoZone = errors.New("has no zone")
 // lacks the zone that is asked for, other says so, and the zone is the longest, too. An error
 // wraps ErrNoZone, or says that the hostname is outside of the zone that it asks for.
 func (r Route) InZone(zones []string) (zone, other string, err error) {
-	best, wanted := "", false
+	best, asked := "", ""
 	for _, z := range zones {
-		wanted = wanted || z == r.Zone
-		if within(r.Hostname, z) && len(z) > len(best) {
+		name := zoneName(z)
+		if name == r.Zone && r.Zone != "" {
+			asked = z
+		}
+		if within(r.Hostname, name) && len(name) > len(zoneName(best)) {
 			best = z
 		}
 	}
 	switch {
-	case wanted && !within(r.Hostname, r.Zone):
+	case asked != "" && !within(r.Hostname, r.Zone):
 		return "", "", fmt.Errorf("%s is outside of its zone %s", r.Hostname, r.Zone)
-	case wanted:
-		return r.Zone, "", nil
+	case asked != "":
+		return asked, "", nil
 	case best == "":
 		return "", "", fmt.Errorf("%s %w in the account, which has %s", r.Hostname, ErrNoZone, listed(zones))
 	case r.Zone != "":
 		other = fmt.Sprintf("the account has no zone %s: %s goes into %s", r.Zone, r.Hostname, best)
 	}
 	return best, other, nil
+}
+
+// zoneName returns a zone as hostnames have it: small letters, ASCII.
+func zoneName(text string) string {
+	if ascii, err := Hostname(strings.TrimSuffix(text, ".")); err == nil {
+		return ascii
+	}
+	return strings.ToLower(text)
 }
 
 func listed(names []string) string {

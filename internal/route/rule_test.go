@@ -164,6 +164,9 @@ func TestInZone(t *testing.T) {
 			t.Errorf("%s in %q: %q, %q, %v", c.hostname, c.asked, zone, other, err)
 		}
 	}
+	if zone, _, err := (Route{Hostname: "x.xn--bcher-kva.example", Zone: "xn--bcher-kva.example"}).InZone([]string{"Bücher.example"}); zone != "Bücher.example" || err != nil {
+		t.Errorf("%s, %v", zone, err)
+	}
 	if _, _, err := (Route{Hostname: "a.b"}).InZone(nil); !errors.Is(err, ErrNoZone) || !strings.Contains(err.Error(), "which has none") {
 		t.Errorf("%v", err)
 	}

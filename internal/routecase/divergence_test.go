@@ -187,6 +187,11 @@ var lifecycles = []divergence{
 	{"14", "no default zone", `{"default_zone": null}`, []string{"a hostname=a.example.net", "b hostname=a.example.com"}, []string{"0 start of a"}, nothing, "has no zone"},
 	{"20", "one of several is wrong", "", []string{"a hostname=bad_host.example.com 0.hostname=a.example.com 1.hostname=b.example.com 1.service=ftp://x 2.hostname=c.example.com 2.access.policy=default_tld"}, []string{"0 start of a"},
 		"a.example.com>http://a:80 c.example.com>http://a:80 http_status:404; CNAME:a.example.com CNAME:c.example.com; ; a.example.com c.example.com", "not published"},
+	{"12", "a zone that the account lacks", "", []string{"a hostname=a.example.com zonename=nosuch.net"}, []string{"0 start of a"}, onlyA, "the account has no zone nosuch.net"},
+	{"12", "another zone that contains it", "", []string{"a hostname=x.lab.example.com zonename=Example.com"}, []string{"0 start of a"}, "x.lab.example.com>http://a:80 http_status:404; CNAME:x.lab.example.com; ; x.lab.example.com", ""},
+	{"13", "records by zone, and a configuration", `{"cloudflare": {"dns": {"example.com": [{"name": "f.example.com", "type": "TXT", "content": "x"}]}, "tunnel": {"originRequest": {"access": {"required": false}}, "warp-routing": {"enabled": false}, "ingress": [{"service": "http://d:1"}]}}}`,
+		[]string{"a hostname=a.example.com access.group=family"}, []string{"0 start of a"}, "a.example.com>http://a:80 http://d:1; CNAME:a.example.com TXT:f.example.com>x; DockFlare-a.example.com@a.example.com; a.example.com", ""},
+	{"13", "an event at Cloudflare about a container", "", []string{"a hostname=a.example.com"}, []string{"0 start of a", "60 remove ingress rule of a"}, onlyA, ""},
 	{"20", "a key that is not known", `{"nonsense": {"x": 1}}`, []string{"a hostname=a.example.com"}, []string{"0 start of a"}, onlyA, "the key is not known"},
 	{"20", "without events all run", "", []string{"a hostname=a.example.com"}, nil, onlyA, ""},
 }

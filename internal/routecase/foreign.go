@@ -5,12 +5,16 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/finding"
 	"salvor/internal/route"
 )
 
 // refused returns the zone of a route, and why it can't be published in this world.
 func (p *play) refused(r route.Route) (zone, why string) {
-	zone, _, err := r.InZone(p.world.zones)
+	zone, other, err := r.InZone(p.world.zones)
+	if other != "" {
+		p.found(finding.Finding{Code: finding.LabelIgnored, Severity: finding.Warning, Subject: r.Position, Text: other, Fix: "name a zone of the account, or remove the label"})
+	}
 	switch {
 	case err != nil:
 		return "", err.Error()

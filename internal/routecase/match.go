@@ -18,6 +18,7 @@ var (
 	verbs   = regexp.MustCompile(`start|stop|kill|reconcile|cleanup|rename|create|destroy`)
 	over    = regexp.MustCompile(`expired?|expiry|after (the )?grace|ended|removed|gone`)
 	inGrace = regexp.MustCompile(`(inside|within|during|before|pending).*`)
+	quiet   = regexp.MustCompile(`stop|grace|pending|gone|kill`)
 	words   = regexp.MustCompile(`[a-z0-9_-]+`)
 )
 
@@ -32,14 +33,17 @@ func matched(checkpoints []checkpoint, moments []moment) []int {
 	table := make([][]cell, len(checkpoints))
 	for i, c := range checkpoints {
 		table[i] = make([]cell, len(moments))
-		best := cell{score: -1}
+		best := cell{score: -1 << 10}
 		for j, m := range moments {
 			before := cell{}
 			if i > 0 {
-				if at := table[i-1][j].score; at >= best.score {
-					best = cell{at, j}
+				before = cell{table[i-1][j].score, j}
+				if best.score >= before.score { // a moment of its own, if it fits as well
+					before = best
 				}
-				before = best
+				if next := (cell{table[i-1][j].score + 1, j}); next.score >= best.score {
+					best = next
+				}
 			}
 			table[i][j] = cell{before.score + fits(c, m), before.from}
 		}
@@ -84,6 +88,9 @@ func fits(c checkpoint, m moment) (score int) {
 		if hint {
 			score += 2
 		}
+	}
+	if m.waiting && !quiet.MatchString(text) {
+		score--
 	}
 	return score
 }

@@ -3,6 +3,7 @@ package routecase
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +74,7 @@ func (p *play) happen(e event) {
 	}
 	word, _, _ := strings.Cut(strings.ToLower(e.Event), " ")
 	switch name := p.container(e); {
-	case name == "":
+	case name == "" || elsewhere.MatchString(e.Event):
 	case slices.Contains([]string{"start", "restart", "unpause", "create", "recreate", "up"}, word):
 		p.start(name, e)
 	case slices.Contains([]string{"stop", "die", "destroy", "remove", "rm", "down"}, word):
@@ -85,8 +86,11 @@ func (p *play) happen(e event) {
 	})
 }
 
+// elsewhere matches events at Cloudflare, which the next look repairs.
+var elsewhere = regexp.MustCompile(`(?i)ingress|dns|cloudflare|record|\brule\b|\bapp\b|application`)
+
 func failed(event string) bool {
-	return failing.MatchString(strings.ToLower(event)) && strings.Contains(event, "list")
+	return failing.MatchString(strings.ToLower(event)) && (strings.Contains(event, "list") || strings.Contains(event, "scan"))
 }
 
 func (p *play) container(e event) string {

@@ -251,13 +251,17 @@ func (w *world) setup(at []string, value json.RawMessage) {
 	if len(value) == 0 {
 		return
 	}
-	key := strings.ToLower(strings.Join(at, "."))
-	last := key[strings.LastIndexByte(key, '.')+1:]
+	key, last := strings.ToLower(strings.Join(at, ".")), ""
+	if len(at) > 0 {
+		last = strings.ToLower(at[len(at)-1])
+	}
 	var inner map[string]json.RawMessage
 	isObject := json.Unmarshal(value, &inner) == nil && inner != nil
 	switch leaf := key + "=" + strings.ToLower(strings.Trim(string(value), `"`)); {
 	case isObject && last == "environment":
 		w.note(at, w.environment(value))
+	case last == "originrequest", last == "warp-routing":
+		// of the tunnel's configuration: kept, and no part of what a case expects
 	case isObject && last == "access_groups":
 		w.note(at, w.environment(keyed(last, value)))
 	case isObject && strings.Contains(last, "rules"):
@@ -268,7 +272,7 @@ func (w *world) setup(at []string, value json.RawMessage) {
 		for _, name := range slices.Sorted(maps.Keys(inner)) {
 			w.setup(append(slices.Clone(at), name), inner[name])
 		}
-	case w.list(at, last, value):
+	case w.list(at, key, value):
 	case strings.Contains(last, "prefix"):
 		w.note(at, w.environment(keyed("label_prefix", value)))
 	case strings.Contains(last, "grace"):
