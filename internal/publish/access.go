@@ -177,7 +177,7 @@ func samePolicy(is, want json.RawMessage) bool {
 	}
 	delete(wants, "precedence") // the order in the list says it
 	for name, value := range wants {
-		if canonical(has[name]) != canonical(value) {
+		if !bytes.Equal(has[name], value) && canonical(has[name]) != canonical(value) {
 			return false
 		}
 	}
@@ -185,6 +185,9 @@ func samePolicy(is, want json.RawMessage) bool {
 }
 
 func sameSelectors(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
 	var is, want []json.RawMessage
 	if a != nil && json.Unmarshal(a, &is) != nil || b != nil && json.Unmarshal(b, &want) != nil {
 		return false
