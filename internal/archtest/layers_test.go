@@ -19,6 +19,7 @@ var layers = []struct {
 }{
 	{"vocabulary", []string{
 		"fault",
+		"route",
 		"fleet",
 		"grant",
 		"finding",
@@ -72,6 +73,8 @@ var layers = []struct {
 		"firstlogin",
 		"tailnet",
 		"cloud",
+		"cloudflare",
+		"publish",
 		"github",
 		"stack",
 		"storage",
@@ -86,6 +89,7 @@ var layers = []struct {
 		"secretnames",
 		"mount",
 		"mounter",
+		"routecase",
 	}},
 	{"the opened commit", []string{
 		"checkout",
@@ -126,6 +130,7 @@ var layers = []struct {
 		"doctor",
 		"envimport",
 		"handback",
+		"hostnames",
 		"newfleet",
 		"hosts",
 		"keys",
@@ -157,7 +162,12 @@ var layers = []struct {
 
 // sideways lists the imports allowed within a layer, each with its reason.
 var sideways = map[[2]string]string{
+	{"fleet", "route"}:                  "a fleet declares routes and who may reach them",
+	{"project", "route"}:                "a project has the routes that its services are published under",
+	{"route", "finding"}:                "what is wrong with a label is a finding",
+	{"route", "suggest"}:                "a misspelt label was meant to be a known one",
 	{"mounter", "mount"}:                "it serves what mount describes; only salvord links rclone's vfs",
+	{"publish", "cloudflare"}:           "hostnames are published through its tunnels",
 	{"adopt", "envimport"}:              "the env files of what is adopted are imported",
 	{"adopt", "leaks"}:                  "what is adopted has no secrets in plain text",
 	{"adopt", "check"}:                  "what is adopted needs the networks that check asks for",

@@ -108,6 +108,9 @@ salvor restore host.alpha            # the host's protected folders, into a fold
 	"rollback": `salvor rollback notes
 salvor rollback notes --list
 salvor rollback notes --to 1a2b3c4 --with-data`,
+	"route explain": `salvor route explain notes`,
+	"route plan": `salvor route plan
+salvor route plan --case vectors.json#DF-01 --json`,
 	"scan": `salvor scan
 salvor scan --history`,
 	"schema": `salvor schema fleet >fleet.schema.json`,

@@ -22,7 +22,7 @@ import (
 func commands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newInit(g), newHost(g), newAdopt(g), newSecret(g), newKey(g), newClone(g), newScan(g), newCheck(g), newAck(g), newPlan(g), newApply(g), newStatus(g),
-		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRemote(g), newRecord(g), newClaim(g), newUp(g), newDown(g),
+		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRemote(g), newRoute(g), newRecord(g), newClaim(g), newUp(g), newDown(g),
 		newPs(g), newRestart(g), newStart(g), newStop(g), newLogs(g), newExec(g), newCp(g), newSSH(g), newAnsible(g), newInventory(g),
 		newDoctor(g), newSchema(g), newCompletion(g), newVersion(g),
 	}

@@ -19,7 +19,7 @@ var habits = map[string]string{"ls": "status", "list": "status", "top": "ps", "i
 var otherNames = map[string][]string{"ls": {"list"}, "remove": {"rm", "delete"}, "rm": {"remove", "delete"}, "secret": {"secrets"}, "host": {"hosts"}, "snapshot": {"snapshots"}}
 
 // harmless are the commands that change nothing, by their path.
-var harmless = []string{"check", "plan", "status", "ps", "logs", "scan", "doctor", "version", "host ls", "claim ls", "secret ls", "secret audit", "snapshot ls"}
+var harmless = []string{"check", "plan", "status", "ps", "logs", "scan", "doctor", "version", "host ls", "claim ls", "secret ls", "secret audit", "snapshot ls", "route plan", "route explain"}
 
 // nameOtherwise gives every command of a tree its other names, unless another one has
 // them.

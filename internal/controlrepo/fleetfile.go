@@ -84,6 +84,7 @@ func setDefaults(f *fleet.Fleet) {
 		}
 	}
 	f.Git.Branch = cmp.Or(f.Git.Branch, "main")
+	setIngressDefaults(f)
 	slices.SortFunc(f.Secrets, func(a, b fleet.Secret) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.Hosts, func(a, b fleet.Host) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.Networks, func(a, b fleet.Network) int { return cmp.Compare(a.Name, b.Name) })

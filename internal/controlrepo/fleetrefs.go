@@ -23,6 +23,7 @@ func checkFleet(r *yamldoc.Reader, f *fleet.Fleet) {
 	checkHosts(r, f)
 	checkDocker(r, f.Docker, "docker")
 	checkTailnet(r, f)
+	checkIngress(r, f)
 }
 
 // checkLocation reports a location on a remote that is not declared. A zero

@@ -50,7 +50,7 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
 		yamldoc.Key("ansible", "Ansible playbooks of this repository that `salvor apply` runs around each host's part, on the operator's computer.", playbooksShape(), func(f *fleetFile, v fleet.Playbooks) { f.fleet.Playbooks = v }),
 		yamldoc.Key("tailnet", "The private network, Tailscale's or one of that kind, of the hosts whose areas have tailnet.", tailnetShape(), func(f *fleetFile, v fleet.PrivateNetwork) { f.fleet.Tailnet = &v }),
-		later("ingress", "How routes reach the internet.", ingressShape()),
+		yamldoc.Key("ingress", "How routes, the public hostnames of stacks, reach the internet.", ingressShape(), (*fleetFile).setIngress),
 		later("monitoring", "What watches the hosts.", monitoringShape()),
 	))
 }

@@ -19,14 +19,6 @@ func checked[V any](name, doc string, s yamldoc.Shape[V]) yamldoc.Field[struct{}
 	return yamldoc.Key(name, doc, s, func(*struct{}, V) {})
 }
 
-func ingressShape() yamldoc.Shape[struct{}] {
-	return yamldoc.Object(
-		checked("provider", "The account that owns the tunnel.", yamldoc.Choice("cloudflare")).Must(),
-		checked("account", "The account's id.", yamldoc.Text(nil)),
-		checked("token", "A reference, secret:NAME.", reference()),
-	)
-}
-
 func monitoringShape() yamldoc.Shape[struct{}] {
 	return yamldoc.Object(checked("netdata", "Run Netdata on every host.", yamldoc.Truth()))
 }

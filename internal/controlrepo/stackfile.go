@@ -121,6 +121,9 @@ func (s *stackFile) finish(root *yamldoc.Node) {
 		place := s.place("on_rotate", c.Service)
 		c.Position, c.Argv = place.String(), s.finishCommand(place, "on_rotate of "+c.Service, c.Argv)
 	}
+	for i := range s.Routes {
+		s.Routes[i].Position = s.place("routes", strconv.Itoa(i), "hostname").String()
+	}
 	s.finishHooks("before", s.Hooks.Before)
 	s.finishHooks("after", s.Hooks.After)
 	checkTwice(s, root)

@@ -45,6 +45,7 @@ func stackShape() yamldoc.Shape[fleet.Stack] {
 		yamldoc.Key("formerly", "The former name of this stack: it keeps everything, and keeps that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
 		yamldoc.Key("shared", "How the stack's shared volumes are mounted on its host.", sharedShape(), func(s *fleet.Stack, v sharedMount) { s.Shared = v.whole() }),
 		yamldoc.Key("hooks", "Commands that run in services around each snapshot.", hooksShape(), func(s *fleet.Stack, h fleet.Hooks) { s.Hooks = h }),
+		yamldoc.Key("routes", "Public hostnames of services, in place of labels: the service joins the connector's network.", yamldoc.List(serviceRouteShape()), func(s *fleet.Stack, v []fleet.ServiceRoute) { s.Routes = v }),
 		yamldoc.Key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }

@@ -60,6 +60,12 @@ const (
 	DumpChanged        Code = "dump-changed"
 	MountNested        Code = "mount-nested"
 	SettingUnused      Code = "setting-unused"
+	RouteClosed        Code = "route-closed"
+	RouteTaken         Code = "route-taken"
+	RoutePath          Code = "route-path"
+	LabelIgnored       Code = "label-ignored"
+	RouteBlocked       Code = "route-blocked"
+	RoutesKept         Code = "routes-kept"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
@@ -253,6 +259,12 @@ func Table() []Row {
 		{MountNested, "A service can write to a folder that contains the source of another mount. It could replace that " +
 			"source with a link, and Docker follows the link when the other container starts next: that container then " +
 			"has access to another folder of the host.", "mount the outer folder read-only, or move the inner one out of it"},
+		{RouteClosed, "A public hostname is declared, and not published: something in its declaration can't be as it says, or the protection that it asks for can't be had. Nothing is published with less protection than it asks for.", "correct the place that it names; salvor route explain STACK says what each label does"},
+		{RouteTaken, "Two stacks, or a stack and an entry of ingress.routes, declare one hostname. A hostname belongs to one of them, with all its paths: the one that has it keeps it, and the other's routes are not published.", "use another hostname, or remove one of the two"},
+		{RoutePath, "A path is protected, and cloudflared serves more than Access protects: it looks for the path as a regular expression anywhere in the request's path, Access at its beginning.", "write the path as ^/PATH(/|$), or protect the whole hostname"},
+		{LabelIgnored, "A label for a public hostname does not have the effect that it seems to have: it is misspelt, has a value that counts as false, or is behind a gap in the indexes.", "write the label that the finding names, or remove it"},
+		{RouteBlocked, "A public hostname is not published, or stays as it is, since Cloudflare has something in its place: a record, application or rule that is not Salvor's, or one that another stack, fleet or host has; or no zone that the token may change contains it.", "remove what the finding names, at Cloudflare, or use another hostname"},
+		{RoutesKept, "Many public hostnames of a host are no longer wanted, more than 5 and more than 30 % of them at once. That is more likely a mistake than meant, so the host takes none of them off and publishes nothing new; what can't be protected is still closed.", "`salvor plan` shows what would go; `salvor apply` takes it off"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not support it yet.", "keep or remove it; a later version will use it"},
 		{StackUnplaced, "The stack does not name a host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file uses a variable that is not set; it becomes an empty text. In a mount, where " +

@@ -33,6 +33,7 @@ type Fleet struct {
 	SSHFrom    []Source // from where hosts with Salvor's firewall take SSH; none for everywhere
 	Git        Git
 	Tailnet    *PrivateNetwork // nil for none
+	Ingress    Ingress         // how routes reach the internet
 	Recipients Recipients
 	Playbooks  Playbooks // of Ansible, around an apply
 	Stacks     []Stack   // sorted by name

@@ -27,6 +27,7 @@ type Stack struct {
 	Shared     SharedMount // of its shared volumes; zero for the defaults
 	OnChange   []ServiceChange
 	OnRotate   []ServiceCommand
+	Routes     []ServiceRoute // of x-salvor; labels declare others
 
 	// Broken says that the stack's files do not say what to deploy: it is left as it
 	// runs, where it is, and of the other fields only Name and Dir are sure.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/route"
 )
 
 // Consent is what the operator said about volumes whose data does not fit the
@@ -37,6 +38,7 @@ type Project struct {
 	Networks []string      `json:"networks,omitempty"` // external networks that must exist
 	Volumes  []string      `json:"volumes,omitempty"`  // Docker's external volumes whose data is the stack's: a host that lacks one makes it
 	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
+	Routes   []route.Route `json:"routes,omitempty"`   // its public hostnames: they can change while nothing of the project does
 }
 
 // TailnetIP is a variable of Compose files whose value is the host's address in the tailnet:
@@ -153,6 +155,7 @@ type Rendered struct {
 	Stops      []string        // services that are stopped for a snapshot, sorted
 	Asks       map[string]Asks // by service that starts
 	Adoption   *Adoption       // of a stack with x-salvor.dir, or a draft
+	Unused     []route.Note    // labels for routes that have no effect, each with the reason
 }
 
 // Container is one whose name the Compose file says.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/route"
 	"salvor/internal/secretnames"
 	"salvor/internal/stack/compose"
 	"salvor/internal/yamldoc"
@@ -70,7 +72,26 @@ func Stacks(ctx context.Context, s Source) (map[string]project.Rendered, []findi
 			rendered[stacks[i].Name] = o.rendered
 		}
 	}
-	return rendered, found, nil
+	return rendered, append(found, s.routes(rendered)...), nil
+}
+
+// routes says of hostnames that several declare whose they are, and of ingress.routes what
+// is wrong. The stacks that are placed come first.
+func (s Source) routes(rendered map[string]project.Rendered) (found []finding.Finding) {
+	var placed, others []route.Claim
+	for _, name := range slices.Sorted(maps.Keys(rendered)) {
+		claim := route.Claim{Owner: name, Routes: rendered[name].Project.Routes}
+		if _, is := s.Repository.Lock.Placement(name); is {
+			placed = append(placed, claim)
+		} else {
+			others = append(others, claim)
+		}
+	}
+	for _, host := range s.Repository.Fleet.Hosts {
+		read := s.Repository.Fleet.Ingress.RoutesOf(host.Name)
+		placed, found = append(placed, route.Claim{Owner: fleet.Own(host.Name), Routes: read.Routes}), append(found, read.Findings...)
+	}
+	return append(found, route.Contested(append(placed, others...))...)
 }
 
 // Broken reports whether findings say that a stack does not load.
@@ -89,7 +110,7 @@ func (s Source) stack(ctx context.Context, st fleet.Stack, unfiled []string) out
 		return outcome{findings: Problems(st.Name, problems)}
 	}
 	opts := compose.Options{
-		RepoDir: s.Dir, WorkTree: s.WorkTree, Stack: st, Vars: s.Repository.Fleet.Vars, Binds: s.Repository.Fleet.Binds, Secrets: unfiled, Images: s.Repository.Lock.Stacks[st.Name].Images,
+		RepoDir: s.Dir, WorkTree: s.WorkTree, Stack: st, Vars: s.Repository.Fleet.Vars, Ingress: s.Repository.Fleet.Ingress, Binds: s.Repository.Fleet.Binds, Secrets: unfiled, Images: s.Repository.Lock.Stacks[st.Name].Images,
 		Deliverable: func(key string) error { return s.Names.DeliverableTo(st.Name, key) },
 	}
 	var err error

@@ -33,6 +33,7 @@ type Options struct {
 	Stack      fleet.Stack
 	Vars       map[string]string // the fleet's vars
 	Binds      fleet.Binds       // what the fleet says of folders of the hosts
+	Ingress    fleet.Ingress     // how its routes are published
 	SecretKeys []string          // names of the stack's secret variables; their values are not needed
 	Secrets    []string          // names of the fleet's secrets that are not a file of their own below secrets/
 	Images     map[string]string // what salvor.lock has the services run, see agentapi.Service.Reference
@@ -75,7 +76,9 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if err != nil {
 		return nil, nil, err
 	}
+	routes, unused := router{l}.read()
 	all := &project.Rendered{
+		Unused:  unused,
 		Volumes: mounts.volumes(), Awaited: started{l}.awaited(mounts), Networks: started{l}.networks(), Containers: started{l}.containers(), Published: started{l}.published(), Asks: started{l}.asks(), Asked: l.asked,
 	}
 	if all.Hooks, err = (around{l}).hooks(); err != nil {
@@ -85,6 +88,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if all.Project, err = (renderer{l}).render(mounts); err != nil {
 		return nil, nil, err
 	}
+	all.Project.Routes = routes
 	if all.Adoption, err = adoptionOf(l, all.Project.UsesTailnet()); err != nil {
 		return nil, nil, err
 	}

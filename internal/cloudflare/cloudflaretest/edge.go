@@ -1,0 +1,125 @@
+package cloudflaretest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// An Outcome is what a visitor gets.
+type Outcome struct {
+	Denied  bool   // by Access
+	Tunnel  string // whose connector got the request, "" for none
+	Service string // that the connector's rule names
+}
+
+// Reached reports whether a service got the request.
+func (o Outcome) Reached() bool {
+	return o.Service != "" && !strings.HasPrefix(o.Service, "http_status:")
+}
+
+// Visit asks for a path of a hostname as a visitor without identity: DNS, then Access, then
+// the rules that the connector has.
+func (s *Server) Visit(hostname, path string) Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.resolve(hostname)
+	if t == nil || t.down {
+		return Outcome{}
+	}
+	if a := s.guard(hostname, path); a != nil && !a.lets() {
+		return Outcome{Denied: true}
+	}
+	_, rules := t.live()
+	for _, r := range rules {
+		if r.matches(hostname, path) {
+			return Outcome{Tunnel: t.id, Service: r.Service}
+		}
+	}
+	return Outcome{}
+}
+
+// resolve returns the tunnel that a proxied record of the hostname, or else of the nearest
+// wildcard, leads to.
+func (s *Server) resolve(hostname string) *tunnel {
+	for name := hostname; ; {
+		for _, z := range s.zones {
+			for _, r := range z.records {
+				if r.Name == name && addresses(r.Type) {
+					i := s.tunnel(strings.TrimSuffix(r.Content, ".cfargotunnel.com"))
+					if i < 0 || !r.Proxied {
+						return nil
+					}
+					return s.tunnels[i]
+				}
+			}
+		}
+		_, rest, found := strings.Cut(strings.TrimPrefix(name, "*."), ".")
+		if !found {
+			return nil
+		}
+		name = "*." + rest
+	}
+}
+
+// guard returns the application that is responsible for a path: that with the exact
+// hostname before one with a wildcard, and then that with the longest path.
+func (s *Server) guard(hostname, path string) *app {
+	var best *app
+	most := -1
+	for _, a := range s.apps {
+		f := a.is
+		for _, domain := range append(slices.Clone(f.Domains), f.Domain) {
+			host, under, _ := strings.Cut(domain, "/")
+			suffix, wild := strings.CutPrefix(host, "*")
+			under = "/" + under
+			if host != hostname && (!wild || !strings.HasSuffix(hostname, suffix)) {
+				continue
+			}
+			if under != "/" && path != under && !strings.HasPrefix(path, under+"/") {
+				continue
+			}
+			weight := len(under)
+			if !wild {
+				weight += 10_000
+			}
+			if weight > most {
+				best, most = a, weight
+			}
+		}
+	}
+	return best
+}
+
+// lets reports whether an application lets a visitor without identity pass.
+func (a *app) lets() bool {
+	for _, p := range a.is.Policies {
+		everyone := slices.ContainsFunc(p.Include, func(o object) bool { return o["everyone"] != nil })
+		if everyone && len(p.Require)+len(p.Exclude) == 0 {
+			return p.Decision == "bypass"
+		}
+	}
+	return false
+}
+
+// A Connector is what a tunnel's connector says of itself.
+type Connector struct {
+	server *Server
+	tunnel string
+}
+
+// Connector returns the connector of a tunnel.
+func (s *Server) Connector(tunnel string) Connector { return Connector{s, tunnel} }
+
+// Version returns the number of the configuration that the connector has, as its /config.
+func (c Connector) Version(context.Context) (int, error) {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	t := c.server.tunnels[c.server.tunnel(c.tunnel)]
+	if t.down {
+		return 0, errors.New("the connector does not answer")
+	}
+	n, _ := t.live()
+	return n, nil
+}

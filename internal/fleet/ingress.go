@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"time"
+
+	"salvor/internal/route"
+	"salvor/internal/secret"
+)
+
+// An Ingress says how routes reach the internet. The zero value: they don't.
+type Ingress struct {
+	Provider IngressProvider
+	Account  string         // the id of Cloudflare's account
+	Token    secret.Setting // of its API
+	Network  string         // Docker's, on which connectors reach services
+	Prefix   string         // of labels, in addition to DockFlare's; "" for none
+	Grace    time.Duration  // how long a route stays without a running container
+	Access   []route.AccessGroup
+	Routes   []HostRoute // of what is not a container
+}
+
+// An IngressProvider is who publishes routes.
+type IngressProvider string
+
+// The providers.
+const (
+	IngressCloudflare IngressProvider = "cloudflare" // Salvor, with a tunnel for each host
+	IngressDockFlare  IngressProvider = "dockflare"  // DockFlare, as a stack: labels stay labels
+	IngressNone       IngressProvider = "none"       // no one: labels stay labels
+)
+
+// A HostRoute is a route that a host's connector serves and that belongs to no stack.
+type HostRoute struct {
+	Host string
+	route.Declared
+}
+
+// Publishes reports whether routes are made of declarations.
+func (i Ingress) Publishes() bool { return i.Provider == IngressCloudflare }
+
+// Settings are what declarations are read with. The access groups were checked when
+// they were loaded.
+func (i Ingress) Settings() route.Settings {
+	s := route.Settings{Prefix: i.Prefix, Grace: i.Grace, Groups: route.Groups{}}
+	for _, g := range i.Access {
+		if group, err := g.Group(); err == nil {
+			s.Groups[g.Name] = group
+		}
+	}
+	return s
+}
+
+// RoutesOf are the routes of a host that belong to no stack.
+func (i Ingress) RoutesOf(host string) route.Reading {
+	if !i.Publishes() {
+		return route.Reading{}
+	}
+	var declared []route.Declared
+	for _, r := range i.Routes {
+		if r.Host == host {
+			declared = append(declared, r.Declared)
+		}
+	}
+	return i.Settings().Declare(declared)
+}
+
+// A ServiceRoute is one of x-salvor.routes.
+type ServiceRoute struct {
+	Port     int    // of the service, 0 for none
+	Protocol string // "http" by default
+	route.Declared
+}
