@@ -62,7 +62,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("%q is not an account's ID: it has 32 hexadecimal digits", o.Account)
 	}
 	if o.Token.IsZero() || strings.ContainsAny(string(o.Token.Reveal()), "\r\n\x00") {
-		return nil, errors.New("Cloudflare's token is empty or has several lines")
+		return nil, errors.New("the token for Cloudflare is empty or has several lines")
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{

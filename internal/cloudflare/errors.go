@@ -17,7 +17,7 @@ var (
 	// something may have had its effect.
 	ErrAway = fault.Kind("Cloudflare's API does not answer", fault.Unreachable)
 	// ErrToken means that the token is unknown, expired or disabled.
-	ErrToken = errors.New("Cloudflare refused the token")
+	ErrToken = errors.New("the token was refused by Cloudflare")
 	// ErrDenied means that the token lacks the permission that the error names.
 	ErrDenied = errors.New("the token lacks a permission")
 	// ErrGone means that what was asked for does not exist.
@@ -25,7 +25,7 @@ var (
 	// ErrThere means that it exists already, or that something else is in its place.
 	ErrThere = errors.New("it exists already")
 	// ErrRefused means that the API takes the request as it is at no time.
-	ErrRefused = errors.New("Cloudflare refused it")
+	ErrRefused = errors.New("refused by Cloudflare")
 )
 
 // Codes of Cloudflare's errors. Source: the API's answers, and the lists below
@@ -85,7 +85,7 @@ func (c *Client) refusal(method, path string, status int, problems []problem, pe
 	}
 	e.Said = strings.Join(said[:min(len(said), 3)], "; ")
 	e.kind = e.sort(said)
-	if e.kind == ErrDenied {
+	if errors.Is(e.kind, ErrDenied) {
 		e.kind = fmt.Errorf("%w: %s", ErrDenied, permission)
 	}
 	return e

@@ -136,7 +136,7 @@ func TestAClosedRouteIsNotServedByAnother(t *testing.T) {
 		r.Access.Providers = []string{"none"}
 		b.want(r)
 		b.pass(t)
-		time.Sleep(time.Second) // until the connector has the rules
+		<-time.After(time.Second) // until the connector has the rules
 		if got := b.Visit("app.example.com", "/"); got.Service != "http_status:503" {
 			t.Errorf("%+v", got)
 		}

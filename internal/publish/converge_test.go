@@ -66,7 +66,7 @@ func live(t *testing.T, seed uint64, sum *tally) {
 		i := w.rng.IntN(2)
 		_, _ = w.pass(i) // it may fail
 		passes++
-		time.Sleep(mostLag + time.Duration(w.rng.IntN(120))*time.Second)
+		<-time.After(mostLag + time.Duration(w.rng.IntN(120))*time.Second)
 		w.inspect("the end of a pass")
 	}
 	w.quiet()
@@ -93,7 +93,7 @@ func (w *world) quiet() {
 	}
 	w.excuse()
 	for range 3 {
-		time.Sleep(11 * time.Minute)
+		<-time.After(11 * time.Minute)
 		for i := range w.hosts {
 			if _, err := w.pass(i); err != nil {
 				w.t.Errorf("seed %d: %s: %v", w.seed, w.hosts[i].name, err)

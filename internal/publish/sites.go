@@ -160,7 +160,7 @@ func (c *comparison) place(s *site) {
 	case !s.at.mine && len(claim) > 0 && claim[0] != s.owner:
 		s.off = claim[0] + " declares it, too, and comes first"
 	case s.zone < 0:
-		s.off = c.noZone(s.hostname, first.Zone)
+		s.off = noZone(first.Zone)
 	case c.a.Zones[s.zone].Denied != nil:
 		s.off = c.a.Zones[s.zone].Denied.Error()
 	case !s.at.mine && !c.a.Sent[s.hostname] && c.foreignRule(s):
@@ -171,7 +171,7 @@ func (c *comparison) place(s *site) {
 	}
 }
 
-func (c *comparison) noZone(hostname, asked string) string {
+func noZone(asked string) string {
 	if asked != "" {
 		return fmt.Sprintf("it is not in a zone %s that the token may see", asked)
 	}

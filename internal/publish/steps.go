@@ -46,7 +46,7 @@ func (c *comparison) protect() {
 			}
 			if r.Access.Protects() || r.Access.OfZone {
 				r.Closed = why
-				c.find(finding.RouteClosed, r.Key().String(), "it is not published, since its protection can't be confirmed: "+why, "salvor route ls shows what Cloudflare has")
+				c.find(finding.RouteClosed, r.Key().String(), "it is not published, since its protection can't be confirmed: "+why, "salvor route plan shows who may in")
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func (c *comparison) rules() bool {
 		return true
 	}
 	if err := c.a.Tried.Rules; err != nil {
-		c.find(finding.RouteClosed, c.d.Tunnel.Name, "Cloudflare refused its rules: "+err.Error(), "salvor route ls shows them")
+		c.find(finding.RouteClosed, c.d.Tunnel.Name, "its rules were not taken: "+err.Error(), "salvor route plan shows them")
 		return false
 	}
 	c.out.Rules = want

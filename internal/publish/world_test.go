@@ -34,7 +34,6 @@ type world struct {
 	mu     sync.Mutex // guards what the server calls back for
 	nth    map[string]int
 	open   map[string]bool // protected, and reached unprotected by another's doing
-	last   string          // call
 	steps  int
 	faults int
 	opened []string

@@ -117,7 +117,7 @@ func TestPorts(t *testing.T) {
 	for said, want := range map[string]string{
 		"ActiveState=active\nListen=[::]:22 (Stream)\nListen=0.0.0.0:22 (Stream)\nListen=0.0.0.0:2200 (Stream)\nListen=/run/x.sock (Stream)\nListen=0.0.0.0:53 (Datagram)\n": "22 2200",
 		"ActiveState=inactive\nListen=[::]:22 (Stream)\n": "",
-		"ActiveState=active\n": "",
+		"ActiveState=active\n":                            "",
 	} {
 		if got := strings.Join(ParseSocket([]byte(said)), " "); got != want {
 			t.Errorf("%q: %q, want %q", said, got, want)
