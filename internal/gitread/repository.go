@@ -181,11 +181,21 @@ func (r *Repository) Fetch(ctx context.Context) (commit string, err error) {
 }
 
 func (r *Repository) fetch(ctx context.Context) error {
-	err := r.git.FetchContext(ctx, &git.FetchOptions{RemoteName: remoteName, Auth: r.auth, Tags: git.NoTags, Force: true})
+	options := git.FetchOptions{RemoteName: remoteName, Auth: r.auth, Tags: git.NoTags, Force: true}
+	err := r.git.FetchContext(ctx, &options)
+	for again := 0; endedEarly(err) && again < 3; again++ {
+		err = r.git.FetchContext(ctx, &options)
+	}
 	if errors.Is(err, git.NoErrAlreadyUpToDate) {
 		return nil
 	}
 	return err
+}
+
+// endedEarly reports whether the server had sent everything and was gone before go-git closed its side of an SSH
+// connection: it fails then, and reads nothing of what was sent (uploadPack in plumbing/transport/internal/common).
+func endedEarly(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), "closing input: EOF")
 }
 
 // Contains reports whether a commit is on the branch. Known is false before the

@@ -21,7 +21,7 @@ import (
 
 var (
 	worldSeed = flag.Uint64("worlds.seed", 0, "the first world's seed; 0 for any")
-	worldSize = flag.Int("worlds", 2000, "how many worlds")
+	worldSize = flag.Int("worlds", 500, "how many worlds; 2000 for an acceptance")
 )
 
 type tally struct {
