@@ -100,7 +100,7 @@ func (w *world) quiet() {
 			}
 		}
 	}
-	time.Sleep(time.Minute)
+	<-time.After(time.Minute)
 }
 
 func (w *world) check() {

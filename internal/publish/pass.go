@@ -260,7 +260,7 @@ func (l *look) some(ctx context.Context, zone string, changes []Change) error {
 }
 
 // errOther is what is wrong where Cloudflare took a change and has something else.
-var errOther = errors.New("Cloudflare has something else of it than was sent")
+var errOther = errors.New("at Cloudflare it is something else than what was sent")
 
 // perCall is how many of the changes go into one call: one that makes a record again counts
 // twice.

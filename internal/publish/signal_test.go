@@ -25,14 +25,14 @@ func TestManyChangesAreOne(t *testing.T) {
 				go func() {
 					for range test.times {
 						s.Changed()
-						time.Sleep(test.every)
+						<-time.After(test.every)
 					}
 				}()
 				<-s.Due()
 				if took := time.Since(begin); took != test.due {
 					t.Errorf("after %v, want %v", took, test.due)
 				}
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				select {
 				case <-s.Due():
 					if test.due != settleMost {

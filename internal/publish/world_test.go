@@ -393,9 +393,9 @@ func (w *world) event() {
 	case 10:
 		w.s.Disconnect(h.tunnel, w.rng.IntN(2) == 0)
 	case 11:
-		time.Sleep(time.Duration(w.rng.IntN(90)) * time.Minute)
+		<-time.After(time.Duration(w.rng.IntN(90)) * time.Minute)
 	}
-	time.Sleep(mostLag)
+	<-time.After(mostLag)
 	w.excuse()
 }
 

@@ -75,14 +75,14 @@ func (r rule) check(last bool) error {
 		return err
 	}
 	if _, _, err := net.SplitHostPort(r.Hostname); err == nil {
-		return errors.New("Hostname cannot contain a port")
+		return errors.New("hostname cannot contain a port")
 	}
 	if strings.LastIndex(r.Hostname, "*") > 0 {
-		return errors.New("Hostname patterns can have at most one wildcard character (\"*\") and it can only be used for subdomains")
+		return errors.New("hostname patterns can have at most one wildcard character (\"*\") and it can only be used for subdomains")
 	}
 	all := (r.Hostname == "" || r.Hostname == "*") && r.Path == ""
 	if last && !all {
-		return errors.New("The last ingress rule must match all URLs (i.e. it should not have a hostname or path filter)")
+		return errors.New("the last ingress rule must match all URLs (i.e. it should not have a hostname or path filter)")
 	}
 	if !last && all {
 		return errors.New("it matches every hostname, the rules after it will never be triggered")
