@@ -198,3 +198,24 @@ func (p *provider) controlAway(t *testing.T) {
 	}
 	p.Count("hosts that were applied to while the control server is away", 2)
 }
+
+// recovered: alpha is lost, and the machine that takes its place knows a password alone.
+func (p *provider) recovered(t *testing.T) {
+	ctx := t.Context()
+	began := time.Now()
+	must(t, p.hosts["alpha"].Kill(ctx))
+	print, err := world.Fingerprint(ctx, p.hosts["delta"])
+	must(t, err)
+	to := []string{"recover", "alpha", "--to", "delta=root@" + p.hosts["delta"].Address.String(), "--host-key", print, "--only", "site", "--password-file"}
+	_, err = p.w.Salvor(ctx, nil, append(to, p.file("wrong"))...)
+	p.refused(t, err, 13, "salvor: delta: access denied: root@"+p.hosts["delta"].Address.String()+":22: wrong password")
+	_, err = p.w.Salvor(ctx, nil, append(to, p.file("first"))...)
+	must(t, err)
+	p.keysOnce(t, "delta", "root", "/root")
+	page := p.on(t, "delta", "curl -fsS http://127.0.0.1:8082 && sshd -T | grep '^passwordauthentication '")
+	if !strings.Contains(page, "changed") || !strings.Contains(page, "passwordauthentication no") {
+		t.Errorf("delta after the recovery: %q", page)
+	}
+	p.Count("recoveries on a machine with a password", 1)
+	t.Logf("recovered: %s", time.Since(began).Round(time.Millisecond))
+}

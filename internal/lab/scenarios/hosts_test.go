@@ -27,7 +27,7 @@ type provider struct {
 
 // TestHosts takes three clean servers, and what can be wrong with one, through the parts
 // of their life: the first login, the first apply, keys only behind a firewall, what could
-// lock out, what others change, and the tailnet. A later part finds the hosts as
+// lock out, what others change, the tailnet, and the recovery on a fourth. A later part finds the hosts as
 // the part before it left them; while alpha and beta wait for a timer, a second operator has gamma.
 func TestHosts(t *testing.T) {
 	ctx := t.Context()
@@ -41,7 +41,7 @@ func TestHosts(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"access", p.access}, {"guard", p.guard}, {"lockout", p.lockout}, {"two operators", p.sideBySide}, {"let back in", p.letBackIn},
-		{"a listed port", p.listed}, {"tailnet", p.tailnet},
+		{"a listed port", p.listed}, {"tailnet", p.tailnet}, {"recovered", p.recovered},
 	} {
 		if !t.Run(part.name, part.run) {
 			return
@@ -83,10 +83,10 @@ systemctl restart ssh && rm /root/.ssh/authorized_keys
 const patient = "echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/60-patient.conf; systemctl restart ssh\n"
 
 // deliver starts the servers: alpha's password must be changed, and it has a neighbour by IPv6; beta is Debian 12, has no
-// Python, and a user whom sudo asks; gamma still boots.
+// Python, and a user whom sudo asks; gamma still boots; delta comes later.
 func (p *provider) deliver(ctx context.Context) error {
 	all, within := errgroup.WithContext(ctx)
-	var hosts [3]*lab.Host
+	var hosts [4]*lab.Host
 	for i, each := range []struct {
 		name, setUp string
 		options     lab.HostOptions
@@ -94,6 +94,7 @@ func (p *provider) deliver(ctx context.Context) error {
 		{"alpha", patient + neighbour + "echo root:" + firstPassword + " | chpasswd && chage -d 0 root", lab.HostOptions{}},
 		{"beta", "useradd -m -s /bin/bash ops && echo ops:" + firstPassword + " | chpasswd && rm -f /usr/bin/python3*", lab.HostOptions{Release: 12}},
 		{"gamma", "echo root:" + firstPassword + " | chpasswd\n" + boots, lab.HostOptions{}},
+		{"delta", "echo root:" + firstPassword + " | chpasswd", lab.HostOptions{Prepared: true}},
 	} {
 		all.Go(func() (err error) {
 			if hosts[i], err = p.w.Host(within, each.name, each.options); err == nil {
