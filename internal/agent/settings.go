@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/route"
 	"salvor/internal/terminal"
 )
 
@@ -196,6 +198,9 @@ func generalSettings(st agentapi.Stack) []setting {
 		{name: "needs", value: strings.Join(st.Needs, ", ")}, {name: "stopped for snapshots", value: strings.Join(st.Stops, ", ")},
 		{name: "hooks before snapshots", value: hooks(st.Hooks.Before)}, {name: "hooks after snapshots", value: hooks(st.Hooks.After)},
 	}
+	for _, r := range st.Project.Routes {
+		all = append(all, setting{name: "route " + r.Key().String(), value: routed(r)})
+	}
 	for _, t := range st.Targets {
 		group := "target " + t.Name
 		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "rpo", duration(t.RPO)}, setting{group, "keep", keep(t.Keep)},
@@ -280,6 +285,13 @@ func keep(k fleet.Keep) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// routed stands for what a route says, wherever it is declared.
+func routed(r route.Route) string {
+	r.Position = ""
+	said, _ := json.Marshal(r) // of text, numbers and lists alone
+	return short(string(said))
 }
 
 // short stands for a text that is too long to be shown: equal texts have equal ones.

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/route"
 )
 
 func appliedHost() agentapi.Host {
@@ -47,8 +48,11 @@ func TestSettingsArrive(t *testing.T) {
 		"SSH from": {func(h *agentapi.Host, _ *agentapi.Stack) {
 			h.Outside.SSHFrom = []fleet.Source{"192.0.2.0/24", fleet.Tailnet}
 		}, "SSH from tailnet → 192.0.2.0/24, tailnet"},
-		"Docker set up":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Docker.LiveRestore, h.Docker.Users = true, []string{} }, "docker live-restore none → yes; docker users ops → no one"},
-		"open ports":        {func(h *agentapi.Host, _ *agentapi.Stack) { h.Outside.Open = nil }, "open ports 80/tcp → none"},
+		"Docker set up": {func(h *agentapi.Host, _ *agentapi.Stack) { h.Docker.LiveRestore, h.Docker.Users = true, []string{} }, "docker live-restore none → yes; docker users ops → no one"},
+		"open ports":    {func(h *agentapi.Host, _ *agentapi.Stack) { h.Outside.Open = nil }, "open ports 80/tcp → none"},
+		"route": {func(_ *agentapi.Host, st *agentapi.Stack) {
+			st.Project.Routes = []route.Route{{Hostname: "app.example.com", Service: "http://app:80", Position: "stacks/notes/compose.yaml:3:5"}}
+		}, "route app.example.com 0329b913"},
 		"bandwidth":         {func(h *agentapi.Host, _ *agentapi.Stack) { h.Bandwidth = map[string]string{"nas": "1M"} }, "bandwidth of nas 1M"},
 		"mount removed":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Mounts = nil }, "mount nas removed"},
 		"network added":     {func(h *agentapi.Host, _ *agentapi.Stack) { h.Networks = append(h.Networks, fleet.Network{Name: "dmz"}) }, "network dmz added"},
