@@ -56,6 +56,14 @@ func TestRoutesConverge(t *testing.T) {
 	}
 }
 
+// TestWorldsThatFailed has one in which a protected wildcard was taken off by hand and by its host, and a wildcard
+// record above it then led to the rule that the connector still had.
+func TestWorldsThatFailed(t *testing.T) {
+	for _, seed := range []uint64{278645044319182} {
+		synctest.Test(t, func(t *testing.T) { live(t, seed, &tally{}) })
+	}
+}
+
 func live(t *testing.T, seed uint64, sum *tally) {
 	w := newWorld(t, seed)
 	passes := 0

@@ -38,6 +38,12 @@ type Change struct {
 // again reports whether the record has to be removed and made again: its type changes.
 func (c Change) again() bool { return c.Is.ID != "" && c.Want.Name != "" && c.Is.Type != c.Want.Type }
 
+// takesOff reports whether records go. A request that a wildcard's record leads to this
+// tunnel from then on meets the rules that the connector has, so it has the new ones first.
+func (d Difference) takesOff() bool {
+	return slices.ContainsFunc(d.Records, func(c Change) bool { return c.Want.Name == "" })
+}
+
 // None reports whether nothing is to be changed now.
 func (d Difference) None() bool {
 	return len(d.Put)+len(d.Records)+len(d.Remove) == 0 && d.Rules == nil

@@ -70,7 +70,7 @@ func (p *Publisher) Pass(ctx context.Context, d Desired) (Report, error) {
 	for range maxSteps {
 		next := Compare(d, l.a)
 		report.Live, report.Waiting, report.Findings, report.Version = next.Live, next.Waiting, next.Findings, l.a.Config.Version
-		if len(next.Waiting) > 0 && !l.waited {
+		if (len(next.Waiting) > 0 || next.takesOff()) && !l.waited {
 			if err := l.wait(ctx); err != nil {
 				return report, err
 			}

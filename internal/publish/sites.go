@@ -195,9 +195,9 @@ const (
 	brakePercent = 30 // of this host's
 )
 
-// brake stops where too many hostnames that are no longer wanted would go at once: they are
-// kept, and nothing comes. What is to be closed is still declared, so it is not among them,
-// and is closed.
+// brake stops a pass that would take too many hostnames off: the host keeps them, and
+// publishes nothing new. What is to be closed is declared, so it is not among them, and the
+// pass closes it.
 func (c *comparison) brake() {
 	var mine, gone []string
 	for hostname, h := range c.held {
