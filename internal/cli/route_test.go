@@ -54,7 +54,7 @@ func TestRoutePlanPlaysEveryCase(t *testing.T) {
 	if played != 14 {
 		t.Errorf("%d cases played, want 14", played)
 	}
-	for name, want := range map[string]string{vectors + "#DF-99": `there is no case "DF-99" in it`, "nowhere.json#X": "the case's file can't be read", vectors: `there is no case ""`} {
+	for name, want := range map[string]string{vectors + "#DF-99": `"DF-99" is not a case in it`, "nowhere.json#X": "the case's file can't be read", vectors: `"" is not a case`} {
 		if code, _, said := d.salvor("route", "plan", "--case", name); code != fault.General || !strings.Contains(said, want) {
 			t.Errorf("%s: %d, %s", name, code, said)
 		}
@@ -95,7 +95,7 @@ func TestRoutePlanAndExplain(t *testing.T) {
 	code, out, said := d.salvor("-C", dir, "route", "plan")
 	for _, want := range []string{
 		"no host:\n", "notes.example.com    http://web:80   notes   family\n", "public.example.com   http://web:80   notes   public-default-bypass\n",
-		"secret.example.com   http://web:80   notes   not published\n", `stacks/notes/compose.yaml:12:7: secret.example.com is not published: dockflare.1.access.group: there is no access group "famly", did you mean "family"? [route-closed]`,
+		"secret.example.com   http://web:80   notes   not published\n", `stacks/notes/compose.yaml:12:7: secret.example.com is not published: dockflare.1.access.group: "famly" is not an access group, did you mean "family"? [route-closed]`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%d, no %q in\n%s%s", code, want, out, said)

@@ -61,7 +61,7 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 
 // Services returns the names of the services that a Compose file has itself, sorted.
 func Services(content []byte) []string {
-	root, err := explain.Parse("", content)
+	root, err := yamldoc.Parse("", content)
 	if err != nil {
 		return nil // what does not parse is reported where it is read
 	}

@@ -137,8 +137,8 @@ func readNote(at string) (n note, err error) {
 	return n, err
 }
 
-// Waits reports whether the file of a note is not on the remote yet. There is no such file
-// without a note; one whose note is damaged is taken for it.
+// Waits reports whether the file of a note is not on the remote yet: no for a note that is
+// missing, yes for one that is damaged.
 func Waits(note string) bool {
 	n, err := readNote(note)
 	return n.Dirty || err != nil && !errors.Is(err, fs.ErrNotExist)

@@ -55,7 +55,7 @@ func TestTheBeginningOfAWrite(t *testing.T) {
 	for pages := range uint64(6) {
 		for _, flags := range []int{os.O_TRUNC, os.O_APPEND} {
 			old, more := random(t, 3572), random(t, 13950)
-			must(t, os.WriteFile(at, old, 0o600))
+			eventually(t, "there is room again", func() bool { return os.WriteFile(at, old, 0o600) == nil })
 			s.uploaded()
 			empty := disk.fill(pages)
 			err := in(flags, more)
@@ -96,7 +96,7 @@ func TestWhatWaitsOnAFullDisk(t *testing.T) {
 	}
 	must(t, os.Rename(in("renamed"), in("other")))
 	if err := os.WriteFile(in("truncated"), []byte("anew"), 0o600); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("writing anew: %v, want ENOSPC", err)
+		t.Errorf("truncating and writing: %v, want ENOSPC", err)
 	}
 	f, err := os.OpenFile(in("written"), os.O_RDWR, 0)
 	must(t, err)

@@ -143,11 +143,11 @@ func (g Groups) unknown(id string) error {
 	case id == "":
 		return errors.New("it is empty: name an access group, or remove the label")
 	case strings.Contains(id, ","):
-		return fmt.Errorf("there is no access group %q: several are written in access.groups", id)
+		return fmt.Errorf("%q is not an access group: several are written in access.groups", id)
 	case id == LoginGroup:
-		return fmt.Errorf("there is no access group %s, which says who logs in: declare it under ingress.access in fleet.yaml", id)
+		return fmt.Errorf("the access group %s, which says who logs in, is not declared: declare it under ingress.access in fleet.yaml", id)
 	}
-	return fmt.Errorf("there is no access group %q%s", id, suggest.DidYouMean(id, slices.Sorted(maps.Keys(g))))
+	return fmt.Errorf("%q is not an access group%s", id, suggest.DidYouMean(id, slices.Sorted(maps.Keys(g))))
 }
 
 // alone returns the application of an entry without groups, and the label that asks for

@@ -106,10 +106,10 @@ type divergence struct {
 var divergences = []divergence{
 	{"D1", "the API of Access fails", `{"access_api": "error"}`, []string{"a hostname=a.example.com access.group=family"}, []string{"0 start of a"}, nothing, "can't be confirmed"},
 	{"D1", "it answers 403", `{"faults": [{"path": "/access/apps", "status": 403}]}`, []string{"a hostname=a.example.com access.group=family", "b hostname=b.example.com"}, []string{"0 start of a", "0 start of b"}, "b.example.com>http://b:80 http_status:404; CNAME:b.example.com; ; b.example.com", "can't be confirmed"},
-	{"D2", "the owner's address can't be read", `{"members_permission": false}`, []string{"a hostname=a.example.com access.policy=authenticate"}, []string{"0 start of a"}, nothing, "no access group authenticated-default"},
-	{"D2", "or is not set", `{"account_owner_email": null}`, []string{"a hostname=a.example.com access.group=authenticated-default"}, []string{"0 start of a"}, nothing, "no access group authenticated-default"},
+	{"D2", "the owner's address can't be read", `{"members_permission": false}`, []string{"a hostname=a.example.com access.policy=authenticate"}, []string{"0 start of a"}, nothing, "the access group authenticated-default, which says who logs in, is not declared"},
+	{"D2", "or is not set", `{"account_owner_email": null}`, []string{"a hostname=a.example.com access.group=authenticated-default"}, []string{"0 start of a"}, nothing, "the access group authenticated-default, which says who logs in, is not declared"},
 	{"D3", "an unknown group", "", []string{"a hostname=a.example.com access.group=famly"}, []string{"0 start of a"}, nothing, `did you mean "family"?`},
-	{"D3", "none of several is known", "", []string{"a hostname=a.example.com access.groups=x,y"}, []string{"0 start of a"}, nothing, `no access group "x"`},
+	{"D3", "none of several is known", "", []string{"a hostname=a.example.com access.groups=x,y"}, []string{"0 start of a"}, nothing, `"x" is not an access group`},
 	{"D3", "rules without a policy protect", "", []string{`a hostname=a.example.com access.custom_rules=[{"decision":"allow"}]`}, []string{"0 start of a"}, "a.example.com>http://a:80 http_status:404; CNAME:a.example.com; DockFlare-a.example.com@a.example.com; a.example.com", ""},
 	{"D4", "a policy that is not known", "", []string{"a hostname=a.example.com access.policy=public"}, []string{"0 start of a"}, nothing, "public is not a policy"},
 	{"D5", "foreign rules and records", foreign, []string{"a hostname=a.example.com"}, []string{"0 start of a"},

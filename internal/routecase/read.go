@@ -94,7 +94,7 @@ func Read(content []byte, id string) (Case, error) {
 	}
 	if found == nil {
 		slices.Sort(ids)
-		return Case{}, fmt.Errorf("there is no case %q in it%s", id, suggest.DidYouMean(id, ids))
+		return Case{}, fmt.Errorf("%q is not a case in it%s", id, suggest.DidYouMean(id, ids))
 	}
 	return one(found, shared.Environment)
 }

@@ -10,7 +10,7 @@ func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ content, id, want string }{
 		"not JSON":           {"{\n\n\"cases\": [}", "X", "line 3: "},
-		"another id":         {`{"cases": [{"id": "DF-01"}]}`, "DF-1", `there is no case "DF-1" in it, did you mean "DF-01"?`},
+		"another id":         {`{"cases": [{"id": "DF-01"}]}`, "DF-1", `"DF-1" is not a case in it, did you mean "DF-01"?`},
 		"no such container":  {`{"containers": [], "events": [{"event": "start", "container": "a"}]}`, "", `the container "a", which the case does not have`},
 		"labels are a list":  {`{"containers": [{"name": "a", "labels": ["x"]}]}`, "", "can't be read"},
 		"broken environment": {`{"containers": [], "environment": {"account_zones": "example.com"}}`, "", "environment: "},

@@ -49,15 +49,6 @@ func Begin(t *testing.T, usually time.Duration) *Scenario {
 	return s
 }
 
-// BeginAlone is Begin for a scenario that salvorlab run alone runs, in its full form.
-func BeginAlone(t *testing.T, usually time.Duration) *Scenario {
-	t.Helper()
-	if os.Getenv(EnvFull) == "" {
-		t.Skipf("salvorlab run %s runs this: it is not among the tests of a change", name(t.Name()))
-	}
-	return Begin(t, usually)
-}
-
 // WithoutLab is Begin for a scenario that needs no host.
 func WithoutLab(t *testing.T, usually time.Duration) *Scenario {
 	t.Helper()

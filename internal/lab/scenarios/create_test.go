@@ -37,7 +37,7 @@ type datacenter struct {
 // the end nothing is left at the cloud. `salvorlab run create` runs it.
 func TestCreate(t *testing.T) {
 	ctx := t.Context()
-	s := scenario.BeginAlone(t, usualFor)
+	s := scenario.Begin(t, usualFor)
 	d := &datacenter{Scenario: s, aws: ec2test.New(t), from: s.Gateway().String() + "/32"}
 	w, err := world.New(ctx, s.Lab, world.Options{Log: testLog{t}, Environ: []string{
 		"AWS_ENDPOINT_URL_EC2=" + d.aws.URL(), "AWS_ACCESS_KEY_ID=AKIATEST", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true",
@@ -259,8 +259,8 @@ func (d *datacenter) recover(t *testing.T, notes world.Stack, began time.Time, c
 	d.Count("hosts created by a recovery", 1)
 }
 
-// destroy ends both hosts: the one whose instance is gone already, and the other one once its
-// stack is no longer wanted.
+// destroy ends both hosts: the one whose instance is gone already, and the other one once it
+// has no stack.
 func (d *datacenter) destroy(t *testing.T) {
 	ctx := t.Context()
 	_, err := d.w.Salvor(ctx, nil, "host", "destroy", "web")

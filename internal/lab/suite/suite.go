@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,11 +113,11 @@ func (s *suite) quick(ctx context.Context) error {
 
 // plan makes the queue of the tests that wait for a lab.
 func (s *suite) plan(ctx context.Context) error {
-	waiting := s.results.waiting()
 	known, err := table()
 	if err != nil {
 		return err
 	}
+	waiting := slices.DeleteFunc(s.results.waiting(), func(t Test) bool { return known[t].alone })
 	commit, reached, err := s.reached(ctx, known)
 	if err != nil {
 		return err

@@ -26,10 +26,12 @@ func table() (map[Test]fact, error) {
 type fact struct {
 	takes time.Duration
 	about []string // packages; none: the whole product
+	alone bool     // only salvorlab run runs it
 }
 
 // readTable reads lines of package, test, seconds and the packages that the test
-// is about; packages without the module, the latter without internal/, too.
+// is about; packages without the module, the latter without internal/, too. In place of
+// the seconds, "run" has the suite leave the test to salvorlab run.
 func readTable(text string) (map[Test]fact, error) {
 	known := map[Test]fact{}
 	for line := range strings.Lines(text) {
@@ -42,10 +44,10 @@ func readTable(text string) (map[Test]fact, error) {
 			return nil, fmt.Errorf("table of tests: %q: want package, test, seconds", line)
 		}
 		seconds, err := strconv.Atoi(fields[2])
-		if err != nil || seconds < 1 {
+		f := fact{takes: time.Duration(seconds) * time.Second, alone: fields[2] == "run"}
+		if !f.alone && (err != nil || seconds < 1) {
 			return nil, fmt.Errorf("table of tests: %q: %q is not a number of seconds", line, fields[2])
 		}
-		f := fact{takes: time.Duration(seconds) * time.Second}
 		for _, name := range fields[3:] {
 			f.about = append(f.about, module+"internal/"+name)
 		}

@@ -12,13 +12,14 @@ import (
 )
 
 func TestReadTable(t *testing.T) {
-	got, err := readTable("# a comment\n\ninternal/lab TestLabHost 40 lab machine/ssh # and another\ninternal/stack TestOnHost 90\n")
+	got, err := readTable("# a comment\n\ninternal/lab TestLabHost 40 lab machine/ssh # and another\ninternal/stack TestOnHost 90\ninternal/lab TestByHand run\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[Test]fact{
-		{"salvor/internal/lab", "TestLabHost"}:  {40 * time.Second, []string{"salvor/internal/lab", "salvor/internal/machine/ssh"}},
-		{"salvor/internal/stack", "TestOnHost"}: {90 * time.Second, nil},
+		{"salvor/internal/lab", "TestLabHost"}:  {takes: 40 * time.Second, about: []string{"salvor/internal/lab", "salvor/internal/machine/ssh"}},
+		{"salvor/internal/stack", "TestOnHost"}: {takes: 90 * time.Second},
+		{"salvor/internal/lab", "TestByHand"}:   {alone: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(fact{})); diff != "" {
 		t.Error(diff)
