@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"salvor/internal/lab/world"
 )
 
 // A Figure is one measured number. OK says whether it reaches its goal; a figure
@@ -128,4 +130,15 @@ func (t *timed) once(ctx context.Context) error {
 		t.took = append(t.took, took)
 	}
 	return err
+}
+
+// unlock has the operator's key open, until lock is called.
+func unlock(ctx context.Context, w *world.World) (lock func() error, err error) {
+	if _, err := w.Salvor(ctx, nil, "key", "unlock"); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_, err := w.Salvor(context.WithoutCancel(ctx), nil, "key", "lock")
+		return err
+	}, nil
 }

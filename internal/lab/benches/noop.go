@@ -31,13 +31,11 @@ func noop(ctx context.Context, log func(string, ...any), report func(Figure)) (e
 	if err != nil {
 		return err
 	}
-	if _, err := w.Salvor(ctx, nil, "key", "unlock"); err != nil {
+	lock, err := unlock(ctx, w)
+	if err != nil {
 		return err
 	}
-	defer func() {
-		_, lockErr := w.Salvor(context.WithoutCancel(ctx), nil, "key", "lock")
-		err = errors.Join(err, lockErr)
-	}()
+	defer func() { err = errors.Join(err, lock()) }()
 	play, err := newPlay(ctx, l, alpha)
 	if err != nil {
 		return err

@@ -33,13 +33,11 @@ func prepare(ctx context.Context, log func(string, ...any), report func(Figure))
 	if err != nil {
 		return err
 	}
-	if _, err := p.Salvor(ctx, nil, "key", "unlock"); err != nil {
+	lock, err := unlock(ctx, p.World)
+	if err != nil {
 		return err
 	}
-	defer func() {
-		_, lockErr := p.Salvor(context.WithoutCancel(ctx), nil, "key", "lock")
-		err = errors.Join(err, lockErr)
-	}()
+	defer func() { err = errors.Join(err, lock()) }()
 	for _, warm := range []func(context.Context) (time.Duration, error){p.ours, p.baseline} { // the package cache
 		if _, err := warm(ctx); err != nil {
 			return err
