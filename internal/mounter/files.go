@@ -46,7 +46,10 @@ func (f *files) note(id uint64) string {
 
 // Write implements fuse.RawFileSystem.
 func (f *files) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	if !f.room.take(int64(len(data))) || !f.mayOpen(in.NodeId, in.Fh) {
+	if !f.room.take(int64(len(data))) {
+		return 0, fuse.Status(unix.ENOSPC)
+	}
+	if !f.mayOpen(in.NodeId, in.Fh) {
 		return 0, fuse.Status(unix.ENOSPC)
 	}
 	l := f.lock(in.NodeId)
@@ -56,11 +59,11 @@ func (f *files) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 		return 0, f.failed(fuse.EIO)
 	}
 	f.mark(f.note(in.NodeId))
-	write := f.RawFileSystem.Write
 	if f.room.scarce() {
-		write = f.writePieces
+		n, status := f.writePieces(cancel, in, data)
+		return n, f.failed(status)
 	}
-	n, status := write(cancel, in, data)
+	n, status := f.RawFileSystem.Write(cancel, in, data)
 	return n, f.failed(status)
 }
 
