@@ -60,6 +60,7 @@ var layers = []struct {
 		"loop",
 		"lockfile",
 		"archive",
+		"front",
 	}},
 	{"domains", []string{
 		"controlrepo",
