@@ -16,6 +16,7 @@ type SealedFile struct {
 	Secrets      map[string][]byte       `json:"secrets,omitempty"`      // by SecretMount.Secret
 	Env          map[string][]byte       `json:"env,omitempty"`          // by Project.Env
 	ReadToken    []byte                  `json:"read_token,omitempty"`   // with which the host reads the control repository over https
+	IngressToken []byte                  `json:"ingress_token,omitempty"` // of Cloudflare's API, of a host that publishes routes
 }
 
 // SealedRemote is a remote with its options resolved.
