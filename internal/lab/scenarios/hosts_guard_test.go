@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/lab/world"
 )
@@ -248,17 +251,15 @@ func (p *provider) killed(t *testing.T) {
 	}
 	cmd := p.w.Command(ctx, append([]string{"apply"}, only(cut)...)...)
 	must(t, cmd.Start())
+	changed, waiting := errgroup.WithContext(ctx)
 	for _, host := range cut {
-		must(t, p.hosts[host].Held(ctx, "way-in-changed"))
-		p.on(t, host, "test -e /etc/ssh/sshd_config.d/00-salvor.conf && test -e /etc/salvor/way-in.json")
+		changed.Go(func() error { return p.isChanged(waiting, host) })
 	}
+	must(t, changed.Wait())
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait() // it was killed
 	must(t, p.hosts["beta"].Kill(ctx))
 	must(t, p.hosts["alpha"].LetGo(ctx, "way-in-changed"))
-	if p.answers(ctx, "alpha", 22) {
-		t.Error("alpha takes connections: the change does not cut anyone off")
-	}
 	must(t, p.hosts["beta"].Start(ctx))
 	t.Logf("after its power came back, beta answers after %s", p.letsIn(t, "beta").Round(time.Millisecond))
 	p.tookBack(t, "beta")
@@ -267,6 +268,21 @@ func (p *provider) killed(t *testing.T) {
 	p.Count("lock-outs that were none for long", 1)
 	p.Count("reboots before a change was confirmed", 1)
 	t.Logf("killed: %s", time.Since(began).Round(time.Millisecond))
+}
+
+// isChanged waits until a host has changed its way in, and checks at once that it did: alpha takes no connection
+// then, until its time is over.
+func (p *provider) isChanged(ctx context.Context, host string) error {
+	if err := p.hosts[host].Held(ctx, "way-in-changed"); err != nil {
+		return err
+	}
+	if _, err := p.hosts[host].Exec(ctx, "sh", "-ec", "test -e /etc/ssh/sshd_config.d/00-salvor.conf && test -e /etc/salvor/way-in.json"); err != nil {
+		return err
+	}
+	if host == "alpha" && p.answers(ctx, host, 22) {
+		return errors.New("alpha takes connections: the change does not cut anyone off")
+	}
+	return nil
 }
 
 // letBackIn has fleet.yaml name where the operator is again.
