@@ -127,6 +127,7 @@ var layers = []struct {
 		"check",
 		"claims",
 		"completion",
+		"dockflare",
 		"doctor",
 		"envimport",
 		"handback",
