@@ -1,6 +1,7 @@
 package cloudflaretest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,7 +12,9 @@ import (
 
 type tunnel struct {
 	id, name string
+	secret   string // of its connectors, base64
 	versions []version
+	newer    chan struct{} // closed with the next version
 	lag      time.Duration
 	down     bool
 }
@@ -19,7 +22,7 @@ type tunnel struct {
 // A version is a tunnel's configuration, and when connectors were sent it.
 type version struct {
 	members []memberOf
-	rules   []rule
+	rules   []Rule
 	at      time.Time
 }
 
@@ -39,7 +42,8 @@ func (s *Server) AddTunnel(name string, lag time.Duration) string {
 
 func (s *Server) addTunnel(name string, lag time.Duration) *tunnel {
 	n := s.id()
-	t := &tunnel{id: fmt.Sprintf("%s-%s-%s-%s-%s", n[:8], n[8:12], n[12:16], n[16:20], n[20:]), name: name, lag: lag}
+	t := &tunnel{id: fmt.Sprintf("%s-%s-%s-%s-%s", n[:8], n[8:12], n[12:16], n[16:20], n[20:]), name: name, lag: lag, newer: make(chan struct{})}
+	t.secret = base64.StdEncoding.EncodeToString([]byte("secret of " + t.id))
 	s.tunnels = append(s.tunnels, t)
 	return t
 }
@@ -104,9 +108,12 @@ func (s *Server) tunnelCall(r *http.Request, body []byte, parts []string) answer
 	t := s.tunnels[i]
 	switch {
 	case parts[1] == "token" && r.Method == http.MethodGet:
-		return succeed("eyJ-" + t.id)
+		return succeed(t.token().String())
 	case parts[1] == "connections" && r.Method == http.MethodGet:
-		return t.connections()
+		if s.connected != nil {
+			return listed(s.connected(t.id))
+		}
+		return listed(t.connections())
 	case parts[1] == "configurations" && r.Method == http.MethodGet:
 		return t.get()
 	case parts[1] == "configurations" && r.Method == http.MethodPut:
@@ -133,13 +140,27 @@ func (s *Server) createTunnel(body []byte) answer {
 	return succeed(s.addTunnel(ask.Name, 0).shown())
 }
 
-func (t *tunnel) connections() answer {
+// listed lists connectors, each with its connections.
+func listed(connections []Connection) answer {
+	all := []map[string]any{}
+	for _, c := range connections {
+		conn := map[string]any{"colo_name": "fra01", "is_pending_reconnect": false}
+		if i := slices.IndexFunc(all, func(other map[string]any) bool { return other["id"] == c.Connector }); i >= 0 {
+			all[i]["conns"] = append(all[i]["conns"].([]map[string]any), conn)
+			continue
+		}
+		all = append(all, map[string]any{"id": c.Connector, "version": c.Version, "run_at": c.Since.UTC(), "config_version": c.Config, "conns": []map[string]any{conn}})
+	}
+	return succeed(all)
+}
+
+// connections are those of the connector that AddTunnel makes.
+func (t *tunnel) connections() []Connection {
 	if t.down {
-		return succeed([]string{})
+		return nil
 	}
 	n, _ := t.live()
-	return succeed([]map[string]any{{"id": "connector-" + t.id, "version": "2026.8.0", "run_at": time.Now().UTC(), "config_version": n,
-		"conns": []map[string]any{{"colo_name": "fra01", "is_pending_reconnect": false}}}})
+	return []Connection{{Connector: "connector-" + t.id, Version: "2026.8.0", Since: time.Now(), Config: n}}
 }
 
 func (t *tunnel) get() answer {
@@ -187,16 +208,18 @@ func (t *tunnel) put(body []byte) answer {
 	}
 	v := version{members: members, at: time.Now()}
 	for _, raw := range rulesOf(members) {
-		var r rule
+		var r Rule
 		_ = json.Unmarshal(raw, &r) // it was checked above
 		v.rules = append(v.rules, r)
 	}
 	t.versions = append(t.versions, v)
+	close(t.newer)
+	t.newer = make(chan struct{})
 	return t.get()
 }
 
 // live returns the number of the configuration that the connector has, and its rules.
-func (t *tunnel) live() (int, []rule) {
+func (t *tunnel) live() (int, []Rule) {
 	for n := len(t.versions); n > 0; n-- {
 		if time.Since(t.versions[n-1].at) >= t.lag {
 			return n, t.versions[n-1].rules
