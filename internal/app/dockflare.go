@@ -1,0 +1,31 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"salvor/internal/cloudflare"
+	"salvor/internal/dockflare"
+	"salvor/internal/secretstore"
+)
+
+// connectorPatience is for a connector that was started just now.
+const connectorPatience = time.Minute
+
+// ForDockFlare is the opened fleet as the adoption of DockFlare's routes needs it.
+func (a *App) ForDockFlare() *dockflare.Fleet {
+	return &dockflare.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.Needs.Rendered(), File: a.Checkout.File,
+		Commit: a.Checkout.CommitFiles, Dial: a.Reach.Dial, API: a.cloudflare, Patience: connectorPatience,
+	}
+}
+
+// cloudflare returns a client of the fleet's account, with the token that hosts have, too.
+func (a *App) cloudflare(ctx context.Context) (*cloudflare.Client, error) {
+	i := a.Checkout.Fleet.Ingress
+	token, err := i.Token.Resolve(ctx, secretstore.Delivered{Store: a.Identity.Store})
+	if err != nil {
+		return nil, err
+	}
+	return cloudflare.New(cloudflare.Options{Base: a.opts.Cloudflare, Account: i.Account, Token: token, Hosts: len(a.Checkout.Fleet.Publishing(a.Checkout.Lock)) + 1})
+}
