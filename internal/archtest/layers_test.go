@@ -128,6 +128,7 @@ var layers = []struct {
 		"check",
 		"claims",
 		"completion",
+		"dockflare",
 		"doctor",
 		"envimport",
 		"handback",

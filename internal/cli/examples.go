@@ -108,7 +108,8 @@ salvor restore host.alpha            # the host's protected folders, into a fold
 	"rollback": `salvor rollback notes
 salvor rollback notes --list
 salvor rollback notes --to 1a2b3c4 --with-data`,
-	"route explain": `salvor route explain notes`,
+	"route dockflare": `salvor route dockflare --host alpha`,
+	"route explain":   `salvor route explain notes`,
 	"route plan": `salvor route plan
 salvor route plan --case vectors.json#DF-01 --json`,
 	"scan": `salvor scan

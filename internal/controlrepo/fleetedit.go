@@ -127,12 +127,20 @@ func SetVolume(content []byte, volume string, protect fleet.Protection) ([]byte,
 }
 
 // SetNetwork returns fleet.yaml with a network of Docker's that stacks join, as the engine
-// makes one without options.
+// makes one without options. One that is declared stays as it is.
 func SetNetwork(content []byte, name string) ([]byte, error) {
+	if root, err := yamldoc.Parse(fleet.File, content); err == nil && yamldoc.Find(root, "networks", name) != nil {
+		return content, nil
+	}
 	return yamldoc.Set(content, yamldoc.Path{"networks", name}, "{}")
 }
 
 // SetBind returns fleet.yaml with what a folder of the hosts is.
 func SetBind(content []byte, folder string, protect fleet.Protection) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"binds", folder}, string(protect))
+}
+
+// SetIngressProvider returns fleet.yaml with who publishes routes. Comments stay.
+func SetIngressProvider(content []byte, p fleet.IngressProvider) ([]byte, error) {
+	return yamldoc.Set(content, yamldoc.Path{"ingress", "provider"}, string(p))
 }

@@ -1,6 +1,6 @@
-// Package docker observes a Docker engine: its containers and how healthy they are, its
-// images and networks, by the Engine API (1.41 and later). It changes nothing but that
-// containers are paused and continue.
+// Package docker observes a Docker engine by the Engine API (1.41 and later): its containers
+// and how healthy they are, its images and networks, and when to look again. It changes
+// nothing but that containers are paused and continue.
 package docker
 
 import (

@@ -65,6 +65,9 @@ func host(name string, routes []Route) Host {
 		switch {
 		case r.Closed != "":
 			r.Not = r.Closed
+		case r.Outside() != "":
+			r.Not = r.Outside()
+			continue
 		case r.Loses(r.Owner):
 			r.Not = r.Claimants[0] + " declares the hostname, too"
 			continue
@@ -106,6 +109,6 @@ func Unused(stacks map[string]project.Rendered, stack string) []Note {
 
 // Findings are those about routes.
 func Findings(all []finding.Finding) []finding.Finding {
-	codes := []finding.Code{finding.RouteClosed, finding.RouteTaken, finding.RoutePath, finding.LabelIgnored}
+	codes := []finding.Code{finding.RouteClosed, finding.RouteTaken, finding.RoutePath, finding.RouteBlocked, finding.LabelIgnored}
 	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return !slices.Contains(codes, f.Code) })
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // holdLimit is how long a host may take to come to a step at which it is held.
-const holdLimit = 2 * time.Minute
+const holdLimit = 5 * time.Minute
 
 // Hold has the host wait when it comes to a step of its work; see package hold.
 // It is forgotten when the host boots.

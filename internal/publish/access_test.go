@@ -2,6 +2,7 @@ package publish
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -184,6 +185,49 @@ func TestAZoneThatMayNotBeReadIsNamed(t *testing.T) {
 		got := b.pass(t)
 		if len(got.Live) != 1 || got.Live[0] != "app.example.org" || len(got.Findings) != 1 || !strings.Contains(got.Findings[0].Text, "Zone: DNS: Edit") {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestBadInputIsNamed: what only Cloudflare can know of a declaration is named with its place,
+// and everything else is published.
+func TestBadInputIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "example.com")
+		b.EditRecords("example.com", func([]cloudflaretest.Record) []cloudflaretest.Record {
+			return []cloudflaretest.Record{{Type: "A", Name: "taken.example.com", Content: "192.0.2.1", TTL: 60}}
+		})
+		provider, denied := protected("provider.example.com"), protected("denied.example.com")
+		provider.Access.Providers = []string{"gogle"}
+		bad := []route.Route{plain("taken.example.com"), plain("none.example.net"), {Hostname: "asked.example.com", Service: "http://app:80", Zone: "example.org"}, provider}
+		for i := range bad {
+			bad[i].Position = "stacks/notes/compose.yaml:7:5"
+		}
+		b.want(append(bad, protected("good.example.com"))...)
+		r := b.pass(t)
+		if !slices.Equal(r.Live, []string{"good.example.com"}) {
+			t.Errorf("%+v", r)
+		}
+		want := map[string]string{
+			"taken.example.com":    "it is not published, or stays as it is: the zone has a record of it that is not Salvor's: A 192.0.2.1 (stacks/notes/compose.yaml:7:5) [route-blocked]",
+			"none.example.net":     "it is not published, or stays as it is: no zone that the token may see contains it (stacks/notes/compose.yaml:7:5) [route-blocked]",
+			"asked.example.com":    "it is not published, or stays as it is: it is not in a zone example.org that the token may see (stacks/notes/compose.yaml:7:5) [route-blocked]",
+			"provider.example.com": `it is not published, since its protection can't be confirmed: the account does not have the identity provider "gogle" (stacks/notes/compose.yaml:7:5) [route-closed]`,
+		}
+		for _, f := range r.Findings {
+			if want[f.Subject] != f.Text+" ["+string(f.Code)+"]" || f.Fix == "" {
+				t.Errorf("%s", f)
+			}
+			delete(want, f.Subject)
+		}
+		if len(want) > 0 {
+			t.Errorf("not named: %q", want)
+		}
+		b.AddToken(token, strings.Replace(cloudflaretest.All, "Account: Access: Apps and Policies: Edit, ", "", 1))
+		b.want(denied, plain("open.example.com"))
+		r = b.pass(t)
+		if !slices.Equal(r.Live, []string{"open.example.com"}) || len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Text, "the token lacks a permission: Account: Access: Apps and Policies: Edit") {
+			t.Errorf("%+v", r)
 		}
 	})
 }

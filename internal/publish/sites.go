@@ -167,8 +167,16 @@ func (c *comparison) place(s *site) {
 		s.off = "the tunnel has a rule of it that is not Salvor's"
 	}
 	if s.off != "" {
-		c.find(finding.RouteBlocked, s.hostname, "it is not published, or stays as it is: "+s.off, "remove what is in the way, or use another hostname")
+		c.find(finding.RouteBlocked, s.hostname, "it is not published, or stays as it is: "+s.off+declared(first), "remove what is in the way, or use another hostname")
 	}
+}
+
+// declared says where a route is declared, for the end of a text; "" where that is not known.
+func declared(r route.Route) string {
+	if r.Position == "" {
+		return ""
+	}
+	return " (" + r.Position + ")"
 }
 
 func noZone(asked string) string {

@@ -46,7 +46,7 @@ func (c *comparison) protect() {
 			}
 			if r.Access.Protects() || r.Access.OfZone {
 				r.Closed = why
-				c.find(finding.RouteClosed, r.Key().String(), "it is not published, since its protection can't be confirmed: "+why, "salvor route plan shows who may in")
+				c.find(finding.RouteClosed, r.Key().String(), "it is not published, since its protection can't be confirmed: "+why+declared(*r), "salvor route plan shows who may in")
 			}
 		}
 	}

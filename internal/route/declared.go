@@ -39,7 +39,7 @@ func (s Settings) Declare(all []Declared) (out Reading) {
 		taken[one.Key()] = true
 		out.Routes = append(out.Routes, one)
 	}
-	out.Findings = append(out.Findings, loosePaths(out.Routes)...)
+	out.Findings = append(append(out.Findings, loosePaths(out.Routes)...), outside(out.Routes)...)
 	return out
 }
 

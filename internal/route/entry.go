@@ -73,7 +73,7 @@ func (r *reader) routes() {
 	if label, _, _ := r.lookup("enable"); !found {
 		r.ignored(finding.Warning, label, "no hostname is declared", "add "+prefix+"hostname")
 	}
-	r.out.Findings = append(r.out.Findings, loosePaths(r.out.Routes)...)
+	r.out.Findings = append(append(r.out.Findings, loosePaths(r.out.Routes)...), outside(r.out.Routes)...)
 }
 
 // gaps says why indexes behind the first one that is missing have no effect.

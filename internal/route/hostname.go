@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"salvor/internal/finding"
 )
 
 const wildcard = "*."
@@ -87,6 +89,25 @@ func covers(a, b string) bool {
 func within(hostname, zone string) bool {
 	name := strings.TrimPrefix(hostname, wildcard)
 	return zone != "" && (name == zone || strings.HasSuffix(name, "."+zone))
+}
+
+// Outside says that the hostname is outside of the zone that the route asks for, "" where it
+// is not. Such a route has no record in any account.
+func (r Route) Outside() string {
+	if r.Zone == "" || within(r.Hostname, r.Zone) {
+		return ""
+	}
+	return fmt.Sprintf("%s is outside of the zone %s that it asks for", r.Hostname, r.Zone)
+}
+
+// outside reports the routes that are outside of their zones.
+func outside(routes []Route) (found []finding.Finding) {
+	for _, r := range routes {
+		if why := r.Outside(); why != "" && r.Closed == "" {
+			found = append(found, finding.Finding{Code: finding.RouteBlocked, Severity: finding.Warning, Subject: r.Position, Text: why + ": it is not published", Fix: "name the zone that contains it, or no zone"})
+		}
+	}
+	return found
 }
 
 // ErrNoZone means that the account has no zone for a hostname.

@@ -172,6 +172,28 @@ func TestInZone(t *testing.T) {
 	}
 }
 
+// TestOutside: a hostname outside of the zone that it asks for is named, in each form of
+// declaration.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	labels := Container{Name: "app", Place: func(label string) string { return "f:" + label }, Labels: map[string]string{
+		"dockflare.enable": "1", "dockflare.service": "http://a:1", "dockflare.zonename": "example.com",
+		"dockflare.hostname": "a.example.com", "dockflare.0.hostname": "a.example.org",
+	}}
+	declared := Settings{}.Declare([]Declared{{Hostname: "b.example.com", Zone: "Lab.example.com", Service: "http://b:1", Position: "f:2"}, {Hostname: "c.example.com", Zone: "example.com", Service: "http://c:1"}})
+	var got []string
+	for _, f := range slices.Concat(settings("").Read(labels).Findings, declared.Findings) {
+		got = append(got, f.Subject+": "+f.Text)
+	}
+	want := []string{
+		"f:dockflare.0.hostname: a.example.org is outside of the zone example.com that it asks for: it is not published",
+		"f:2: b.example.com is outside of the zone lab.example.com that it asks for: it is not published",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // TestWatch: within the grace period, behind it, replicas, a start again, and what is not a
 // container.
 func TestWatch(t *testing.T) {

@@ -30,6 +30,7 @@ type outcome struct {
 	said   map[string]string // what each top-level test printed; "" for the package itself
 	tests  map[string]string // status of each top-level test
 	times  map[string]time.Duration
+	ends   map[string]end // of each test and subtest that has not passed
 }
 
 // results are the outcomes by package.
@@ -57,7 +58,7 @@ func (r results) read(stream io.Reader, ended func(*outcome), built func(line st
 
 func (r results) of(pkg string) *outcome {
 	if r[pkg] == nil {
-		r[pkg] = &outcome{said: map[string]string{}, tests: map[string]string{}, times: map[string]time.Duration{}}
+		r[pkg] = &outcome{said: map[string]string{}, tests: map[string]string{}, times: map[string]time.Duration{}, ends: map[string]end{}}
 	}
 	return r[pkg]
 }
@@ -66,6 +67,7 @@ func (r results) of(pkg string) *outcome {
 func (o *outcome) add(e event) bool {
 	top, _, below := strings.Cut(e.Test, "/")
 	took := time.Duration(e.Elapsed * float64(time.Second))
+	o.noteEnd(e)
 	switch e.Action {
 	case "run":
 		o.tests[top] = cmp.Or(o.tests[top], "run")
@@ -119,6 +121,7 @@ func (r results) merge(later results) {
 		for name, status := range l.tests {
 			o.tests[name], o.times[name], o.said[name] = status, l.times[name], l.said[name]
 		}
+		maps.Copy(o.ends, l.ends)
 	}
 }
 

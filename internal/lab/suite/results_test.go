@@ -13,6 +13,7 @@ import (
 const stream = `{"Action":"start","Package":"salvor/a"}
 {"Action":"run","Package":"salvor/a","Test":"TestOne"}
 {"Action":"output","Package":"salvor/a","Test":"TestOne","Output":"=== RUN   TestOne\n"}
+{"Action":"run","Package":"salvor/a","Test":"TestOne/sub"}
 {"Action":"output","Package":"salvor/a","Test":"TestOne/sub","Output":"    one_test.go:3: broken\n"}
 {"Action":"fail","Package":"salvor/a","Test":"TestOne/sub","Elapsed":9}
 {"Action":"fail","Package":"salvor/a","Test":"TestOne","Elapsed":1.5}
@@ -57,6 +58,11 @@ func TestResultsOfAStream(t *testing.T) {
 	}
 	if diff := cmp.Diff("FAIL\tsalvor/a\t2.000s\nok  \tsalvor/b\t(cached)\n?   \tsalvor/c\t[no test files]\nFAIL\tsalvor/d\t0.000s\nFAIL\n", closing(r)); diff != "" {
 		t.Errorf("closing: %s", diff)
+	}
+	var ends strings.Builder
+	r.brokenEnd(&ends)
+	if diff := cmp.Diff("broken: salvor/a TestHung\n    panic: test timed out\nbroken: salvor/a TestOne/sub\n    one_test.go:3: broken\n", strings.ReplaceAll(ends.String(), "        ", "    ")); diff != "" {
+		t.Errorf("ends: %s", diff)
 	}
 	slow := r.slowest(1)
 	if len(slow) != 1 || slow[0].Test != (Test{"salvor/a", "TestOne"}) || slow[0].took != 1500*time.Millisecond {

@@ -23,7 +23,7 @@ type Options struct {
 	Since   string        // the commit of the last landing; "" for the one usualLanding before HEAD
 	Labs    int           // tests with a lab at a time; 0 for three
 	Verbose bool          // print what passing tests said, too
-	Out     io.Writer     // what failed, the report and the test runner's closing lines
+	Out     io.Writer     // what failed, the report, the end of what failed and the test runner's closing lines
 	Err     io.Writer     // what go itself has to say
 	Log     func(format string, args ...any)
 }
@@ -191,8 +191,8 @@ func (s *suite) work(ctx context.Context) error {
 	}
 }
 
-// report prints what ran, what did not, the slowest, and what `go test` would
-// say at its end.
+// report prints what ran, what did not, the slowest, the last lines of what failed, and
+// what `go test` would say at its end.
 func (s *suite) report() {
 	fmt.Fprintf(s.Out, "\nwith a lab ran %d: %s\n", len(s.ran), listed(s.ran))
 	var not []string
@@ -205,5 +205,6 @@ func (s *suite) report() {
 		fmt.Fprintf(s.Out, "%8.1f s  %s\n", t.took.Seconds(), t.Test)
 	}
 	fmt.Fprintln(s.Out)
+	s.results.brokenEnd(s.Out)
 	s.results.closing(s.Out)
 }

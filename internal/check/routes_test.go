@@ -1,0 +1,22 @@
+package check
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestDockFlaresTokenShows, which no setting of it changes.
+func TestDockFlaresTokenShows(t *testing.T) {
+	t.Parallel()
+	repo := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress:\n  provider: dockflare\n"})
+	want := []string{"warning secret-exposed fleet.yaml:4:13: DockFlare starts cloudflared with the tunnel's token as an argument: docker inspect and ps show it on its host " +
+		"(take those who must not have it out of the group docker there; salvor ack takes note of it)"}
+	if diff := cmp.Diff(want, lines(Findings(repo, kept{}, nil))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	none := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress: {provider: none}\n"})
+	if found := lines(Findings(none, kept{}, nil)); found != nil {
+		t.Errorf("%q", found)
+	}
+}
