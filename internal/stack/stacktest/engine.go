@@ -26,8 +26,6 @@ type Container struct {
 	Hash                        string              // Compose's, "" for that of its image
 	Gated                       bool                // made by Salvor
 	Networks                    map[string][]string // the names that it has there, besides its own and its service's
-
-	number int
 }
 
 // Versions of Compose: of the one that made every container, and of the one that is there.
@@ -131,7 +129,7 @@ func (e *Engine) Add(project, service, state string) string {
 
 func (e *Engine) add(c Container) *Container {
 	e.made++
-	c.number, c.ID = e.made, fmt.Sprintf("%012d%s", e.made, c.Service)
+	c.ID = fmt.Sprintf("%012d%s", e.made, c.Service)
 	e.containers = append(e.containers, &c)
 	return &c
 }

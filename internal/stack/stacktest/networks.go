@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
@@ -55,7 +56,11 @@ func (c *Container) joined() map[string]any {
 
 // Address is the container's in its networks.
 func (c *Container) Address() string {
-	return "172.18." + fmt.Sprintf("%d.%d", c.number/250, c.number%250+2)
+	n, err := strconv.Atoi(c.ID[:12]) // as it was made
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("172.18.%d.%d", n/250, n%250+2)
 }
 
 // networksOf returns the names of the external networks of a Compose file's services.
