@@ -91,7 +91,8 @@ func newPreparing(ctx context.Context, h *Host, req agentapi.Converge, o Converg
 // it has of its own, and how it is reached.
 func withoutStacks(applied, want agentapi.Host) agentapi.Host {
 	want.Schema, want.Stacks, want.Own = agentapi.Schema, applied.Stacks, applied.Own
-	want.Outside, want.Tailnet = applied.Outside, applied.Tailnet // of areas that are left to an apply
+	want.Ingress, want.Projects = applied.Ingress, applied.Projects // what is published is the stacks' own
+	want.Outside, want.Tailnet = applied.Outside, applied.Tailnet   // of areas that are left to an apply
 	if applied.Schema != 0 {
 		want.Commit = applied.Commit // the one that its stacks are of
 	}

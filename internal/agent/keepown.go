@@ -6,9 +6,13 @@ import (
 	"salvor/internal/agentapi"
 )
 
+// ingressSchema is the first protocol whose requests say what the host publishes.
+const ingressSchema = 4
+
 // keepOwn returns spec with this host's own version of each stack whose files do
 // not load at the commit: what it was last asked to run, with what the lock says of
-// it. One that the host was never asked to run stays Kept: nothing is done to it.
+// it. One that the host was never asked to run stays Kept: nothing is done to it. A salvor
+// that knows nothing of routes does not take them off.
 func keepOwn(applied, spec agentapi.Host) agentapi.Host {
 	spec.Stacks = slices.Clone(spec.Stacks)
 	for i, asked := range spec.Stacks {
@@ -23,6 +27,12 @@ func keepOwn(applied, spec agentapi.Host) agentapi.Host {
 			own.Sealed, own.Signature, own.Inputs = asked.Sealed, asked.Signature, asked.Inputs
 		}
 		spec.Stacks[i] = own
+	}
+	if spec.Schema < ingressSchema && applied.Ingress != nil {
+		spec.Ingress, spec.Projects = applied.Ingress, applied.Projects
+		if spec.Own == nil {
+			spec.Own = applied.Own
+		}
 	}
 	return spec
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 // TestHostKeepsItsOwnVersion is issue 10, C.12: a stack that does not load is left as
@@ -30,5 +31,21 @@ func TestHostKeepsItsOwnVersion(t *testing.T) {
 	asked.Stacks[0].Stopped = true
 	if got := keepOwn(applied, asked); !got.Stacks[0].Stopped || got.Stacks[0].Project.Hash != "h" {
 		t.Errorf("stopped: %+v", got.Stacks[0])
+	}
+}
+
+// TestASalvorWithoutRoutesTakesNoneOff: one of the protocol before says nothing of them.
+func TestASalvorWithoutRoutesTakesNoneOff(t *testing.T) {
+	applied := appliedHost()
+	applied.Ingress, applied.Own = &agentapi.Ingress{Account: "a", Hosts: 1}, &agentapi.Stack{Name: "host.alpha", Epoch: 1}
+	applied.Projects = []agentapi.OwnProject{{Project: project.Project{Name: "salvor-x"}}}
+	asked := appliedHost()
+	asked.Schema = 3
+	if got := keepOwn(applied, asked); got.Ingress == nil || got.Own == nil || len(got.Projects) != 1 {
+		t.Errorf("%+v, %+v, %+v", got.Ingress, got.Own, got.Projects)
+	}
+	asked.Schema = agentapi.Schema
+	if got := keepOwn(applied, asked); got.Ingress != nil || got.Own != nil || got.Projects != nil {
+		t.Errorf("what is asked for no more stays: %+v, %+v, %+v", got.Ingress, got.Own, got.Projects)
 	}
 }

@@ -147,6 +147,12 @@ func hostSettings(h agentapi.Host) []setting {
 		all = append(all, setting{"tailnet", "tags", strings.Join(t.Tags, ", ")}, setting{"tailnet", "login_server", t.LoginServer}, setting{"tailnet", "accept_dns", fmt.Sprint(t.AcceptDNS)},
 			setting{"tailnet", "repository", t.URL}, setting{"tailnet", "key", short(t.Key)})
 	}
+	if i := h.Ingress; i != nil {
+		all = append(all, setting{"ingress", "account", i.Account}, setting{"ingress", "network", i.Network}, setting{"ingress", "hosts that publish", fmt.Sprint(i.Hosts)}, setting{"ingress", "tunnel", i.Tunnel})
+		for _, r := range i.Routes {
+			all = append(all, setting{name: "route " + r.Key().String(), value: routed(r)})
+		}
+	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
 		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})

@@ -50,6 +50,9 @@ func TestSettingsArrive(t *testing.T) {
 		}, "SSH from tailnet → 192.0.2.0/24, tailnet"},
 		"Docker set up": {func(h *agentapi.Host, _ *agentapi.Stack) { h.Docker.LiveRestore, h.Docker.Users = true, []string{} }, "docker live-restore none → yes; docker users ops → no one"},
 		"open ports":    {func(h *agentapi.Host, _ *agentapi.Stack) { h.Outside.Open = nil }, "open ports 80/tcp → none"},
+		"publishing": {func(h *agentapi.Host, _ *agentapi.Stack) {
+			h.Ingress = &agentapi.Ingress{Account: "a1", Network: "edge", Hosts: 1, Routes: []route.Route{{Hostname: "nas.example.com", Service: "http://192.0.2.5"}}}
+		}, "ingress added; route nas.example.com f702be17"},
 		"route": {func(_ *agentapi.Host, st *agentapi.Stack) {
 			st.Project.Routes = []route.Route{{Hostname: "app.example.com", Service: "http://app:80", Position: "stacks/notes/compose.yaml:3:5"}}
 		}, "route app.example.com 0329b913"},

@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/route"
 	"salvor/internal/sign"
 )
 
@@ -18,7 +19,8 @@ import (
 //
 // Protocol 2 has Host.Manage: a salvord that ignored it would take over what is not Salvor's.
 // Protocol 3 has fleet.Restore.Volumes: one that ignored them would take every volume back.
-const Schema = 3
+// Protocol 4 has Host.Ingress: of a request without it, a host does not take off what it publishes.
+const Schema = 4
 
 // OldestSchema is the oldest protocol that this salvord answers.
 const OldestSchema = max(Schema-1, 1)
@@ -43,6 +45,9 @@ type Host struct {
 	Record   fleet.Location  `json:"record"`
 	Own      *Stack          `json:"own,omitempty"`    // what the host has of its own: a stack without services, that is never started; nil for nothing
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
+
+	Ingress  *Ingress     `json:"ingress,omitempty"`  // nil for a host that publishes nothing
+	Projects []OwnProject `json:"projects,omitempty"` // the host's own, which no stack declares
 
 	Bandwidth map[string]string `json:"bandwidth,omitempty"` // by remote: how much of the host's line it may use, as rclone's --bwlimit
 }
@@ -102,6 +107,24 @@ type Stack struct {
 	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
 	From       string                  `json:"from,omitempty"`        // the only target that restores take from, for one apply; "" for all
 	Kept       bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
+}
+
+// Ingress is how a host publishes routes: its own, and those of its stacks. The token for it
+// is in the seal of Host.Own. A host that gets routes is one of Hosts, see fleet.Fleet.Publishes.
+type Ingress struct {
+	Account string        `json:"account"`          // the id of Cloudflare's account
+	Network string        `json:"network"`          // Docker's, on which the connector reaches services
+	Hosts   int           `json:"hosts"`            // how many hosts of the fleet publish: they share what Cloudflare's API takes
+	Routes  []route.Route `json:"routes,omitempty"` // the host's own, of ingress.routes
+	Tunnel  string        `json:"tunnel,omitempty"` // the ID of the tunnel that the host took over; "" for one of its own
+}
+
+// OwnProject is a Compose project that Salvor makes for the host itself. It has no
+// placement, claim, volume or seal; its name begins with fleet.OwnProjectPrefix, as no
+// stack's does.
+type OwnProject struct {
+	Project project.Project   `json:"project"`          // with its Name
+	Images  map[string]string `json:"images,omitempty"` // service to pinned reference, from the lock
 }
 
 // IsOwn reports whether it is what a host has of its own.

@@ -9,13 +9,14 @@ type SealedFile struct {
 	Host         string                  `json:"host"`
 	Stack        string                  `json:"stack"`
 	Epoch        int                     `json:"epoch"`
-	Inputs       string                  `json:"inputs"`                 // digest of what it was made from
-	Remotes      map[string]SealedRemote `json:"remotes,omitempty"`      // targets' and the record's, crypt's inner ones too
-	Repositories map[string][]byte       `json:"repositories,omitempty"` // repository id to password
-	Registries   map[string]SealedLogin  `json:"registries,omitempty"`   // registry host to login
-	Secrets      map[string][]byte       `json:"secrets,omitempty"`      // by SecretMount.Secret
-	Env          map[string][]byte       `json:"env,omitempty"`          // by Project.Env
-	ReadToken    []byte                  `json:"read_token,omitempty"`   // with which the host reads the control repository over https
+	Inputs       string                  `json:"inputs"`                  // digest of what it was made from
+	Remotes      map[string]SealedRemote `json:"remotes,omitempty"`       // targets' and the record's, crypt's inner ones too
+	Repositories map[string][]byte       `json:"repositories,omitempty"`  // repository id to password
+	Registries   map[string]SealedLogin  `json:"registries,omitempty"`    // registry host to login
+	Secrets      map[string][]byte       `json:"secrets,omitempty"`       // by SecretMount.Secret
+	Env          map[string][]byte       `json:"env,omitempty"`           // by Project.Env
+	ReadToken    []byte                  `json:"read_token,omitempty"`    // with which the host reads the control repository over https
+	IngressToken []byte                  `json:"ingress_token,omitempty"` // of Cloudflare's API, of a host that publishes routes
 }
 
 // SealedRemote is a remote with its options resolved.

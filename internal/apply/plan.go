@@ -87,6 +87,7 @@ func (p *Planned) place(past map[string]int) {
 	p.next = p.session.Rename(p.next)
 	if !p.Scope.whole() {
 		p.next, p.moves = placement.Some(p.session.Lock, p.next, p.moves, p.about)
+		p.next = placement.Owns(p.session.Fleet, p.next)
 	}
 }
 

@@ -60,6 +60,7 @@ var layers = []struct {
 		"loop",
 		"lockfile",
 		"archive",
+		"front",
 	}},
 	{"domains", []string{
 		"controlrepo",
@@ -182,6 +183,7 @@ var sideways = map[[2]string]string{
 	{"secret/command", "machine"}:       "a program is run as machines run them",
 	{"agentapi", "fleet"}:               "the wire carries the vocabulary",
 	{"agentapi", "project"}:             "the wire carries the vocabulary",
+	{"agentapi", "route"}:               "the wire carries the vocabulary",
 	{"project", "fleet"}:                "a volume has a class, a service a reaction",
 	{"proposal", "progress"}:            "a change reports its steps",
 	{"secret", "fault"}:                 "a locked secret has an exit code",

@@ -35,7 +35,7 @@ func printRemotes(g *globals, a *app.App) error {
 		Stacks  []string `json:"stacks"`
 	}
 	rows := []row{}
-	needs := func(st fleet.Stack) []fleet.Remote { return a.Needs.Of(st.Name, a.Needs.HostOf(st)).Remotes }
+	needs := func(st fleet.Stack) []fleet.Remote { return a.Needs.Of(st.Name, a.Needs.HostOf(st), a.Lock()).Remotes }
 	for _, u := range remotes.New(a.Checkout, a.Record.Open).Uses(needs) {
 		rows = append(rows, row{u.Remote.Name, u.Remote.Type, storage.Place(u.Remote), append([]string{}, u.For...), append([]string{}, u.Targets...), append([]string{}, u.Stacks...)})
 	}

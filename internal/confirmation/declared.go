@@ -94,6 +94,9 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 	if name, is := f.Git.ReadToken.Secret(); is {
 		all = append(all, grant.Sent("every host", name))
 	}
+	if name, is := f.Ingress.Token.Secret(); is && f.Ingress.Complete() {
+		all = append(all, grant.Sent("every host with routes", name))
+	}
 	if f.Git.URL != "" {
 		all = append(all, grant.Source("git", "the repository", f.Git.URL, ""))
 	}

@@ -216,7 +216,7 @@ func (c *Confirmed) sealedAlready(stack string, next fleet.Lock) bool {
 	if st, _ := c.checkout.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
-	in, err := c.needs.Inputs(stack, p)
+	in, err := c.needs.Inputs(stack, next)
 	if err != nil {
 		return false
 	}
@@ -247,7 +247,7 @@ func (c *Confirmed) secretGrants() []grant.Grant {
 		if _, loads := c.needs.Rendered()[st.Name]; !loads {
 			continue
 		}
-		n := c.needs.Of(st.Name, c.needs.HostOf(st))
+		n := c.needs.Of(st.Name, c.needs.HostOf(st), c.checkout.Lock)
 		for _, file := range n.Files {
 			all = append(all, grant.Secret(st.Name, c.needs.HostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
 		}

@@ -164,7 +164,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 		now := c.open(Options{})
 		next := now.checkout.Lock.Copy()
 		next.Stacks["notes"] = fleet.Placement{Host: "alpha", Epoch: epoch}
-		in, err := now.needs.Inputs("notes", next.Stacks["notes"])
+		in, err := now.needs.Inputs("notes", next)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,3 +63,21 @@ func TestFoldersThatStacksShare(t *testing.T) {
 		})
 	}
 }
+
+// TestNamesOfHostsOwnProjects: no stack has one, by its folder, by name: or by x-salvor.
+func TestNamesOfHostsOwnProjects(t *testing.T) {
+	for name, c := range map[string]struct{ file, content, at string }{
+		"a folder":  {"stacks/salvor-x/compose.yaml", "services: {}\n", "stacks/salvor-x/compose.yaml:1:1: "},
+		"name:":     {"stacks/x/compose.yaml", "services: {}\nname: salvor-x\n", "stacks/x/compose.yaml:2:7: "},
+		"a project": {"stacks/x/compose.yaml", "services: {}\nx-salvor:\n  project: salvor-x\n", "stacks/x/compose.yaml:3:12: "},
+	} {
+		_, err := load(fstest.MapFS{"fleet.yaml": {Data: []byte(sharedFleet)}, c.file: {Data: []byte(c.content)}}, "")
+		if want := c.at + `"salvor-x" can't be a stack's`; !strings.HasPrefix(report(err), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	files := fstest.MapFS{"fleet.yaml": {Data: []byte(sharedFleet)}, "stacks/salvor/compose.yaml": {Data: []byte("services: {}\n")}}
+	if _, err := load(files, ""); err != nil {
+		t.Errorf("a stack that is called salvor: %v", err)
+	}
+}

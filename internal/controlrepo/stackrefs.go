@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/suggest"
+	"salvor/internal/yamldoc"
 )
 
 // checkStacks reports what the stacks say that does not fit together, or not
@@ -23,6 +24,7 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 		checkNeeds(s, byName)
 		checkShared(s, byName, f)
 	}
+	checkReserved(stacks)
 	checkOneName(stacks)
 	checkFormerly(stacks, byName)
 	checkProjectDirs(stacks)
@@ -81,6 +83,26 @@ func checkOneName(stacks []stackFile) {
 			continue
 		}
 		owner[s.project] = s
+	}
+}
+
+// checkReserved reports names that are those of hosts' own projects.
+func checkReserved(stacks []stackFile) {
+	for i := range stacks {
+		s := &stacks[i]
+		for _, n := range []struct {
+			name, advice string
+			at           yamldoc.Position
+		}{
+			{s.Name, "rename the folder", s.where},
+			{s.Project, "choose another project", s.place("project")},
+			{s.project, "remove name: the folder names the project", s.named},
+		} {
+			if strings.HasPrefix(n.name, fleet.OwnProjectPrefix) {
+				s.r.Advise(n.at, n.advice, "%q can't be a stack's: names that begin with %s are those of projects that Salvor makes for hosts", n.name, fleet.OwnProjectPrefix)
+				break
+			}
+		}
 	}
 }
 

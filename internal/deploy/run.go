@@ -79,7 +79,7 @@ type Run struct {
 
 // Begin begins a run, and does nothing yet.
 func (s *Session) Begin(plan Plan, next fleet.Lock, o Options) *Run {
-	return &Run{Session: s, Options: o, Plan: plan, Next: next, files: map[string][]byte{},
+	return &Run{Session: s, Options: o, Plan: plan, Next: placement.Owns(s.Fleet, next), files: map[string][]byte{},
 		receipt: Receipt{Schema: fleet.Schema, Kind: o.Kind, Fleet: s.Fleet.Name, Began: time.Now().UTC(), Asked: o.Asked}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/needs"
@@ -76,7 +77,7 @@ func (s *Secrets) ByHost(ctx context.Context, host string) (h Host, err error) {
 	}
 	open := access{names: map[string]bool{}, gone: map[string]bool{}, remotes: map[string]map[string]bool{}}
 	for _, stack := range h.Stacks {
-		open.add(&s.checkout.Fleet, s.needs, host, stack)
+		open.add(s.checkout, s.needs, host, stack)
 	}
 	h.Remotes = open.credentials()
 	if _, key, found := strings.Cut(s.checkout.DeployKeys[host], " "); found {
@@ -161,17 +162,22 @@ func (a access) has(info secretstore.Info) bool {
 }
 
 // add adds what a stack's seal for a host is made from.
-func (a access) add(f *fleet.Fleet, all *needs.Needs, host, stack string) {
+func (a access) add(c *checkout.Checkout, all *needs.Needs, host, stack string) {
+	f := &c.Fleet
 	_, declared := f.Stack(stack)
-	if _, own := all.Owner(stack); !declared && !own {
+	_, own := all.Owner(stack)
+	if !declared && !own {
 		a.gone[stack] = true
 		for _, r := range f.Remotes {
 			a.remote(storage.ForHost(r, host, stack))
 		}
 		return
 	}
-	n := all.Of(stack, host)
+	n := all.Of(stack, host, c.Lock)
 	settings := []secret.Setting{n.ReadToken}
+	if own { // its routes may have moved away since
+		settings = append(settings, f.Ingress.Token)
+	}
 	for _, m := range n.Mounts {
 		settings = append(settings, m.Credential())
 	}

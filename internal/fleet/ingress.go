@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"time"
 
 	"salvor/internal/route"
@@ -17,6 +18,8 @@ type Ingress struct {
 	Grace    time.Duration  // how long a route stays without a running container
 	Access   []route.AccessGroup
 	Routes   []HostRoute // of what is not a container
+	// Tunnels are the tunnels, by ID, of hosts that took over another program's.
+	Tunnels map[string]string
 }
 
 // An IngressProvider is who publishes routes.
@@ -37,6 +40,43 @@ type HostRoute struct {
 
 // Publishes reports whether routes are made of declarations.
 func (i Ingress) Publishes() bool { return i.Provider == IngressCloudflare }
+
+// Complete reports whether hosts have what it takes to publish: whose account it is, and a
+// token.
+func (i Ingress) Complete() bool { return i.Publishes() && i.Account != "" && !i.Token.IsZero() }
+
+// Publishes reports whether a host publishes routes under lock: its own, or those of a stack
+// that is placed there. Of a stack whose routes are not known, because its files don't load or
+// are gone, nothing is taken for granted: the host publishes if it did, which its images in
+// the lock say.
+func (f *Fleet) Publishes(lock Lock, host string) bool {
+	if !f.Ingress.Complete() {
+		return false
+	}
+	if slices.ContainsFunc(f.Ingress.Routes, func(r HostRoute) bool { return r.Host == host }) {
+		return true
+	}
+	unknown := false
+	for _, name := range lock.On(host) {
+		st, declared := f.Stack(name)
+		if st.Publishes {
+			return true
+		}
+		unknown = unknown || !declared || st.Broken
+	}
+	return unknown && len(lock.Hosts[host].Images) > 0
+}
+
+// Publishing returns the hosts that publish routes under lock, sorted.
+func (f *Fleet) Publishing(lock Lock) []string {
+	var names []string
+	for _, h := range f.Hosts {
+		if f.Publishes(lock, h.Name) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
 
 // Settings are what declarations are read with. The access groups were checked when
 // they were loaded.

@@ -13,6 +13,10 @@ import (
 // stack's name has.
 const ownPrefix = "host."
 
+// OwnProjectPrefix begins the names of the Compose projects that Salvor makes for hosts. No
+// stack has such a name.
+const OwnProjectPrefix = "salvor-"
+
 // Own is the name of a host's own data, "host.alpha": of its snapshots, its seal and its
 // place on targets. It stands where else a stack's name does.
 func Own(host string) string { return ownPrefix + host }
@@ -32,10 +36,12 @@ func ValidKept(name string) error {
 	return ValidName(name)
 }
 
-// HasOwn reports whether the host needs a seal of its own: for folders that snapshots keep,
-// for the credentials of a mount, or for the token with which it reads the repository.
-func (h Host) HasOwn() bool {
-	return len(h.Protect) > 0 || !h.ReadToken.IsZero() || slices.ContainsFunc(h.Mounts, func(m Mount) bool { return m.Credentials != "" })
+// HasOwn reports whether a host needs a seal of its own under lock: for folders that snapshots
+// keep, for the credentials of a mount, for the token with which it reads the repository, or
+// for the one with which it publishes routes.
+func (f *Fleet) HasOwn(lock Lock, h Host) bool {
+	credentials := func(m Mount) bool { return m.Credentials != "" }
+	return len(h.Protect) > 0 || !h.ReadToken.IsZero() || slices.ContainsFunc(h.Mounts, credentials) || f.Publishes(lock, h.Name)
 }
 
 // Sealed returns what has a seal: every placed stack, and what hosts have of their own.

@@ -29,6 +29,8 @@ type Stack struct {
 	OnRotate   []ServiceCommand
 	Routes     []ServiceRoute // of x-salvor; labels declare others
 
+	// Publishes says that the stack has routes, of labels or of x-salvor: known once it is rendered.
+	Publishes bool
 	// Broken says that the stack's files do not say what to deploy: it is left as it
 	// runs, where it is, and of the other fields only Name and Dir are sure.
 	Broken bool

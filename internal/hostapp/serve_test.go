@@ -25,7 +25,7 @@ import (
 type ask struct{ Name string }
 
 func request(salvord, body string) string {
-	return fmt.Sprintf(`{"schema":2,"salvord":%q,"body":%s}`, salvord, body)
+	return fmt.Sprintf(`{"schema":%d,"salvord":%q,"body":%s}`, agentapi.OldestSchema, salvord, body)
 }
 
 func TestServe(t *testing.T) {
@@ -68,7 +68,7 @@ func TestServe(t *testing.T) {
 
 // FuzzRequest: whatever comes in, one answer goes out.
 func FuzzRequest(f *testing.F) {
-	for _, seed := range []string{"", "{}", request(version.String(), `{"Name":"x"}`), request(version.String(), `[]`), request("0.0.1", "null"), `{"schema":2,"body":`} {
+	for _, seed := range []string{"", "{}", request(version.String(), `{"Name":"x"}`), request(version.String(), `[]`), request("0.0.1", "null"), `{"schema":3,"body":`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -52,7 +52,8 @@ func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host
 	if t := c.Fleet.Tailnet; t != nil && host.Manage.Has(fleet.AreaTailnet) {
 		spec.Tailnet = &agentapi.Tailnet{Tags: t.Tags, LoginServer: t.LoginServer, AcceptDNS: t.AcceptDNS, URL: t.URL, Key: t.Key}
 	}
-	if p, has := lock.Hosts[host.Name]; has && host.HasOwn() {
+	spec.Ingress = c.ingress(host.Name, lock)
+	if p, has := lock.Hosts[host.Name]; has && c.Fleet.HasOwn(lock, host) {
 		own, err := c.own(host, p)
 		if err != nil {
 			return agentapi.Host{}, err
@@ -91,6 +92,15 @@ func (c Commit) outside(h fleet.Host) agentapi.Outside {
 		from = c.Fleet.SSHFrom
 	}
 	return agentapi.Outside{SSHFrom: from, Open: h.Open}
+}
+
+// ingress is how a host publishes routes, nil for one that has none.
+func (c Commit) ingress(host string, lock fleet.Lock) *agentapi.Ingress {
+	if !c.Fleet.Publishes(lock, host) {
+		return nil
+	}
+	i := c.Fleet.Ingress
+	return &agentapi.Ingress{Account: i.Account, Network: i.Network, Hosts: len(c.Fleet.Publishing(lock)), Routes: i.RoutesOf(host).Routes, Tunnel: i.Tunnels[host]}
 }
 
 // own is what the host has of its own, as a stack without services.

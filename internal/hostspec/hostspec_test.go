@@ -9,6 +9,8 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/route"
+	"salvor/internal/secret"
 )
 
 func commit(stacks ...fleet.Stack) Commit {
@@ -101,5 +103,31 @@ func TestAStackThatIsNotDeclaredIsKept(t *testing.T) {
 	}
 	if gone, notes := spec.Stacks[0], spec.Stacks[1]; !gone.Kept || gone.Epoch != 2 || notes.Kept {
 		t.Errorf("%+v\n%+v", gone, notes)
+	}
+}
+
+// TestIngress: a host that publishes gets how, with its own routes; another gets nothing.
+func TestIngress(t *testing.T) {
+	c := commit(fleet.Stack{Name: "notes", Publishes: true})
+	token := secret.ParseSetting("secret:cloudflare")
+	c.Fleet.Hosts = []fleet.Host{{Name: "alpha"}, {Name: "beta"}, {Name: "gamma"}}
+	nas := route.Declared{Hostname: "nas.example.com", Service: "http://192.0.2.5"}
+	c.Fleet.Ingress = fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a1", Token: token, Network: "edge", Routes: []fleet.HostRoute{{Host: "beta", Declared: nas}}, Tunnels: map[string]string{"beta": "t1"}}
+	at := lock(map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}})
+	at.Hosts = map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1}, "beta": {Host: "beta", Epoch: 1}, "gamma": {Host: "gamma", Epoch: 1}}
+	for _, h := range c.Fleet.Hosts {
+		spec, err := c.Host(h, at, Said{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Name == "gamma" {
+			if spec.Ingress != nil || spec.Own != nil {
+				t.Errorf("a host without routes gets %+v, %+v", spec.Ingress, spec.Own)
+			}
+			continue
+		}
+		if i := spec.Ingress; i == nil || i.Account != "a1" || i.Network != "edge" || i.Hosts != 2 || len(i.Routes) != map[string]int{"beta": 1}[h.Name] || i.Tunnel != c.Fleet.Ingress.Tunnels[h.Name] || spec.Own == nil || string(spec.Own.Sealed) != h.Name+"/host."+h.Name {
+			t.Errorf("%s gets %+v, %+v", h.Name, i, spec.Own)
+		}
 	}
 }

@@ -61,7 +61,7 @@ func (h *Host) create(ctx context.Context) error {
 	if _, err := docker(ctx, append([]string{"volume", "create"}, append(h.lab.labels(), h.container+"-docker")...)...); err != nil {
 		return err
 	}
-	if err := h.lab.run(ctx, append(append(h.flags(), h.lab.leading()...), image, "sh", "/lab-init")); err != nil {
+	if err := h.lab.run(ctx, append(append(h.flags(), h.lab.public().leading()...), image, "sh", "/lab-init")); err != nil {
 		return fmt.Errorf("start host %s: %w", h.Name, err)
 	}
 	if err := h.furnish(ctx); err != nil {
@@ -86,8 +86,8 @@ func (h *Host) flags() []string {
 	}
 }
 
-// furnish gives the new host the operator's key, the lab's package cache, and its Drive's
-// certificate.
+// furnish gives the new host the operator's key, the lab's package cache, and trust in its
+// internet.
 func (h *Host) furnish(ctx context.Context) error {
 	key, err := h.lab.publicKey()
 	if err != nil {
@@ -100,7 +100,7 @@ func (h *Host) furnish(ctx context.Context) error {
 	if err := h.WriteFile(ctx, "/etc/apt/apt.conf.d/90lab-cache", proxy); err != nil {
 		return err
 	}
-	return h.lab.trustDrive(ctx, h.container)
+	return h.lab.public().trusted(ctx, h.container)
 }
 
 // ready waits until systemd has booted with every unit well and sshd answers.
@@ -175,10 +175,14 @@ func (h *Host) HostKey(ctx context.Context) (string, error) {
 }
 
 // TrustRegistry lets the Docker that is or will be installed on the host pull from
-// the lab's registries, which speak plain HTTP.
+// the lab's registries, which speak plain HTTP. With an internet the first one has Docker Hub's
+// images.
 func (h *Host) TrustRegistry(ctx context.Context, registries ...string) error {
-	quoted := `"` + strings.Join(registries, `", "`) + `"`
-	if err := h.WriteFile(ctx, "/etc/docker/daemon.json", `{"insecure-registries": [`+quoted+"]}\n"); err != nil || !h.options.Prepared {
+	settings := `"insecure-registries": ["` + strings.Join(registries, `", "`) + `"]`
+	if h.lab.public() != nil && len(registries) > 0 {
+		settings += `, "registry-mirrors": ["http://` + registries[0] + `"]`
+	}
+	if err := h.WriteFile(ctx, "/etc/docker/daemon.json", "{"+settings+"}\n"); err != nil || !h.options.Prepared {
 		return err
 	}
 	_, err := h.Exec(ctx, "systemctl", "reload", "docker")

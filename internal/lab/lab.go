@@ -38,11 +38,11 @@ type Lab struct {
 	creating sync.RWMutex // held while a container is created; Down takes it whole
 	isDown   bool         // guarded by creating
 
-	mu    sync.Mutex
-	taken int // highest address handed out, within the subnet
-	hosts map[string]*Host
-	apt   *aptServer
-	drive *Drive // nil: none was started
+	mu       sync.Mutex
+	taken    int // highest address handed out, within the subnet
+	hosts    map[string]*Host
+	apt      *aptServer
+	internet *internet // nil: none was started
 }
 
 // Start makes a lab: it sweeps what dead runs left, creates the network, the

@@ -15,11 +15,11 @@ func StartReader(ctx context.Context, l *Lab) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := l.serviceFrom(ctx, image, "reader", l.leading(), "exec sleep infinity")
+	s, err := l.serviceFrom(ctx, image, "reader", l.public().leading(), "exec sleep infinity")
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{s}, l.trustDrive(ctx, s.container)
+	return &Reader{s}, l.public().trusted(ctx, s.container)
 }
 
 // Exec runs a program there and returns what it printed.

@@ -108,8 +108,8 @@ func dial(ctx context.Context, at netip.AddrPort) error {
 }
 
 // goImage returns an image that holds one static program of this module,
-// internal/lab/<name>, and nothing else but what Dockerfile instructions change;
-// its tag is the hash of both.
+// internal/lab/<name>, which is in PATH, too, and nothing else but what Dockerfile
+// instructions change; its tag is the hash of both.
 func (l *Lab) goImage(ctx context.Context, name string, changes ...string) (tag string, err error) {
 	root, err := os.MkdirTemp(l.folder, "go-")
 	if err != nil {
@@ -131,8 +131,19 @@ func (l *Lab) goImage(ctx context.Context, name string, changes ...string) (tag 
 	if err := writeTree(root, map[string]string{"tmp/.keep": "", "data/.keep": ""}, 0o644); err != nil {
 		return "", err
 	}
+	if err := inPath(root, name); err != nil {
+		return "", err
+	}
 	tag = fmt.Sprintf("salvor-lab-%s:%s", name, hashOf(append(changes, string(content))...))
 	return tag, l.once(ctx, tag, func() error {
-		return importTree(ctx, root, tag, append(changes, fmt.Sprintf(`ENTRYPOINT ["/%s"]`, name))...)
+		return importTree(ctx, root, tag, append([]string{fmt.Sprintf(`ENTRYPOINT ["/%s"]`, name)}, changes...)...)
 	})
+}
+
+func inPath(root, program string) error {
+	dir := filepath.Join(root, "usr/local/bin")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Symlink("/"+program, filepath.Join(dir, program))
 }

@@ -51,6 +51,7 @@ type Need struct {
 	Env        []string       // keys of secrets/<stack>.env
 	Mounts     []fleet.Mount  // of a host's own, those with credentials
 	ReadToken  secret.Setting // of a host's own: with which it reads the repository
+	Ingress    secret.Setting // of a host's own: with which it publishes routes
 }
 
 // Owner returns the declared host whose own data a name is of.
@@ -72,14 +73,17 @@ func (n *Needs) Targets(stack string) []fleet.Target {
 	return n.checkout.Fleet.Snapshots
 }
 
-// Of returns what a stack needs on a host.
-func (n *Needs) Of(stack, host string) Need {
+// Of returns what a stack needs on a host under lock.
+func (n *Needs) Of(stack, host string, lock fleet.Lock) Need {
 	f := &n.checkout.Fleet
 	rendered := n.stacks[stack]
 	var need Need
 	var names []string
 	if h, own := n.Owner(stack); own {
 		need.ReadToken = h.ReadToken
+		if f.Publishes(lock, host) {
+			need.Ingress = f.Ingress.Token
+		}
 		need.Mounts = slices.DeleteFunc(slices.Clone(h.Mounts), func(m fleet.Mount) bool { return m.Credentials == "" })
 	} else {
 		names = append(names, f.Record.Remote)
@@ -115,13 +119,14 @@ func (n *Needs) Of(stack, host string) Need {
 	return need
 }
 
-// Inputs is what a stack's seal is made from, without opening anything.
-func (n *Needs) Inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
+// Inputs is what a stack's seal is made from under lock, without opening anything.
+func (n *Needs) Inputs(stack string, lock fleet.Lock) (seal.Inputs, error) {
+	p, _ := lock.Placement(stack)
 	recipient, enrolled := n.checkout.Recipients[p.Host]
 	if !enrolled {
 		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
 	}
-	need, parts := n.Of(stack, p.Host), map[string][]byte{}
+	need, parts := n.Of(stack, p.Host, lock), map[string][]byte{}
 	for _, r := range need.Remotes {
 		parts["remote "+r.Name] = []byte(r.Type)
 		for option, setting := range r.Options {
@@ -135,8 +140,11 @@ func (n *Needs) Inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 			return seal.Inputs{}, err
 		}
 	}
-	if !need.ReadToken.IsZero() {
-		if err := n.setting(parts, "git.read_token", need.ReadToken); err != nil {
+	for name, token := range map[string]secret.Setting{"git.read_token": need.ReadToken, "ingress.token": need.Ingress} {
+		if token.IsZero() {
+			continue
+		}
+		if err := n.setting(parts, name, token); err != nil {
 			return seal.Inputs{}, err
 		}
 	}

@@ -146,6 +146,7 @@ func (n *Needs) fleetUses(name string) []Use {
 	add("git.key", f.Git.Key)
 	add("git.token", f.Git.Token)
 	add("git.read_token", f.Git.ReadToken)
+	add("ingress.token", f.Ingress.Token)
 	if f.Tailnet != nil {
 		add("tailnet.auth", f.Tailnet.Auth)
 	}

@@ -64,7 +64,7 @@ func named[T any](all []T, name func(T) string) (names []string) {
 func TestAStackNeedsOnlyItsOwn(t *testing.T) {
 	t.Parallel()
 	n := home(t).Open(t, checkout.Committed).Needs
-	need := n.Of("notes", "alpha")
+	need := n.Of("notes", "alpha", fleet.Lock{})
 	if diff := cmp.Diff([]string{"box", "disk"}, named(need.Remotes, func(r fleet.Remote) string { return r.Name })); diff != "" {
 		t.Errorf("remotes (-want +got)\n%s", diff)
 	}
@@ -105,7 +105,7 @@ func TestInputsChangeWithWhatIsSealed(t *testing.T) {
 	place := fleet.Placement{Host: "alpha", Epoch: 1}
 	inputs := func(n *needs.Needs, p fleet.Placement) seal.Inputs {
 		t.Helper()
-		in, err := n.Inputs("notes", p)
+		in, err := n.Inputs("notes", fleet.Lock{Stacks: map[string]fleet.Placement{"notes": p}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestInputsChangeWithWhatIsSealed(t *testing.T) {
 	if cmp.Equal(before, moved) {
 		t.Error("a repository changes nothing")
 	}
-	if _, err := n.Inputs("notes", fleet.Placement{Host: "beta", Epoch: 1}); err == nil || !strings.Contains(err.Error(), "beta has no recipient") {
+	if _, err := n.Inputs("notes", fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 1}}}); err == nil || !strings.Contains(err.Error(), "beta has no recipient") {
 		t.Errorf("a host that is not enrolled: %v", err)
 	}
 }

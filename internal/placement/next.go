@@ -19,7 +19,7 @@ import (
 // files do not load. A stack that is no
 // longer declared leaves the lock; its recovery seal and its repository stay.
 func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
-	next := Owns(f, fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}, Hosts: maps.Clone(lock.Hosts), Tailnet: maps.Clone(lock.Tailnet)})
+	next := fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}, Hosts: maps.Clone(lock.Hosts), Tailnet: maps.Clone(lock.Tailnet)}
 	var moves []Move
 	for _, s := range f.Stacks {
 		was, placed := lock.Placement(s.Name)
@@ -42,15 +42,15 @@ func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []M
 		}
 	}
 	slices.SortFunc(moves, func(a, b Move) int { return cmp.Compare(a.Stack, b.Stack) })
-	return next, moves
+	return Owns(f, next), moves
 }
 
-// Owns returns the lock with a place for what declared hosts have of their own. A place that
-// is there stays: it leads to snapshots.
+// Owns returns the lock with a place for what declared hosts have of their own under it. A
+// place that is there stays: it leads to snapshots.
 func Owns(f *fleet.Fleet, lock fleet.Lock) fleet.Lock {
 	next := lock.Copy()
 	for _, h := range f.Hosts {
-		if _, has := next.Hosts[h.Name]; has || !h.HasOwn() {
+		if _, has := next.Hosts[h.Name]; has || !f.HasOwn(lock, h) {
 			continue
 		}
 		if next.Hosts == nil {

@@ -48,7 +48,8 @@ func NamesOf(files fs.FS, f fleet.Fleet) secretnames.Names {
 }
 
 // Stacks renders every stack at once, each for itself. One that does not load has a
-// fatal finding with its name and is not in the result.
+// fatal finding with its name and is not in the result. The repository's fleet has then which
+// stacks publish.
 func Stacks(ctx context.Context, s Source) (map[string]project.Rendered, []finding.Finding, error) {
 	unfiled, err := s.Names.Unfiled()
 	if err != nil {
@@ -70,6 +71,7 @@ func Stacks(ctx context.Context, s Source) (map[string]project.Rendered, []findi
 		found = append(found, o.findings...)
 		if !Broken(o.findings, stacks[i].Name) {
 			rendered[stacks[i].Name] = o.rendered
+			stacks[i].Publishes = len(o.rendered.Project.Routes) > 0
 		}
 	}
 	return rendered, append(found, s.routes(rendered)...), nil

@@ -173,3 +173,17 @@ func TestARouteIsNotOfTheProjectsHash(t *testing.T) {
 		t.Error("the routes are the same")
 	}
 }
+
+// TestRenderedStacksPublish: the fleet has which of its stacks have routes.
+func TestRenderedStacksPublish(t *testing.T) {
+	t.Parallel()
+	_, _, repo := published(t, withFamily, map[string]string{
+		"plain":  "services:\n  web: {image: \"nginx:1\"}\n",
+		"routes": "services:\n  web: {image: \"nginx:1\", labels: {dockflare.enable: \"1\", dockflare.service: \"http://web:80\", dockflare.hostname: a.example.com}}\n",
+	})
+	for _, st := range repo.Fleet.Stacks {
+		if st.Publishes != (st.Name == "routes") {
+			t.Errorf("%s publishes: %v", st.Name, st.Publishes)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package sealing
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -55,5 +56,62 @@ func TestAHostsTokenForTheRepository(t *testing.T) {
 	file, err := seal.Signed{File: files[where.Path()], Signature: files[seal.SignaturePath(where.Path())]}.Open(sign.Keys{h.Signer.Public()}, h.Host, where, "")
 	if err != nil || string(file.ReadToken) != "r-token" || len(file.Remotes) != 0 {
 		t.Errorf("token %q, remotes %v, %v", file.ReadToken, file.Remotes, err)
+	}
+}
+
+// TestAHostThatPublishesHasTheToken in its own seal, and no other has it: it comes with the
+// first route, and the seal goes with the last.
+func TestAHostThatPublishesHasTheToken(t *testing.T) {
+	t.Parallel()
+	const ingress = "ingress: {provider: cloudflare, account: a1, token: secret:cloudflare}\n"
+	h := houseOf(t, strings.Replace(houseFleet, "hosts:\n", "hosts:\n  beta: {address: 192.0.2.11}\n", 1)+ingress, houseStack,
+		map[string]string{"token": "t-1", "notes/DB": "db-1", "box_password": "b-1", "registry": "r-1", "cloudflare": "c-token"})
+	publishes := func(yes bool) (*Sealer, fleet.Lock) {
+		t.Helper()
+		o := h.open()
+		stacks := o.Checkout.Fleet.Stacks
+		stacks[0].Publishes = yes
+		return New(o.Checkout, o.Needs, o.Confirmed, o.FleetKeys, h.made), placement.Owns(&o.Checkout.Fleet, h.lock)
+	}
+	if _, lock := publishes(false); len(lock.Hosts) > 0 {
+		t.Errorf("without a route there is a place for %v", lock.Hosts)
+	}
+	s, lock := publishes(true)
+	if stale, err := s.Stale(t.Context(), lock); err != nil || stale["host.alpha"] == "" || stale["host.beta"] != "" {
+		t.Fatalf("%v, %v", stale, err)
+	}
+	files, lock, err := s.Seal(t.Context(), lock, []string{"host.alpha"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(h.made, files)
+	h.lock = lock
+	where := seal.Placement{Host: "alpha", Stack: "host.alpha", Epoch: 1}
+	file, err := seal.Signed{File: files[where.Path()], Signature: files[seal.SignaturePath(where.Path())]}.Open(sign.Keys{h.Signer.Public()}, h.Host, where, "")
+	if err != nil || string(file.IngressToken) != "c-token" || len(file.ReadToken) > 0 || len(file.Remotes) > 0 {
+		t.Errorf("token %q, %+v, %v", file.IngressToken, file, err)
+	}
+	if stale, err := s.Stale(t.Context(), lock); err != nil || stale["host.alpha"] != "" {
+		t.Errorf("sealed, and %v, %v", stale, err)
+	}
+	maps.Copy(h.made, h.Encrypt(t, "cloudflare", "another"))
+	s, lock = publishes(true)
+	if stale, err := s.Stale(t.Context(), lock); err != nil || stale["host.alpha"] != seal.ErrStale.Error() {
+		t.Errorf("with another token %v, %v", stale, err)
+	}
+	s, lock = publishes(false)
+	if stale, err := s.Stale(t.Context(), lock); err != nil || stale["host.alpha"] == "" {
+		t.Fatalf("after the last route %v, %v", stale, err)
+	}
+	gone, lock, err := s.Seal(t.Context(), lock, []string{"host.alpha"}, nil)
+	for _, name := range []string{where.Path(), seal.SignaturePath(where.Path())} {
+		if content, is := gone[name]; err != nil || !is || content != nil {
+			t.Errorf("%s stays: %v, %v", name, is, err)
+		}
+	}
+	maps.Copy(h.made, gone)
+	s, _ = publishes(false)
+	if stale, err := s.Stale(t.Context(), lock); err != nil || stale["host.alpha"] != "" {
+		t.Errorf("removed, and %v, %v", stale, err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/seal"
+	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 	"salvor/internal/sign"
 )
@@ -70,13 +71,18 @@ func (s *Sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, e
 	}
 	stale := map[string]string{}
 	for name, p := range lock.Sealed() {
-		if h, own := s.needs.Owner(name); own && !h.HasOwn() {
+		if h, own := s.needs.Owner(name); own && !s.checkout.Fleet.HasOwn(lock, h) {
+			if sealed, err := s.needs.Signed(seal.Placement{Host: p.Host, Stack: name}.Path()); err != nil {
+				return nil, err
+			} else if sealed.File != nil {
+				stale[name] = "the host has nothing of its own any more"
+			}
 			continue
 		}
 		if st, declared := s.checkout.Fleet.Stack(name); declared && st.Broken {
 			continue // what it needs is not known; the seal that it has stays
 		}
-		why, err := s.stale(name, p, trusted[:1])
+		why, err := s.stale(name, lock, trusted[:1])
 		if err != nil {
 			return nil, err
 		}
@@ -87,9 +93,9 @@ func (s *Sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, e
 	return stale, nil
 }
 
-// stale says why a placement needs another seal, "" when it needs none.
-func (s *Sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (string, error) {
-	in, err := s.needs.Inputs(stack, p)
+// stale says why a placement needs another seal under lock, "" when it needs none.
+func (s *Sealer) stale(stack string, lock fleet.Lock, signer sign.Keys) (string, error) {
+	in, err := s.needs.Inputs(stack, lock)
 	if err != nil {
 		return "", err
 	}
@@ -108,7 +114,7 @@ func (s *Sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 		return err.Error(), nil
 	}
 	s.note(where, in.Digest())
-	if target := s.unmade(stack, p); target != "" {
+	if target := s.unmade(stack, lock); target != "" {
 		return "no repository on " + target + " yet", nil
 	}
 	return "", nil
@@ -116,7 +122,8 @@ func (s *Sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 
 // unmade returns a snapshot target on which a placement has no repository, "" for
 // none: it was declared since the seal was made.
-func (s *Sealer) unmade(stack string, p fleet.Placement) string {
+func (s *Sealer) unmade(stack string, lock fleet.Lock) string {
+	p, _ := lock.Placement(stack)
 	for _, t := range s.needs.Targets(stack) {
 		if p.Repositories[t.Name] == "" {
 			return t.Name
@@ -135,6 +142,10 @@ func (s *Sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 	files := map[string][]byte{}
 	for _, name := range stacks {
 		placed, _ := next.Placement(name)
+		if h, own := s.needs.Owner(name); own && !s.checkout.Fleet.HasOwn(next, h) {
+			s.drop(seal.Placement{Host: placed.Host, Stack: name}.Path(), files)
+			continue
+		}
 		p, changed, err := s.repositories(name, placed, consent[name], key)
 		if err != nil {
 			return nil, next, err
@@ -142,7 +153,7 @@ func (s *Sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 		s.needs.Add(changed)
 		maps.Copy(files, changed)
 		next = placement.WithRepositories(next, name, p.Repositories, p.Former)
-		sealed, err := s.stack(ctx, name, p, key)
+		sealed, err := s.stack(ctx, name, next, key)
 		if err != nil {
 			return nil, next, fmt.Errorf("seal %s for %s: %w", name, p.Host, err)
 		}
@@ -161,24 +172,28 @@ func (s *Sealer) dropOthers(stack, host string, files map[string][]byte) {
 		return // the pattern is ours and valid
 	}
 	for _, f := range old {
-		dir, gone := filepath.Base(filepath.Dir(f)), path.Join(fleet.SealedDir, filepath.Base(filepath.Dir(f)), stack+".age")
-		if dir == host || dir == "recovery" {
-			continue
-		}
-		files[gone] = nil
-		if signature, err := s.needs.File(seal.SignaturePath(gone)); err == nil && signature != nil {
-			files[seal.SignaturePath(gone)] = nil
+		if dir := filepath.Base(filepath.Dir(f)); dir != host && dir != "recovery" {
+			s.drop(path.Join(fleet.SealedDir, dir, stack+".age"), files)
 		}
 	}
 }
 
-func (s *Sealer) stack(ctx context.Context, stack string, p fleet.Placement, key sign.Key) (sealed seal.Signed, err error) {
-	in, err := s.needs.Inputs(stack, p)
+// drop removes a seal, with its signature.
+func (s *Sealer) drop(where string, files map[string][]byte) {
+	files[where] = nil
+	if signature, err := s.needs.File(seal.SignaturePath(where)); err == nil && signature != nil {
+		files[seal.SignaturePath(where)] = nil
+	}
+}
+
+func (s *Sealer) stack(ctx context.Context, stack string, lock fleet.Lock, key sign.Key) (sealed seal.Signed, err error) {
+	p, _ := lock.Placement(stack)
+	in, err := s.needs.Inputs(stack, lock)
 	if err != nil {
 		return sealed, err
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{}, Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{}, Secrets: map[string][]byte{}, Env: map[string][]byte{}}
-	n := s.needs.Of(stack, p.Host)
+	n := s.needs.Of(stack, p.Host, lock)
 	for _, r := range n.Remotes {
 		if file.Remotes[r.Name], err = s.Remote(ctx, r); err != nil {
 			return sealed, err
@@ -244,14 +259,22 @@ func (s *Sealer) Login(ctx context.Context, r fleet.Registry) (agentapi.SealedLo
 	return agentapi.SealedLogin{Username: username.Reveal(), Password: password.Reveal()}, nil
 }
 
-// credentials opens those of a host's mounts, and its token for the repository.
+// credentials opens those of a host's mounts, and its tokens: for the repository, and for
+// its routes.
 func (s *Sealer) credentials(ctx context.Context, n needs.Need, file *agentapi.SealedFile) error {
-	if !n.ReadToken.IsZero() {
-		token, err := n.ReadToken.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
-		if err != nil {
-			return fmt.Errorf("git.read_token: %w", err)
+	for _, token := range []struct {
+		name string
+		from secret.Setting
+		to   *[]byte
+	}{{"git.read_token", n.ReadToken, &file.ReadToken}, {"ingress.token", n.Ingress, &file.IngressToken}} {
+		if token.from.IsZero() {
+			continue
 		}
-		file.ReadToken = token.Reveal()
+		value, err := token.from.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
+		if err != nil {
+			return fmt.Errorf("%s: %w", token.name, err)
+		}
+		*token.to = value.Reveal()
 	}
 	for _, m := range n.Mounts {
 		value, err := m.Credential().Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})

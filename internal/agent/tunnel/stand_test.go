@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,8 +143,11 @@ func (s *stand) start(c stacktest.Container) int {
 	if err != nil {
 		return 127 // as without the folder
 	}
-	token := string(content)
-	one := &connector{token: token, version: -1, tunnel: strings.TrimPrefix(token, "eyJ-")[:len("00000000-0000-0000-0000-000000000000")]}
+	token, err := cloudflaretest.ParseConnectorToken(string(content))
+	if err != nil {
+		return 1
+	}
+	one := &connector{token: token.String(), version: -1, tunnel: token.Tunnel}
 	s.connectors[c.Address()] = one
 	s.engine.Serve("tcp", c.Address()+":2000", func(conn net.Conn) {
 		defer conn.Close()

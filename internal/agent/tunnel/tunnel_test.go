@@ -23,7 +23,7 @@ func TestATunnelIsMadeAndServed(t *testing.T) {
 	if found.Name != "salvor-home-alpha" || s.connected(found.ID) != 1 {
 		t.Fatalf("the tunnel is %+v with %d connectors", found, s.connected(found.ID))
 	}
-	token := s.person().Token(found.ID)
+	token := s.api.ConnectorToken(found.ID).String()
 	at := filepath.Join(s.host.Paths.Secrets().Service(Project, slotA), tokenFile)
 	info, err := os.Stat(at)
 	if err != nil {
@@ -168,7 +168,7 @@ func updates() map[string]func(s *stand, with *Settings) {
 		"image":   func(_ *stand, with *Settings) { with.Image = "cloudflare/cloudflared:2026.9.1" },
 		"network": func(_ *stand, with *Settings) { with.Network.Name = "proxy" },
 		"token": func(s *stand, _ *Settings) {
-			s.person().RenewToken(s.tunnel.current().Tunnel.ID)
+			s.api.RenewToken(s.tunnel.current().Tunnel.ID)
 			s.pass(lookEvery)
 		},
 	}
@@ -204,7 +204,7 @@ func TestAnUpdateDropsNoHostname(t *testing.T) {
 			if n, err := s.tunnel.Version(t.Context()); err != nil || n != 7 || s.connected(found.ID) != 1 || s.of()[slotB] == nil {
 				t.Errorf("version %d, %v; %d connectors", n, err, s.connected(found.ID))
 			}
-			if got := s.of()[slotB].token; got != s.person().Token(found.ID) {
+			if got := s.of()[slotB].token; got != s.api.ConnectorToken(found.ID).String() {
 				t.Errorf("it has the token %s", got)
 			}
 			calls := s.calls()
@@ -328,7 +328,7 @@ func killedAt(t *testing.T, at int, change func(*stand, *Settings)) (killed bool
 		}
 	}
 	k := s.tunnel.current()
-	if len(k.Slots) != 1 || s.connected(k.Tunnel.ID) != 1 || len(s.of()) != 1 || s.of()[k.Slots[0].Name].token != s.person().Token(k.Tunnel.ID) {
+	if len(k.Slots) != 1 || s.connected(k.Tunnel.ID) != 1 || len(s.of()) != 1 || s.of()[k.Slots[0].Name].token != s.api.ConnectorToken(k.Tunnel.ID).String() {
 		t.Fatalf("killed at %d: slots %+v, connectors %v", at, k.Slots, s.of())
 	}
 	return killed

@@ -24,16 +24,17 @@ func (o Outcome) Reached() bool {
 func (s *Server) Visit(hostname, path string) Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.resolve(hostname)
+	e := Edge{s}
+	t := e.resolve(hostname)
 	if t == nil || t.down {
 		return Outcome{}
 	}
-	if a := s.guard(hostname, path); a != nil && !a.lets() {
+	if !e.guard(hostname, path).verdict(Visitor{}).Passes() {
 		return Outcome{Denied: true}
 	}
 	_, rules := t.live()
 	for _, r := range rules {
-		if r.matches(hostname, path) {
+		if r.Matches(hostname, path) {
 			return Outcome{Tunnel: t.id, Service: r.Service}
 		}
 	}
@@ -42,16 +43,16 @@ func (s *Server) Visit(hostname, path string) Outcome {
 
 // resolve returns the tunnel that a proxied record of the hostname, or else of the nearest
 // wildcard, leads to.
-func (s *Server) resolve(hostname string) *tunnel {
+func (e Edge) resolve(hostname string) *tunnel {
 	for name := hostname; ; {
-		for _, z := range s.zones {
+		for _, z := range e.api.zones {
 			for _, r := range z.records {
 				if r.Name == name && addresses(r.Type) {
-					i := s.tunnel(strings.TrimSuffix(r.Content, ".cfargotunnel.com"))
+					i := e.api.tunnel(strings.TrimSuffix(r.Content, ".cfargotunnel.com"))
 					if i < 0 || !r.Proxied {
 						return nil
 					}
-					return s.tunnels[i]
+					return e.api.tunnels[i]
 				}
 			}
 		}
@@ -65,10 +66,10 @@ func (s *Server) resolve(hostname string) *tunnel {
 
 // guard returns the application that is responsible for a path: that with the exact
 // hostname before one with a wildcard, and then that with the longest path.
-func (s *Server) guard(hostname, path string) *app {
+func (e Edge) guard(hostname, path string) *app {
 	var best *app
 	most := -1
-	for _, a := range s.apps {
+	for _, a := range e.api.apps {
 		f := a.is
 		for _, domain := range append(slices.Clone(f.Domains), f.Domain) {
 			host, under, _ := strings.Cut(domain, "/")
@@ -90,17 +91,6 @@ func (s *Server) guard(hostname, path string) *app {
 		}
 	}
 	return best
-}
-
-// lets reports whether an application lets a visitor without identity pass.
-func (a *app) lets() bool {
-	for _, p := range a.is.Policies {
-		everyone := slices.ContainsFunc(p.Include, func(o object) bool { return o["everyone"] != nil })
-		if everyone && len(p.Require)+len(p.Exclude) == 0 {
-			return p.Decision == "bypass"
-		}
-	}
-	return false
 }
 
 // A Connector is what a tunnel's connector says of itself.

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-type rule struct {
+// A Rule of a tunnel says where its connector leads requests.
+type Rule struct {
 	Hostname string          `json:"hostname"`
 	Path     string          `json:"path"`
 	Service  string          `json:"service"`
@@ -40,6 +41,22 @@ func membersOf(content json.RawMessage) ([]memberOf, error) {
 	return all, nil
 }
 
+// ParseRules returns the rules of a configuration, as a connector takes it: checked.
+func ParseRules(config json.RawMessage) ([]Rule, error) {
+	var c struct {
+		Rules json.RawMessage `json:"ingress"`
+	}
+	if err := json.Unmarshal(config, &c); err != nil {
+		return nil, err
+	}
+	checked, err := checkedRules(c.Rules)
+	if err != nil {
+		return nil, err
+	}
+	var rules []Rule
+	return rules, json.Unmarshal(checked, &rules)
+}
+
 // checkedRules checks rules as cloudflared does (ingress/ingress.go, validate) and gives each
 // the originRequest that Cloudflare adds.
 func checkedRules(content json.RawMessage) (json.RawMessage, error) {
@@ -52,7 +69,7 @@ func checkedRules(content json.RawMessage) (json.RawMessage, error) {
 	}
 	out := []byte{'['}
 	for i, raw := range raws {
-		var r rule
+		var r Rule
 		if err := json.Unmarshal(raw, &r); err != nil {
 			return nil, fmt.Errorf("rule #%d is not an object", i+1)
 		}
@@ -70,7 +87,7 @@ func checkedRules(content json.RawMessage) (json.RawMessage, error) {
 	return append(out, ']'), nil
 }
 
-func (r rule) check(last bool) error {
+func (r Rule) check(last bool) error {
 	if err := r.checkService(); err != nil {
 		return err
 	}
@@ -93,7 +110,7 @@ func (r rule) check(last bool) error {
 	return nil
 }
 
-func (r rule) checkService() error {
+func (r Rule) checkService() error {
 	if status, found := strings.CutPrefix(r.Service, "http_status:"); found {
 		if n, err := strconv.Atoi(status); err != nil || n < 100 || n > 999 {
 			return errors.New("invalid HTTP status")
@@ -121,8 +138,8 @@ func (r rule) checkService() error {
 	return nil
 }
 
-// matches is cloudflared's Rule.Matches.
-func (r rule) matches(hostname, path string) bool {
+// Matches reports whether a request is the rule's, as cloudflared's Rule.Matches.
+func (r Rule) Matches(hostname, path string) bool {
 	host := r.Hostname == "" || r.Hostname == "*" || r.Hostname == hostname
 	if suffix, wild := strings.CutPrefix(r.Hostname, "*."); wild && !host {
 		host = strings.HasSuffix(hostname, "."+suffix)

@@ -62,8 +62,7 @@ type Server struct {
 	// Weather, when set, may return a Fault for each request that none of Fail is for.
 	Weather func(method, path string) Fault
 	// Seen, when set, is called after each request, and may use the server.
-	Seen func(Call)
-
+	Seen    func(Call)
 	mu      sync.Mutex // guards what follows
 	tokens  map[string]*token
 	zones   []*zone
@@ -75,6 +74,8 @@ type Server struct {
 	faults  []Fault
 	calls   []Call
 	lastID  int
+
+	connected func(tunnel string) []Connection // nil: each tunnel has a connector as AddTunnel makes it
 }
 
 type token struct {

@@ -1,6 +1,7 @@
 package cloudflaretest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,17 +12,18 @@ import (
 
 type tunnel struct {
 	id, name string
+	secret   string // of its connectors, base64
 	versions []version
+	newer    chan struct{} // closed with the next version
 	lag      time.Duration
 	down     bool
 	local    bool // its rules are in a file
-	renewals int  // of its token
 }
 
 // A version is a tunnel's configuration, and when connectors were sent it.
 type version struct {
 	members []memberOf
-	rules   []rule
+	rules   []Rule
 	at      time.Time
 }
 
@@ -41,7 +43,8 @@ func (s *Server) AddTunnel(name string, lag time.Duration) string {
 
 func (s *Server) addTunnel(name string, lag time.Duration) *tunnel {
 	n := s.id()
-	t := &tunnel{id: fmt.Sprintf("%s-%s-%s-%s-%s", n[:8], n[8:12], n[12:16], n[16:20], n[20:]), name: name, lag: lag}
+	t := &tunnel{id: fmt.Sprintf("%s-%s-%s-%s-%s", n[:8], n[8:12], n[12:16], n[16:20], n[20:]), name: name, lag: lag, newer: make(chan struct{})}
+	t.secret = base64.StdEncoding.EncodeToString([]byte("secret of " + t.id))
 	s.tunnels = append(s.tunnels, t)
 	return t
 }
@@ -109,9 +112,12 @@ func (s *Server) tunnelCall(r *http.Request, body []byte, parts []string) answer
 	t := s.tunnels[i]
 	switch {
 	case parts[1] == "token" && r.Method == http.MethodGet:
-		return succeed(t.token())
+		return succeed(t.token().String())
 	case parts[1] == "connections" && r.Method == http.MethodGet:
-		return t.connections()
+		if s.connected != nil {
+			return listed(s.connected(t.id))
+		}
+		return listed(t.connections())
 	case parts[1] == "configurations" && r.Method == http.MethodGet:
 		return t.get()
 	case parts[1] == "configurations" && r.Method == http.MethodPut:
@@ -143,13 +149,6 @@ func (t *tunnel) shown() map[string]any {
 	return map[string]any{"id": t.id, "name": t.name, "config_src": source, "remote_config": !t.local}
 }
 
-func (t *tunnel) token() string {
-	if t.renewals == 0 {
-		return "eyJ-" + t.id
-	}
-	return fmt.Sprintf("eyJ-%s-%d", t.id, t.renewals)
-}
-
 func (s *Server) createTunnel(body []byte) answer {
 	var ask struct {
 		Name   string `json:"name"`
@@ -164,13 +163,27 @@ func (s *Server) createTunnel(body []byte) answer {
 	return succeed(s.addTunnel(ask.Name, 0).shown())
 }
 
-func (t *tunnel) connections() answer {
+// listed lists connectors, each with its connections.
+func listed(connections []Connection) answer {
+	all := []map[string]any{}
+	for _, c := range connections {
+		conn := map[string]any{"colo_name": "fra01", "is_pending_reconnect": false}
+		if i := slices.IndexFunc(all, func(other map[string]any) bool { return other["id"] == c.Connector }); i >= 0 {
+			all[i]["conns"] = append(all[i]["conns"].([]map[string]any), conn)
+			continue
+		}
+		all = append(all, map[string]any{"id": c.Connector, "version": c.Version, "run_at": c.Since.UTC(), "config_version": c.Config, "conns": []map[string]any{conn}})
+	}
+	return succeed(all)
+}
+
+// connections are those of the connector that AddTunnel makes.
+func (t *tunnel) connections() []Connection {
 	if t.down {
-		return succeed([]string{})
+		return nil
 	}
 	n, _ := t.live()
-	return succeed([]map[string]any{{"id": "connector-" + t.id, "version": "2026.8.0", "run_at": time.Now().UTC(), "config_version": n,
-		"conns": []map[string]any{{"colo_name": "fra01", "is_pending_reconnect": false}}}})
+	return []Connection{{Connector: "connector-" + t.id, Version: "2026.8.0", Since: time.Now(), Config: n}}
 }
 
 func (t *tunnel) get() answer {
@@ -218,16 +231,18 @@ func (t *tunnel) put(body []byte) answer {
 	}
 	v := version{members: members, at: time.Now()}
 	for _, raw := range rulesOf(members) {
-		var r rule
+		var r Rule
 		_ = json.Unmarshal(raw, &r) // it was checked above
 		v.rules = append(v.rules, r)
 	}
 	t.versions = append(t.versions, v)
+	close(t.newer)
+	t.newer = make(chan struct{})
 	return t.get()
 }
 
 // live returns the number of the configuration that the connector has, and its rules.
-func (t *tunnel) live() (int, []rule) {
+func (t *tunnel) live() (int, []Rule) {
 	for n := len(t.versions); n > 0; n-- {
 		if time.Since(t.versions[n-1].at) >= t.lag {
 			return n, t.versions[n-1].rules
