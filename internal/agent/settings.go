@@ -148,7 +148,7 @@ func hostSettings(h agentapi.Host) []setting {
 			setting{"tailnet", "repository", t.URL}, setting{"tailnet", "key", short(t.Key)})
 	}
 	if i := h.Ingress; i != nil {
-		all = append(all, setting{"ingress", "account", i.Account}, setting{"ingress", "network", i.Network}, setting{"ingress", "hosts that publish", fmt.Sprint(i.Hosts)})
+		all = append(all, setting{"ingress", "account", i.Account}, setting{"ingress", "network", i.Network}, setting{"ingress", "hosts that publish", fmt.Sprint(i.Hosts)}, setting{"ingress", "tunnel", i.Tunnel})
 		for _, r := range i.Routes {
 			all = append(all, setting{name: "route " + r.Key().String(), value: routed(r)})
 		}

@@ -116,6 +116,7 @@ type Ingress struct {
 	Network string        `json:"network"`          // Docker's, on which the connector reaches services
 	Hosts   int           `json:"hosts"`            // how many hosts of the fleet publish: they share what Cloudflare's API takes
 	Routes  []route.Route `json:"routes,omitempty"` // the host's own, of ingress.routes
+	Tunnel  string        `json:"tunnel,omitempty"` // the ID of the tunnel that the host took over; "" for one of its own
 }
 
 // OwnProject is a Compose project that a host makes for itself. It has no placement, claim,

@@ -144,3 +144,29 @@ func SetBind(content []byte, folder string, protect fleet.Protection) ([]byte, e
 func SetIngressProvider(content []byte, p fleet.IngressProvider) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"ingress", "provider"}, string(p))
 }
+
+// SetTunnel returns fleet.yaml with the tunnel that a host takes over. Comments stay.
+func SetTunnel(content []byte, host, id string) ([]byte, error) {
+	return yamldoc.Set(content, yamldoc.Path{"ingress", "tunnels", host}, yamldoc.Scalar(id))
+}
+
+// AddRoute returns fleet.yaml with one more entry of ingress.routes. Comments stay.
+func AddRoute(content []byte, r fleet.HostRoute) ([]byte, error) {
+	fields := []string{"hostname: " + yamldoc.Scalar(r.Hostname), "service: " + yamldoc.Scalar(r.Service), "host: " + yamldoc.Scalar(r.Host)}
+	for _, f := range []struct{ key, value string }{{"path", r.Path}, {"zone", r.Zone}, {"server_name", r.Origin.ServerName}, {"host_header", r.Origin.HostHeader}} {
+		if f.value != "" {
+			fields = append(fields, f.key+": "+yamldoc.Scalar(f.value))
+		}
+	}
+	if len(r.Access) > 0 {
+		groups := make([]string, len(r.Access))
+		for i, g := range r.Access {
+			groups[i] = yamldoc.Scalar(g)
+		}
+		fields = append(fields, "access: ["+strings.Join(groups, ", ")+"]")
+	}
+	if r.Origin.NoTLSVerify {
+		fields = append(fields, "no_tls_verify: true")
+	}
+	return yamldoc.Append(content, yamldoc.Path{"ingress", "routes"}, "{"+strings.Join(fields, ", ")+"}")
+}

@@ -14,10 +14,14 @@ func RemoveRecipient(content []byte, name string) ([]byte, error) {
 	return yamldoc.Remove(content, yamldoc.Path{"recipients", "operators", name})
 }
 
-// RemoveHost returns fleet.yaml without a host. Comments stay, but for those
-// inside the entry and on its lines.
+// RemoveHost returns fleet.yaml without a host, and without the tunnel that it took over.
+// Comments stay, but for those inside the entries and on their lines.
 func RemoveHost(content []byte, name string) ([]byte, error) {
-	return yamldoc.Remove(content, yamldoc.Path{"hosts", name})
+	content, err := yamldoc.Remove(content, yamldoc.Path{"hosts", name})
+	if err != nil {
+		return nil, err
+	}
+	return yamldoc.Remove(content, yamldoc.Path{"ingress", "tunnels", name})
 }
 
 // RemoveCredential returns fleet.yaml without the credential that a host has for a

@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"salvor/internal/fleet"
+	"salvor/internal/route"
 )
 
 // ingressOf loads a fleet with these lines under ingress:.
@@ -54,6 +57,8 @@ func TestIngressProblems(t *testing.T) {
 		"  routes: [{hostname: a.b.c, host: alpha}]\n":                             `has no "service"`,
 		"  routes: [{hostname: a.b.c, service: x, host: alpha, access: []}]\n":     "is empty: name an access group",
 		"  routes: [{hostname: a.b.c, service: x, host: alpha, access: {a: b}}]\n": "want a list",
+		"  tunnels: {alpha: mine}\n":                                               `"mine" is not the id of a tunnel`,
+		"  tunnels: {alhpa: 00000000-1111-2222-3333-444444444444}\n":               `host "alhpa" is not declared, did you mean "alpha"?`,
 		"  token: abc\n":            "written here in plain text",
 		"  network: \"a b\"\n":      "is not a name for a Docker network",
 		"  label_prefix: \"a b\"\n": "is not a prefix of labels",
@@ -63,5 +68,53 @@ func TestIngressProblems(t *testing.T) {
 		if _, err := ingressOf(t, lines); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "fleet.yaml:7:") {
 			t.Errorf("%s: %v, want %s", lines, err, want)
 		}
+	}
+}
+
+// TestEditIngress: what an adoption writes is read again as it was meant, and comments stay.
+func TestEditIngress(t *testing.T) {
+	t.Parallel()
+	const lines = "  # ours since May\n  access: {family: {emails: [ann@example.com]}} # all of us\n"
+	repo, err := ingressOf(t, lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(repo.Dir, fleet.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "00000000-1111-2222-3333-444444444444"
+	routes := []fleet.HostRoute{
+		{Host: "alpha", Declared: route.Declared{Hostname: "nas.example.com", Path: "^/a: b", Service: "https://192.168.1.5:5001", Zone: "example.com", Access: []string{"family"}, Origin: route.Origin{NoTLSVerify: true, ServerName: "nas", HostHeader: "h"}}},
+		{Host: "alpha", Declared: route.Declared{Hostname: "tv.example.com", Service: "http://tv"}},
+	}
+	edits := []func([]byte) ([]byte, error){
+		func(b []byte) ([]byte, error) { return SetTunnel(b, "alpha", id) },
+		func(b []byte) ([]byte, error) { return AddRoute(b, routes[0]) },
+		func(b []byte) ([]byte, error) { return AddRoute(b, routes[1]) },
+	}
+	for _, edit := range edits {
+		if content, err = edit(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(string(content), lines) {
+		t.Errorf("comments are lost:\n%s", content)
+	}
+	if err := os.WriteFile(filepath.Join(repo.Dir, fleet.File), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if repo, err = Load(repo.Dir, ""); err != nil {
+		t.Fatalf("%v\n%s", err, content)
+	}
+	for i := range repo.Fleet.Ingress.Routes {
+		repo.Fleet.Ingress.Routes[i].Position = ""
+	}
+	if diff := cmp.Diff(routes, repo.Fleet.Ingress.Routes); diff != "" || repo.Fleet.Ingress.Tunnels["alpha"] != id {
+		t.Errorf("(-want +got)\n%s%v", diff, repo.Fleet.Ingress.Tunnels)
+	}
+	content, err = RemoveHost(content, "alpha")
+	if err != nil || strings.Contains(string(content), id) || !strings.Contains(string(content), lines) {
+		t.Errorf("%v\n%s", err, content)
 	}
 }

@@ -3,6 +3,7 @@ package controlrepo
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -27,6 +28,7 @@ var (
 	groupPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 	prefixPattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
+	tunnelPattern  = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	emailPattern   = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 )
 
@@ -42,6 +44,9 @@ func ingressShape() yamldoc.Shape[fleet.Ingress] {
 			i.Access = named(v, func(g *route.AccessGroup) *string { return &g.Name })
 		}),
 		yamldoc.Key("routes", "Routes to what is not a container, such as a NAS: a host's connector reaches it.", yamldoc.List(hostRouteShape()), func(i *fleet.Ingress, v []fleet.HostRoute) { i.Routes = v }),
+		yamldoc.Key("tunnels", "Tunnels that hosts took over from another program, by host: the tunnel's id. Others have one of their own.", yamldoc.Named(names(), yamldoc.Matching(tunnelPattern, "the id of a tunnel")), func(i *fleet.Ingress, v []yamldoc.Entry[string]) {
+			i.Tunnels = asMap(v)
+		}),
 	)
 }
 
@@ -160,6 +165,11 @@ func checkIngress(r *yamldoc.Reader, f *fleet.Fleet) {
 			r.Add(at, "ingress.access.%s: the name stands for everyone and can't be declared", g.Name)
 		} else if _, err := g.Group(); err != nil {
 			r.Add(at, "ingress.access.%s: %v", g.Name, err)
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(f.Ingress.Tunnels)) {
+		if _, known := f.Host(host); !known {
+			r.Add(r.Places.Of("ingress", "tunnels", host), "host %q is not declared%s", host, suggest.DidYouMean(host, hostNames(f)))
 		}
 	}
 	for i := range f.Ingress.Routes {

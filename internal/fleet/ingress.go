@@ -18,6 +18,8 @@ type Ingress struct {
 	Grace    time.Duration  // how long a route stays without a running container
 	Access   []route.AccessGroup
 	Routes   []HostRoute // of what is not a container
+	// Tunnels are the tunnels, by ID, of hosts that took over another program's.
+	Tunnels map[string]string
 }
 
 // An IngressProvider is who publishes routes.

@@ -104,7 +104,7 @@ func (c Commit) ingress(host string, lock fleet.Lock) *agentapi.Ingress {
 		return nil
 	}
 	i := c.Fleet.Ingress
-	return &agentapi.Ingress{Account: i.Account, Network: i.Network, Hosts: len(c.Fleet.Publishing(lock)), Routes: i.RoutesOf(host).Routes}
+	return &agentapi.Ingress{Account: i.Account, Network: i.Network, Hosts: len(c.Fleet.Publishing(lock)), Routes: i.RoutesOf(host).Routes, Tunnel: i.Tunnels[host]}
 }
 
 // own is what the host has of its own, as a stack without services.

@@ -112,7 +112,7 @@ func TestIngress(t *testing.T) {
 	token := secret.ParseSetting("secret:cloudflare")
 	c.Fleet.Hosts = []fleet.Host{{Name: "alpha"}, {Name: "beta"}, {Name: "gamma"}}
 	nas := route.Declared{Hostname: "nas.example.com", Service: "http://192.0.2.5"}
-	c.Fleet.Ingress = fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a1", Token: token, Network: "edge", Routes: []fleet.HostRoute{{Host: "beta", Declared: nas}}}
+	c.Fleet.Ingress = fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a1", Token: token, Network: "edge", Routes: []fleet.HostRoute{{Host: "beta", Declared: nas}}, Tunnels: map[string]string{"beta": "t1"}}
 	at := lock(map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}})
 	pinned := fleet.ConnectorImage + "@sha256:a"
 	at.Hosts = map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1, Images: map[string]string{fleet.ConnectorProject: pinned}}, "beta": {Host: "beta", Epoch: 1}, "gamma": {Host: "gamma", Epoch: 1}}
@@ -127,7 +127,7 @@ func TestIngress(t *testing.T) {
 			}
 			continue
 		}
-		if i := spec.Ingress; i == nil || i.Account != "a1" || i.Network != "edge" || i.Hosts != 2 || len(i.Routes) != map[string]int{"beta": 1}[h.Name] || spec.Own == nil || string(spec.Own.Sealed) != h.Name+"/host."+h.Name {
+		if i := spec.Ingress; i == nil || i.Account != "a1" || i.Network != "edge" || i.Hosts != 2 || len(i.Routes) != map[string]int{"beta": 1}[h.Name] || i.Tunnel != c.Fleet.Ingress.Tunnels[h.Name] || spec.Own == nil || string(spec.Own.Sealed) != h.Name+"/host."+h.Name {
 			t.Errorf("%s gets %+v, %+v", h.Name, i, spec.Own)
 		}
 		if want := map[string]string{"alpha": pinned, "beta": fleet.ConnectorImage}[h.Name]; len(spec.Projects) != 1 || spec.Image(fleet.ConnectorProject) != want {
