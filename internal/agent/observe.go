@@ -66,7 +66,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	for _, st := range req.Host.Stacks {
 		state.Findings = append(state.Findings, h.keeper().HistoryNoted(h.base().At(req.Host, st))...)
 	}
-	if state.Projects, err = h.ownProjects(ctx, req.Host.Projects); err != nil {
+	if state.Projects, err = ownProjects(ctx, h.Stacks, req.Host.Projects); err != nil {
 		return state, err
 	}
 	state.Changes = append(state.Changes, projectChanges(applied, req.Host)...)

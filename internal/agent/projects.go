@@ -6,10 +6,11 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/project"
+	"salvor/internal/stack"
 )
 
-// ownProjects returns the host's own projects as they are; none where the engine does not answer.
-func (h *Host) ownProjects(ctx context.Context, asked []agentapi.OwnProject) ([]agentapi.ProjectState, error) {
+// ownProjects returns a host's own projects as they are; none where the engine does not answer.
+func ownProjects(ctx context.Context, stacks *stack.Host, asked []agentapi.OwnProject) ([]agentapi.ProjectState, error) {
 	if len(asked) == 0 {
 		return nil, nil
 	}
@@ -17,7 +18,7 @@ func (h *Host) ownProjects(ctx context.Context, asked []agentapi.OwnProject) ([]
 	for _, p := range asked {
 		names = append(names, p.Name)
 	}
-	seen, err := h.Stacks.Observe(ctx, names...)
+	seen, err := stacks.Observe(ctx, names...)
 	if here.NoEngine(err) {
 		return nil, nil
 	}
@@ -26,7 +27,7 @@ func (h *Host) ownProjects(ctx context.Context, asked []agentapi.OwnProject) ([]
 	}
 	var all []agentapi.ProjectState
 	for i, s := range seen {
-		rows, err := h.Stacks.Rows(ctx, s)
+		rows, err := stacks.Rows(ctx, s)
 		if err != nil {
 			return nil, err
 		}

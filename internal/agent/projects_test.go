@@ -15,7 +15,7 @@ func TestOwnProjects(t *testing.T) {
 	l := newPair(t)
 	of := func(image string) agentapi.ProjectState {
 		t.Helper()
-		all, err := l.agent().ownProjects(t.Context(), []agentapi.OwnProject{{Name: heretest.Stack, Image: image}})
+		all, err := ownProjects(t.Context(), l.agent().Stacks, []agentapi.OwnProject{{Name: heretest.Stack, Image: image}})
 		if err != nil || len(all) != 1 {
 			t.Fatalf("%+v, %v", all, err)
 		}
@@ -28,7 +28,7 @@ func TestOwnProjects(t *testing.T) {
 	if other := of("reg/app:2"); other.Image != "" {
 		t.Errorf("%s runs as reg/app:2", other.Image)
 	}
-	if all, err := l.agent().ownProjects(t.Context(), nil); all != nil || err != nil {
+	if all, err := ownProjects(t.Context(), l.agent().Stacks, nil); all != nil || err != nil {
 		t.Errorf("%+v, %v", all, err)
 	}
 }

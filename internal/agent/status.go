@@ -36,7 +36,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}
-	if state.Projects, err = h.ownProjects(ctx, spec.Projects); err != nil {
+	if state.Projects, err = ownProjects(ctx, h.Stacks, spec.Projects); err != nil {
 		return state, err
 	}
 	k := h.keeper()
