@@ -46,6 +46,7 @@ func TestHostsFindCloudflare(t *testing.T) {
 	script := fmt.Sprintf(`chown -R 65532 /run/connector
 docker network create cloudflare-net
 docker run -d --name app --network cloudflare-net %s
+docker exec app sh -c 'echo hello >/usr/share/nginx/html/index.html'
 docker run -d --name connector --network cloudflare-net -v /run/connector:/run/connector:ro cloudflare/cloudflared:2026.8.0 tunnel --no-autoupdate --metrics 0.0.0.0:20241 run --token-file /run/connector/token
 `, nginx)
 	if _, err := h.Exec(ctx, "sh", "-ec", script); err != nil {

@@ -45,19 +45,22 @@ func (i *internet) resolve(ctx context.Context, answer func(dnsmessage.Question)
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
 	i.flags = append(i.flags, "--dns", i.gateway)
-	go func() {
-		question := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(question)
-			if err != nil {
-				return
-			}
-			if reply, err := replyTo(question[:n], answer); err == nil {
-				_, _ = conn.WriteTo(reply, from) // who gets none asks again
-			}
-		}
-	}()
+	go answerNames(conn, answer)
 	return nil
+}
+
+// answerNames serves DNS until the connection is closed.
+func answerNames(conn net.PacketConn, answer func(dnsmessage.Question) ([]dnsmessage.ResourceBody, bool)) {
+	question := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFrom(question)
+		if err != nil {
+			return
+		}
+		if reply, err := replyTo(question[:n], answer); err == nil {
+			_, _ = conn.WriteTo(reply, from) // who gets none asks again
+		}
+	}
 }
 
 // replyTo makes the reply to a DNS message with one question.

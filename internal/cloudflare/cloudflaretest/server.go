@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -33,7 +34,8 @@ type Call struct {
 	Method string
 	Path   string // below /client/v4, without the query
 	Token  string
-	Status int // of the answer, 0 where it was cut off
+	From   string // address of the client, "" in the process
+	Status int    // of the answer, 0 where it was cut off
 }
 
 // Writes reports whether the call was to change something.
@@ -67,6 +69,7 @@ type Server struct {
 	tokens  map[string]*token
 	zones   []*zone
 	tunnels []*tunnel
+	deleted []*tunnel
 	apps    []*app
 	tags    []string
 	named   map[string][]object // "identity_providers", "service_tokens"
@@ -165,6 +168,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (cut bool) {
 		a.retry = f.After
 	}
 	call := Call{Method: r.Method, Path: path, Token: value, Status: a.status}
+	call.From, _, _ = net.SplitHostPort(r.RemoteAddr)
 	if f.Cut {
 		call.Status = 0
 	}
