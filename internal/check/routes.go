@@ -14,6 +14,6 @@ func (c commit) tokenShown() []finding.Finding {
 	return []finding.Finding{{
 		Code: finding.SecretExposed, Severity: finding.Warning, Subject: c.repo.Place("ingress", "provider").String(),
 		Text: "DockFlare starts cloudflared with the tunnel's token as an argument: docker inspect and ps show it on its host",
-		Fix:  "take those who must not have it out of the group docker there; salvor ack takes note of it",
+		Fix:  "have Salvor publish, whose connector reads it from a file: salvor route adopt; or take those who must not have it out of the group docker there",
 	}}
 }

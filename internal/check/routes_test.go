@@ -11,7 +11,7 @@ func TestDockFlaresTokenShows(t *testing.T) {
 	t.Parallel()
 	repo := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress:\n  provider: dockflare\n"})
 	want := []string{"warning secret-exposed fleet.yaml:4:13: DockFlare starts cloudflared with the tunnel's token as an argument: docker inspect and ps show it on its host " +
-		"(take those who must not have it out of the group docker there; salvor ack takes note of it)"}
+		"(have Salvor publish, whose connector reads it from a file: salvor route adopt; or take those who must not have it out of the group docker there)"}
 	if diff := cmp.Diff(want, lines(Findings(repo, kept{}, nil))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

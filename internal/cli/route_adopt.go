@@ -107,6 +107,11 @@ func takeOver(ctx context.Context, g *globals, a *app.App, o dockflare.Options) 
 		if err := showAdoption(g, plan); err != nil {
 			return plan, err
 		}
+	}
+	if plan.Taken() == 0 {
+		return plan, fault.WithHint(errors.New("no hostname of the tunnel "+plan.Tunnel.Name+" can be taken over"), "salvor route plan shows what is declared for "+plan.Host)
+	}
+	if plan.Left() {
 		if done, err = accepted(ctx, g, p); err != nil {
 			return done, err
 		}
@@ -118,9 +123,6 @@ func takeOver(ctx context.Context, g *globals, a *app.App, o dockflare.Options) 
 		if h.Why != "" {
 			terminal.Printf(g.Err, "%s stays as it is: %s\n", h.Hostname, h.Why)
 		}
-	}
-	if done.Taken() == 0 {
-		return done, fault.WithHint(errors.New("no hostname of the tunnel "+done.Tunnel.Name+" can be taken over"), "salvor route plan shows what is declared for "+done.Host)
 	}
 	terminal.Printf(g.Err, "%s of the tunnel %s have Salvor's mark.\n", terminal.Count(done.Taken(), "hostname"), done.Tunnel.Name)
 	return done, nil

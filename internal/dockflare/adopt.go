@@ -2,6 +2,7 @@ package dockflare
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -191,7 +192,7 @@ func (w *work) mark(ctx context.Context, refused map[string]string) error {
 	for i := range w.out.Hostnames {
 		h := &w.out.Hostnames[i]
 		if len(h.Apps) > 0 {
-			h.Why = "its application is not as it was sent: " + refused[h.Hostname]
+			h.Why = "its application is not as it is wanted: " + cmp.Or(refused[h.Hostname], "Cloudflare made something else of it")
 			continue
 		}
 		if h.Record == nil {
