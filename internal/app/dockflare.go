@@ -12,16 +12,16 @@ import (
 // connectorPatience is for a connector that was started just now.
 const connectorPatience = time.Minute
 
-// ForDockFlare is the opened fleet as the adoption of DockFlare's routes needs it.
-func (a *App) ForDockFlare() *dockflare.Fleet {
+// DockFlare is the opened fleet as the adoption of DockFlare's routes needs it.
+func DockFlare(a *App) *dockflare.Fleet {
 	return &dockflare.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.Needs.Rendered(), File: a.Checkout.File,
-		Commit: a.Checkout.CommitFiles, Dial: a.Reach.Dial, API: a.cloudflare, Patience: connectorPatience,
+		Commit: a.Checkout.CommitFiles, Dial: a.Reach.Dial, API: func(ctx context.Context) (*cloudflare.Client, error) { return cloudflareClient(ctx, a) }, Patience: connectorPatience,
 	}
 }
 
-// cloudflare returns a client of the fleet's account, with the token that hosts have, too.
-func (a *App) cloudflare(ctx context.Context) (*cloudflare.Client, error) {
+// cloudflareClient returns a client of the fleet's account, with the token that hosts have, too.
+func cloudflareClient(ctx context.Context, a *App) (*cloudflare.Client, error) {
 	i := a.Checkout.Fleet.Ingress
 	token, err := i.Token.Resolve(ctx, secretstore.Delivered{Store: a.Identity.Store})
 	if err != nil {

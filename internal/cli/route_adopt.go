@@ -49,7 +49,7 @@ func runRouteAdopt(ctx context.Context, g *globals, o routeAdoptOptions) error {
 	serves := false
 	err = g.with(ctx, func(a *app.App) error {
 		done, err = takeOver(ctx, g, a, dockflare.Options{Host: o.host, Tunnel: o.tunnel, State: state})
-		serves = err == nil && len(done.Files) == 0 && dockflare.Serves(ctx, a.ForDockFlare(), done.Host, done.Tunnel)
+		serves = err == nil && len(done.Files) == 0 && dockflare.Serves(ctx, app.DockFlare(a), done.Host, done.Tunnel)
 		return err
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func runRouteAdopt(ctx context.Context, g *globals, o routeAdoptOptions) error {
 		}
 	}
 	return g.with(ctx, func(a *app.App) error {
-		stopped, err := dockflare.Finish(ctx, a.ForDockFlare(), done.Host, done.Tunnel)
+		stopped, err := dockflare.Finish(ctx, app.DockFlare(a), done.Host, done.Tunnel)
 		for _, name := range stopped {
 			terminal.Printf(g.Err, "%s: %s is stopped; Salvor's connector serves the tunnel %s.\n", done.Host, name, done.Tunnel.Name)
 		}
@@ -98,7 +98,7 @@ func readState(name string) (dockflare.State, error) {
 
 // takeOver shows what becomes of each hostname, asks, and marks.
 func takeOver(ctx context.Context, g *globals, a *app.App, o dockflare.Options) (dockflare.Adoption, error) {
-	plan, p, err := dockflare.Prepare(ctx, a.ForDockFlare(), o)
+	plan, p, err := dockflare.Prepare(ctx, app.DockFlare(a), o)
 	if err != nil {
 		return plan, err
 	}

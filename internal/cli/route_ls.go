@@ -36,7 +36,7 @@ func runRouteLs(ctx context.Context, g *globals) error {
 		if err := publishing(a); err != nil {
 			return err
 		}
-		answers := s.Routes(ctx)
+		answers := deploy.Routes(ctx, s)
 		rows := hostnames.Beside(hostnames.Plan(a.Fleet(), a.Lock(), a.Needs.Rendered()), answers)
 		g.progress().Close()
 		var err error

@@ -15,7 +15,7 @@ type HostRoutes struct {
 }
 
 // Routes asks the hosts that publish for their public hostnames.
-func (s *Session) Routes(ctx context.Context) []HostRoutes {
+func Routes(ctx context.Context, s *Session) []HostRoutes {
 	hosts := s.Fleet.Publishing(s.Lock)
 	all := make([]HostRoutes, len(hosts))
 	askEach(s.Sink, hosts, func(i int) {
