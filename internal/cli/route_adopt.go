@@ -145,6 +145,9 @@ func showAdoption(g *globals, a dockflare.Adoption) error {
 		for _, line := range h.Access {
 			page.Printf("      %s\n", line)
 		}
+		for _, name := range h.Left {
+			page.Printf("      its application %s stays in front of it: nothing declares it\n", name)
+		}
 	}
 	for _, m := range a.Manual {
 		if m.Why != "" {

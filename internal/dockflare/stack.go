@@ -1,5 +1,6 @@
 // Package dockflare is what Salvor does about DockFlare, the other program that publishes
-// what labels say: it writes DockFlare as a stack of the fleet.
+// what labels say: it writes DockFlare as a stack of the fleet, or takes over what DockFlare
+// has published.
 package dockflare
 
 import (
