@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare"
 	"salvor/internal/docker"
 	"salvor/internal/fleet"
@@ -19,7 +20,7 @@ import (
 )
 
 // Project is the host's own project that the connector is.
-const Project = "salvor-cloudflared"
+const Project = fleet.OwnProjectPrefix + "cloudflared"
 
 const (
 	lookEvery = time.Hour   // at Cloudflare, while the connector is connected
@@ -29,14 +30,23 @@ const (
 // Settings say what a host's tunnel is to be.
 type Settings struct {
 	Account string        // Cloudflare's ID of it
-	Name    string        // of the tunnel, see Name
+	Name    string        // of the host's own tunnel
 	ID      string        // of a tunnel that was adopted; "" for the host's own, by its name
 	Network fleet.Network // Docker's, which is made where it is missing
 	Image   string        // of the connector, with its digest once that is known
 }
 
-// Name is what a host's own tunnel is called.
-func Name(fleet, host string) string { return "salvor-" + fleet + "-" + host }
+// SettingsOf are those that the request of a host with Ingress has; image is the connector's.
+func SettingsOf(spec agentapi.Host, image string) Settings {
+	i := spec.Ingress
+	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: image}
+	for _, declared := range spec.Networks {
+		if declared.Name == i.Network {
+			s.Network = declared
+		}
+	}
+	return s
+}
 
 // A Tunnel is this host's. It is safe for concurrent use; another process may have the same.
 type Tunnel struct {
