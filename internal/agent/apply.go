@@ -54,6 +54,11 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 		r.FreeIn(name, wait)
 	}
 	receipt, err := r.Apply(ctx)
+	if projects, failed := ownProjects(ctx, h.Stacks, req.Host.Projects); failed == nil { // what is not known now is learned by the next plan
+		for _, p := range projects {
+			receipt.Projects = append(receipt.Projects, p.OwnProject)
+		}
+	}
 	h.base().Enter(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: here.ErrorText(err)})
 	return receipt, err
 }

@@ -66,6 +66,10 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	for _, st := range req.Host.Stacks {
 		state.Findings = append(state.Findings, h.keeper().HistoryNoted(h.base().At(req.Host, st))...)
 	}
+	if state.Projects, err = ownProjects(ctx, h.Stacks, req.Host.Projects); err != nil {
+		return state, err
+	}
+	state.Changes = append(state.Changes, projectChanges(applied, req.Host)...)
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Report = reporter{h.base()}.report(ctx, facts, req.Devices)
 	state.Findings = append(state.Findings, publicFindings(req.Host, state.Report.Engine, ownAddresses(), firewallHolds(req.Host, state.Changes))...)

@@ -36,6 +36,9 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}
+	if state.Projects, err = ownProjects(ctx, h.Stacks, spec.Projects); err != nil {
+		return state, err
+	}
 	k := h.keeper()
 	defer k.Close(ctx)
 	verdicts := k.Guard.Verdicts(ctx, spec)
