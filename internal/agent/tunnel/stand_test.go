@@ -117,7 +117,8 @@ func (s *stand) client() *cloudflare.Client {
 
 func settings() Settings {
 	spec := agentapi.Host{Fleet: "home", Name: "alpha", Ingress: &agentapi.Ingress{Account: cloudflaretest.Account, Network: "cloudflare-net"}}
-	return SettingsOf(spec, "cloudflare/cloudflared:2026.8.0")
+	spec.Projects = []agentapi.OwnProject{{Name: Project, Image: "cloudflare/cloudflared:2026.8.0"}}
+	return SettingsOf(spec)
 }
 
 // ensure has all be as it is wanted.

@@ -16,11 +16,10 @@ import (
 	"salvor/internal/cloudflare"
 	"salvor/internal/docker"
 	"salvor/internal/fleet"
-	"salvor/internal/project"
 )
 
 // Project is the host's own project that the connector is.
-const Project = fleet.OwnProjectPrefix + "cloudflared"
+const Project = fleet.ConnectorProject
 
 const (
 	lookEvery = time.Hour   // at Cloudflare, while the connector is connected
@@ -36,10 +35,10 @@ type Settings struct {
 	Image   string        // of the connector, with its digest once that is known
 }
 
-// SettingsOf are those that the request of a host with Ingress has; image is the connector's.
-func SettingsOf(spec agentapi.Host, image string) Settings {
+// SettingsOf are those that the request of a host with Ingress has.
+func SettingsOf(spec agentapi.Host) Settings {
 	i := spec.Ingress
-	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: image}
+	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: spec.Image(Project)}
 	for _, declared := range spec.Networks {
 		if declared.Name == i.Network {
 			s.Network = declared
@@ -126,19 +125,6 @@ func (t *Tunnel) Moved(to cloudflare.Tunnel) { t.note(func() { t.moved = to.ID }
 // tunnel stays at Cloudflare. It may be called twice.
 func (t *Tunnel) Stop(ctx context.Context) error {
 	return t.locked(ctx, func() error { return t.forget(ctx) })
-}
-
-// Image returns the connector's image with the digest that runs, for the lock; "" before one
-// was started, or where it has none.
-func (t *Tunnel) Image() string {
-	slots := t.current().Slots
-	if len(slots) == 0 {
-		return ""
-	}
-	if newest := slots[len(slots)-1].Image; project.Digested(newest) {
-		return newest
-	}
-	return ""
 }
 
 // locked runs work while no other process works on the connector.
