@@ -239,6 +239,7 @@ type HostReceipt struct {
 	Stacks   []StackReceipt    `json:"stacks,omitempty"`
 	Projects []OwnProject      `json:"projects,omitempty"` // the host's own, as they run
 	Node     *Node             `json:"node,omitempty"`     // of a host that is to be in the tailnet
+	Routes   *RoutesReceipt    `json:"routes,omitempty"`   // of a host that publishes, or did before
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 

@@ -85,6 +85,9 @@ func (f *Fleet) Publishing(lock Lock) []string {
 	return names
 }
 
+// TunnelName is what a host's own tunnel is called at Cloudflare.
+func TunnelName(fleet, host string) string { return "salvor-" + fleet + "-" + host }
+
 // Settings are what declarations are read with. The access groups were checked when
 // they were loaded.
 func (i Ingress) Settings() route.Settings {
