@@ -9,8 +9,9 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// connectorPatience is for a connector that was started just now.
-const connectorPatience = time.Minute
+// connectorPatience is for a connector that was started just now: its host looks at Cloudflare
+// every two minutes at least.
+const connectorPatience = 3 * time.Minute
 
 // DockFlare is the opened fleet as the adoption of DockFlare's routes needs it.
 func DockFlare(a *App) *dockflare.Fleet {
