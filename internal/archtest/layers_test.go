@@ -112,6 +112,7 @@ var layers = []struct {
 		"agent/keeper",
 		"agent/startup",
 		"agent/leaving",
+		"agent/tunnel",
 		"agent",
 	}},
 	{"seals and the record", []string{
@@ -222,6 +223,7 @@ var sideways = map[[2]string]string{
 	{"agent/startup", "agent/here"}:     "what starts is a host's stacks",
 	{"agent/startup", "agent/keeper"}:   "data comes back before a start, and snapshots are taken around one",
 	{"agent/leaving", "agent/here"}:     "what is given back is a host's stacks",
+	{"agent/tunnel", "agent/here"}:      "the connector runs on a host",
 	{"agent", "agent/leaving"}:          "the host's verbs and daemon join its parts",
 	{"agent", "agent/here"}:             "the host's verbs and daemon join its parts",
 	{"agent", "agent/ownership"}:        "the host's verbs and daemon join its parts",

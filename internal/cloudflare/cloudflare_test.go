@@ -349,6 +349,15 @@ func TestATunnelIsMade(t *testing.T) {
 	if err != nil || len(connectors) != 1 || len(connectors[0].Connections) != 1 {
 		t.Errorf("%+v, %v", connectors, err)
 	}
+	if one, err := c.Tunnel(t.Context(), made.ID); err != nil || one != made {
+		t.Errorf("%+v, %v", one, err)
+	}
+	cloudflaretest.Person{Server: s}.DeleteTunnel(made.ID)
+	for _, id := range []string{made.ID, "00000000-0000-0000-0000-00000000ffff"} {
+		if _, err := c.Tunnel(t.Context(), id); !errors.Is(err, cloudflare.ErrGone) {
+			t.Errorf("tunnel %s: %v", id, err)
+		}
+	}
 }
 
 func TestAccessIsSet(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"salvor/internal/secret"
+	"salvor/internal/terminal"
 )
 
 const tunnelsPerPage = 100
@@ -32,6 +33,21 @@ func (c *Client) Tunnels(ctx context.Context, name string) ([]Tunnel, error) {
 		r.query.Set("name", name)
 	}
 	return list[Tunnel](ctx, c, r, tunnelsPerPage)
+}
+
+// Tunnel returns the tunnel of that ID; the error wraps ErrGone where it was deleted.
+func (c *Client) Tunnel(ctx context.Context, id string) (Tunnel, error) {
+	var found struct {
+		Tunnel
+		Deleted *time.Time `json:"deleted_at"` // such a tunnel is still shown
+	}
+	if err := c.call(ctx, request{method: http.MethodGet, path: c.tunnel(id), permission: TunnelEdit}, &found); err != nil {
+		return Tunnel{}, err
+	}
+	if found.Deleted != nil {
+		return Tunnel{}, fmt.Errorf("tunnel %s was deleted: %w", terminal.Line(found.Name), ErrGone)
+	}
+	return found.Tunnel, nil
 }
 
 // CreateTunnel makes a tunnel whose rules are kept at Cloudflare. A second one of a name is

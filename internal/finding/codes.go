@@ -66,6 +66,12 @@ const (
 	LabelIgnored       Code = "label-ignored"
 	RouteBlocked       Code = "route-blocked"
 	RoutesKept         Code = "routes-kept"
+	RouteUnreached     Code = "route-unreached"
+	RouteShared        Code = "route-shared-name"
+	ConnectorSilent    Code = "connector-silent"
+	ConnectorKept      Code = "connector-kept"
+	TunnelUnusable     Code = "tunnel-unusable"
+	TokenLacks         Code = "token-lacks"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
@@ -265,6 +271,12 @@ func Table() []Row {
 		{LabelIgnored, "A label for a public hostname does not have the effect that it seems to have: it is misspelt, has a value that counts as false, or is behind a gap in the indexes.", "write the label that the finding names, or remove it"},
 		{RouteBlocked, "A public hostname is not published, or stays as it is, since Cloudflare has something in its place: a record, application or rule that is not Salvor's, or one that another stack, fleet or host has; or no zone that the token may change contains it.", "remove what the finding names, at Cloudflare, or use another hostname"},
 		{RoutesKept, "Nothing declares more than 5 and more than 30 % of a host's public hostnames any more. That is more likely a mistake than meant: the host takes none of them off, and publishes nothing new. It still closes what can't be protected.", "`salvor plan` shows what would go; `salvor apply` takes it off"},
+		{RouteUnreached, "A public hostname leads to a name that nothing has in the connector's network: its requests get status 502.", "put the service into the network that ingress.network names, or declare the route under x-salvor.routes"},
+		{RouteShared, "A public hostname leads to a name that containers of two services have in the connector's network: each gets some of the requests.", "lead the route to a name that only one has, such as its container_name, or declare it under x-salvor.routes"},
+		{ConnectorSilent, "A host's connector has had no connection to Cloudflare for two minutes: none of the host's hostnames answers.", "look at the connector's log, and whether the host reaches the internet on port 7844"},
+		{ConnectorKept, "A host's connector was to be replaced, for another image, token or setting, and the new one does not start. The one before runs on; the update is tried again every ten minutes.", "look at the connector's log; correct the setting, then salvor apply"},
+		{TunnelUnusable, "The host's tunnel can't be found, made or used at Cloudflare. A connector that runs keeps running; changes wait.", "do what the finding says"},
+		{TokenLacks, "Cloudflare does not take the token of ingress, or it lacks a permission that publishing the declared hostnames needs.", "make or change the token at Cloudflare's dashboard, then salvor secret set"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not support it yet.", "keep or remove it; a later version will use it"},
 		{StackUnplaced, "The stack does not name a host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file uses a variable that is not set; it becomes an empty text. In a mount, where " +

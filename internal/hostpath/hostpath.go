@@ -175,4 +175,6 @@ const (
 	Proof   = "proof"   // databases while a dump is loaded for a try
 
 	BroughtBack = "brought-back" // restored of the host's own data
+
+	Tunnel = "tunnel.age" // the file with what the host keeps of its tunnel, encrypted to its identity
 )

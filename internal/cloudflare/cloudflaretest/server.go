@@ -69,6 +69,7 @@ type Server struct {
 	tokens  map[string]*token
 	zones   []*zone
 	tunnels []*tunnel
+	deleted []*tunnel
 	apps    []*app
 	tags    []string
 	named   map[string][]object // "identity_providers", "service_tokens"

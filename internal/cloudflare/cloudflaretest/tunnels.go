@@ -17,6 +17,7 @@ type tunnel struct {
 	newer    chan struct{} // closed with the next version
 	lag      time.Duration
 	down     bool
+	local    bool // its rules are in a file
 }
 
 // A version is a tunnel's configuration, and when connectors were sent it.
@@ -101,6 +102,9 @@ func (s *Server) tunnelCall(r *http.Request, body []byte, parts []string) answer
 		}
 		return page(r, all, 1000)
 	}
+	if len(parts) == 1 && r.Method == http.MethodGet {
+		return shownTunnel(s, parts[0])
+	}
 	i := s.tunnel(parts[0])
 	if i < 0 || len(parts) != 2 {
 		return noRoute(strings.Join(parts, "/"))
@@ -122,8 +126,27 @@ func (s *Server) tunnelCall(r *http.Request, body []byte, parts []string) answer
 	return notAllowed()
 }
 
+// shownTunnel is one tunnel, also one that was deleted.
+func shownTunnel(s *Server, id string) answer {
+	if i := s.tunnel(id); i >= 0 {
+		return succeed(s.tunnels[i].shown())
+	}
+	for _, t := range s.deleted {
+		if t.id == id {
+			shown := t.shown()
+			shown["deleted_at"] = time.Now().UTC()
+			return succeed(shown)
+		}
+	}
+	return noRoute(id)
+}
+
 func (t *tunnel) shown() map[string]any {
-	return map[string]any{"id": t.id, "name": t.name, "config_src": "cloudflare", "remote_config": true}
+	source := "cloudflare"
+	if t.local {
+		source = "local"
+	}
+	return map[string]any{"id": t.id, "name": t.name, "config_src": source, "remote_config": !t.local}
 }
 
 func (s *Server) createTunnel(body []byte) answer {

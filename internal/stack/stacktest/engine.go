@@ -7,8 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"net"
 	"net/http"
 	"path"
@@ -17,18 +15,17 @@ import (
 	"sync"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/machine/machinetest"
 )
 
 // A Container is one of an Engine's.
 type Container struct {
 	ID, Project, Service, Image string
-	State                       string // created, running, paused, restarting, exited
-	Exit                        int    // exit code where State is exited
-	Hash                        string // Compose's, "" for that of its image
-	Gated                       bool   // made by Salvor
+	State                       string              // created, running, paused, restarting, exited
+	Exit                        int                 // exit code where State is exited
+	Hash                        string              // Compose's, "" for that of its image
+	Gated                       bool                // made by Salvor
+	Networks                    map[string][]string // the names that it has there, besides its own and its service's
 }
 
 // Versions of Compose: of the one that made every container, and of the one that is there.
@@ -58,11 +55,12 @@ type Engine struct {
 	containers []*Container
 	made       int
 	volumes    map[string]bool // that were made by their names
+	networks   map[string]bool // that were made
 }
 
 // New returns an engine without containers.
 func New() *Engine {
-	e := &Engine{Fake: machinetest.NewFake(), volumes: map[string]bool{}}
+	e := &Engine{Fake: machinetest.NewFake(), volumes: map[string]bool{}, networks: map[string]bool{}}
 	in := connections{make(chan net.Conn)}
 	e.Serve("unix", "/var/run/docker.sock", func(c net.Conn) { in.all <- c })
 	mux := http.NewServeMux()
@@ -72,6 +70,7 @@ func New() *Engine {
 	mux.HandleFunc("POST /containers/{id}/unpause", e.turn("paused", "running"))
 	mux.HandleFunc("GET /images/", e.image)
 	mux.HandleFunc("GET /volumes/{name}", e.volume)
+	mux.HandleFunc("GET /networks/{name}", e.network)
 	mux.HandleFunc("GET /distribution/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]any{"Platforms": []map[string]string{{"os": "linux", "architecture": "amd64"}}})
 	})
@@ -86,6 +85,7 @@ func New() *Engine {
 	e.Handle(e.each("running", "exited"), "docker", "stop")
 	e.Handle(e.each("exited", "running"), "docker", "start")
 	e.Handle(e.makeVolume, "docker", "volume", "create")
+	e.Handle(e.makeNetwork, "docker", "network", "create")
 	return e
 }
 
@@ -179,17 +179,20 @@ func (e *Engine) find(id string) *Container {
 func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	filters := struct{ Label []string }{[]string{""}}
+	filters := struct{ Label, Network []string }{Label: []string{""}}
 	if asked := r.URL.Query().Get("filters"); asked != "" {
 		if err := json.Unmarshal([]byte(asked), &filters); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 	}
-	_, project, one := strings.Cut(filters.Label[0], "=")
+	_, project, one := strings.Cut(strings.Join(filters.Label, ""), "=")
 	answer := []map[string]any{}
 	for _, c := range e.containers {
 		if one && c.Project != project || r.URL.Query().Get("all") == "" && (c.State == "exited" || c.State == "created") {
+			continue
+		}
+		if _, in := c.Networks[strings.Join(filters.Network, "")]; !in && filters.Network != nil {
 			continue
 		}
 		status := "Up 2 minutes"
@@ -203,7 +206,7 @@ func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = append(answer, map[string]any{
 			"Id": c.ID, "Names": []string{"/" + c.Project + "-" + c.Service + "-1"}, "Image": c.Image, "ImageID": c.Image, "State": c.State, "Status": status,
-			"Labels": labels, "Mounts": mounts,
+			"Labels": labels, "Mounts": mounts, "NetworkSettings": c.joined(),
 		})
 	}
 	reply(w, answer)
@@ -219,7 +222,7 @@ func (e *Engine) inspect(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w, map[string]any{
 		"State": map[string]any{"Status": c.State, "StartedAt": time.Now().Add(-time.Minute)}, "Image": c.Image,
-		"Config": map[string]any{"Image": c.Image}, "Mounts": []map[string]any{},
+		"Config": map[string]any{"Image": c.Image}, "Mounts": []map[string]any{}, "NetworkSettings": c.joined(),
 	})
 }
 
@@ -266,149 +269,4 @@ func (e *Engine) image(w http.ResponseWriter, r *http.Request) {
 func reply(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer) // who asked may be gone
-}
-
-// compose is `docker compose`: what it does with a project's containers.
-func (e *Engine) compose(_ context.Context, p machinetest.Process) int {
-	at := func(flag string) string {
-		if i := slices.Index(p.Argv, flag); i >= 0 {
-			return p.Argv[i+1]
-		}
-		return ""
-	}
-	project, file := at("--project-name"), at("--file")
-	named := func(verb string) func(service string) bool { return namedBehind(p.Argv, verb) }
-	switch {
-	case slices.Contains(p.Argv, "config") && !slices.Contains(p.Argv, "--quiet"):
-		return e.config(p, file)
-	case slices.Contains(p.Argv, "version"):
-		fmt.Fprintln(p.Stdout, Version)
-	case slices.Contains(p.Argv, "stop"):
-		e.stop(project, named("stop"))
-	case slices.Contains(p.Argv, "restart"):
-		e.restart(project, named("restart"))
-	case slices.Contains(p.Argv, "up"):
-		return e.up(p, project, file, "running", named("up"))
-	case slices.Contains(p.Argv, "create"):
-		return e.up(p, project, file, "created", named("create"))
-	}
-	return 0
-}
-
-// config prints a project as it is, or the hash of each service, which is its image.
-func (e *Engine) config(p machinetest.Process, file string) int {
-	content := e.Files()[path.Clean(file)].Content
-	if file == "-" {
-		content, _ = io.ReadAll(p.Stdin)
-	}
-	if !slices.Contains(p.Argv, "--hash") {
-		_, _ = p.Stdout.Write(content)
-		return 0
-	}
-	services, err := servicesOf(content)
-	for name, image := range services {
-		fmt.Fprintln(p.Stdout, name, image)
-	}
-	if err != nil {
-		return 1
-	}
-	return 0
-}
-
-// namedBehind tells the services that a command is about: those named behind its verb,
-// all where there are none.
-func namedBehind(argv []string, verb string) func(service string) bool {
-	var names []string
-	value := false
-	for _, arg := range argv[slices.Index(argv, verb)+1:] {
-		if !strings.HasPrefix(arg, "-") && !value {
-			names = append(names, arg)
-		}
-		value = arg == "--pull" || arg == "--tail"
-	}
-	return func(service string) bool { return len(names) == 0 || slices.Contains(names, service) }
-}
-
-// stop ends containers as a signal does that they do not handle.
-func (e *Engine) stop(project string, these func(service string) bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.containers {
-		if c.Project == project && these(c.Service) && c.State != "created" {
-			c.State, c.Exit = "exited", e.Ends
-		}
-	}
-}
-
-func (e *Engine) restart(project string, these func(service string) bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.containers {
-		if c.Project == project && these(c.Service) {
-			e.start(c)
-		}
-	}
-}
-
-func (e *Engine) up(p machinetest.Process, project, file, state string, these func(service string) bool) int {
-	content := e.Files()[path.Clean(file)].Content
-	services, err := servicesOf(content)
-	if err == nil {
-		err = e.lacks(content)
-	}
-	if err != nil {
-		fmt.Fprintln(p.Stderr, err)
-		return 1
-	}
-	maps.DeleteFunc(services, func(name, _ string) bool { return !these(name) })
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	gated := strings.HasPrefix(file, "/var/lib/salvor/")
-	for _, name := range slices.Sorted(maps.Keys(services)) {
-		c := e.of(project, name)
-		if c == nil || (c.Image != services[name] || c.Gated != gated) && !slices.Contains(p.Argv, "--no-recreate") {
-			e.containers = slices.DeleteFunc(e.containers, func(old *Container) bool { return old == c })
-			c = e.add(Container{Project: project, Service: name, Image: services[name], State: "created", Gated: gated})
-		}
-		if c.State == "paused" {
-			fmt.Fprintln(p.Stderr, "cannot start a paused container, try unpause instead")
-			return 1
-		}
-		if state == "running" && c.State != "running" {
-			e.start(c)
-		}
-	}
-	return 0
-}
-
-func (e *Engine) start(c *Container) {
-	c.State, c.Exit = "running", 0
-	if e.OnStart == nil {
-		return
-	}
-	if code := e.OnStart(*c); code >= 0 {
-		c.State, c.Exit = "exited", code
-	}
-}
-
-func (e *Engine) of(project, service string) *Container {
-	for _, c := range e.containers {
-		if c.Project == project && c.Service == service {
-			return c
-		}
-	}
-	return nil
-}
-
-// servicesOf returns the images of a Compose file's services.
-func servicesOf(compose []byte) (map[string]string, error) {
-	var file struct {
-		Services map[string]struct{ Image string }
-	}
-	err := yaml.Unmarshal(compose, &file)
-	images := map[string]string{}
-	for name, s := range file.Services {
-		images[name] = s.Image
-	}
-	return images, err
 }
