@@ -6,7 +6,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/project"
 )
 
 // TestHostKeepsItsOwnVersion is issue 10, C.12: a stack that does not load is left as
@@ -38,7 +37,7 @@ func TestHostKeepsItsOwnVersion(t *testing.T) {
 func TestASalvorWithoutRoutesTakesNoneOff(t *testing.T) {
 	applied := appliedHost()
 	applied.Ingress, applied.Own = &agentapi.Ingress{Account: "a", Hosts: 1}, &agentapi.Stack{Name: "host.alpha", Epoch: 1}
-	applied.Projects = []agentapi.OwnProject{{Project: project.Project{Name: "salvor-x"}}}
+	applied.Projects = []agentapi.OwnProject{{Name: "salvor-x"}}
 	asked := appliedHost()
 	asked.Schema = 3
 	if got := keepOwn(applied, asked); got.Ingress == nil || got.Own == nil || len(got.Projects) != 1 {

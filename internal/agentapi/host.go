@@ -119,12 +119,21 @@ type Ingress struct {
 	Tunnel  string        `json:"tunnel,omitempty"` // the ID of the tunnel that the host took over; "" for one of its own
 }
 
-// OwnProject is a Compose project that Salvor makes for the host itself. It has no
-// placement, claim, volume or seal; its name begins with fleet.OwnProjectPrefix, as no
-// stack's does.
+// OwnProject is a Compose project that a host makes for itself. It has no placement, claim,
+// volume or seal. A salvord that does not know the name makes none.
 type OwnProject struct {
-	Project project.Project   `json:"project"`          // with its Name
-	Images  map[string]string `json:"images,omitempty"` // service to pinned reference, from the lock
+	Name  string `json:"name"`            // begins with fleet.OwnProjectPrefix, as no stack's does
+	Image string `json:"image,omitempty"` // of its containers: in a request with its digest once the lock has one; from a host the one that runs, "" while none does
+}
+
+// Image returns the image of one of the host's own projects, "" for one that is not asked for.
+func (h Host) Image(project string) string {
+	for _, p := range h.Projects {
+		if p.Name == project {
+			return p.Image
+		}
+	}
+	return ""
 }
 
 // IsOwn reports whether it is what a host has of its own.

@@ -47,7 +47,8 @@ type HostState struct {
 	Recipient   string            `json:"recipient,omitempty"` // of the host's identity, "" where it can't be read
 	Signer      sign.Public       `json:"signer,omitempty"`    // the host's signing key, "" where it can't be read
 	Changes     []Change          `json:"changes,omitempty"`
-	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
+	Stacks      []StackState      `json:"stacks,omitempty"`   // those asked for and those found, by name
+	Projects    []ProjectState    `json:"projects,omitempty"` // the host's own that the last apply asked for
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Report      *Report           `json:"report,omitempty"`      // nil of a host whose salvord does not make one
 	Node        *Node             `json:"node,omitempty"`        // of a host that is to be in the tailnet
@@ -109,6 +110,12 @@ type StackState struct {
 	Schedule *Schedule     `json:"schedule,omitempty"` // of its snapshots, nil for a stack that none is taken of
 	Failed   *FailedDeploy `json:"failed,omitempty"`   // the last deploy, where it did not become healthy
 	Shared   *SharedState  `json:"shared,omitempty"`   // of a stack with shared volumes
+}
+
+// ProjectState is what a host knows of one of its own projects.
+type ProjectState struct {
+	OwnProject
+	Services []ServiceRow `json:"services,omitempty"`
 }
 
 // SharedState is how a stack's shared volumes are. They are on a remote and are not part of
@@ -225,7 +232,9 @@ type HostReceipt struct {
 	Changed  []Change          `json:"changed,omitempty"`
 	Phases   []Phase           `json:"phases,omitempty"`
 	Stacks   []StackReceipt    `json:"stacks,omitempty"`
-	Node     *Node             `json:"node,omitempty"` // of a host that is to be in the tailnet
+	Projects []OwnProject      `json:"projects,omitempty"` // the host's own, as they run
+	Node     *Node             `json:"node,omitempty"`     // of a host that is to be in the tailnet
+	Routes   *RoutesReceipt    `json:"routes,omitempty"`   // of a host that publishes, or did before
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 

@@ -155,7 +155,7 @@ func (p *Planned) Question(ctx context.Context, plan *deploy.Plan) (question, na
 
 // run carries the plan out. Without anything to do or to record the receipt has no Kind.
 func (p *Planned) run(ctx context.Context, sink progress.Sink, again func(deploy.Plan) error) (deploy.Receipt, error) {
-	if p.Plan.Empty() && len(p.moves) == 0 {
+	if p.Plan.Empty() && len(p.moves) == 0 && !p.Plan.Pins(p.next) {
 		if settled, err := p.session.Settled(ctx); err != nil || settled {
 			p.aside = errors.Join(p.fleet.RenewMirror(ctx), p.letRead(ctx))
 			return deploy.Receipt{}, err

@@ -32,6 +32,7 @@ func newLogs(g *globals) *cobra.Command {
 		Short: "Print the logs of stacks, or of some of their services",
 		Long: "Logs prints what services wrote, each line behind its service's name. Several stacks are named one after the other; with none,\n" +
 			"all stacks are meant. A word behind a stack is one of its services, or else another stack; STACK/SERVICE is always a service.\n" +
+			"salvor-cloudflared is the connector of every host that has routes, HOST/salvor-cloudflared that of one host.\n" +
 			"On a terminal, control characters are escaped unless --raw is given; a pipe gets the lines as they are.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error { return runLogs(cmd.Context(), g, a, args, o) })
@@ -87,7 +88,10 @@ func printLogs(ctx context.Context, a *app.App, one logsAsked, several bool, lin
 		if !found {
 			return "", line
 		}
-		if name = strings.TrimSpace(name); several {
+		switch name = strings.TrimSpace(name); {
+		case one.own:
+			name = one.host + "/" + name
+		case several:
 			name = one.stack + "/" + name
 		}
 		return name, strings.TrimPrefix(text, " ")
@@ -99,7 +103,30 @@ func printLogs(ctx context.Context, a *app.App, one logsAsked, several bool, lin
 // logsAsked are the logs of one stack, of some of its services or, with none, of all.
 type logsAsked struct {
 	stack, host string
+	own         bool // stack is a project of the host's own
 	services    []string
+}
+
+// ownLogs are those of a project of hosts' own, by its name, or of one host's.
+func ownLogs(f *fleet.Fleet, lock fleet.Lock, arg string) (asked []logsAsked, own bool, err error) {
+	host, name, one := strings.Cut(arg, "/")
+	if !one {
+		host, name = "", arg
+	}
+	if !strings.HasPrefix(name, fleet.OwnProjectPrefix) {
+		return nil, false, nil
+	}
+	if name == fleet.ConnectorProject {
+		for _, h := range f.Publishing(lock) {
+			if !one || h == host {
+				asked = append(asked, logsAsked{stack: name, host: h, own: true})
+			}
+		}
+	}
+	if len(asked) == 0 {
+		err = fault.WithHint(fmt.Errorf("no host has the project %s", arg), "salvor status")
+	}
+	return asked, true, err
 }
 
 // logsOf reads what is asked for.
@@ -110,8 +137,15 @@ func logsOf(a *app.App, args []string) ([]logsAsked, error) {
 	}
 	var asked []logsAsked
 	for _, arg := range args {
+		if of, own, err := ownLogs(a.Fleet(), lock, arg); own {
+			if err != nil {
+				return nil, err
+			}
+			asked = append(asked, of...)
+			continue
+		}
 		name, service, exact := strings.Cut(arg, "/")
-		if last := len(asked) - 1; last >= 0 && !exact {
+		if last := len(asked) - 1; last >= 0 && !exact && !asked[last].own {
 			its, err := isService(a, asked[last].stack, arg)
 			if err != nil {
 				return nil, err

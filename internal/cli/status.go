@@ -90,12 +90,17 @@ func unwell(all []deploy.HostStatus, here []finding.Finding, strict bool) error 
 			silent = append(silent, h.Host)
 		}
 		for _, s := range h.State.Stacks {
-			switch n := count(s); {
+			switch n := count(s.Services); {
 			case s.Verdict == agentapi.VerdictLost || s.Stopped:
 			case n.down > 0:
 				down = append(down, h.Host+"/"+s.Name)
 			case n.byHand > 0:
 				open = append(open, h.Host+"/"+s.Name)
+			}
+		}
+		for _, own := range h.State.Projects {
+			if count(own.Services).down > 0 {
+				down = append(down, h.Host+"/"+own.Name)
 			}
 		}
 		for _, f := range h.State.Findings {
@@ -145,6 +150,9 @@ func printStatus(p *terminal.Page, all []deploy.HostStatus, called func(stack st
 				rows = append(rows, terminal.Row{called(s.Name), servicesUp(s), newest(s, now), nextSnapshot(s, now)})
 			}
 			p.Table("  ", rows...)
+		}
+		for _, own := range h.State.Projects {
+			p.Table("  ", terminal.Row{own.Name, up(own.Services), "the host's own"})
 		}
 		for _, s := range h.State.Stacks {
 			printRemarks(p, s, now)
@@ -241,8 +249,8 @@ func lastKnown(s deploy.LastSnapshot, now time.Time) string {
 type tally struct{ up, done, byHand, down int }
 
 // count counts the services of a stack. A snapshot may hold one still for a moment.
-func count(s agentapi.StackState) (n tally) {
-	for _, row := range s.Services {
+func count(services []agentapi.ServiceRow) (n tally) {
+	for _, row := range services {
 		switch {
 		case row.Done:
 			n.done++
@@ -258,13 +266,19 @@ func count(s agentapi.StackState) (n tally) {
 }
 
 func servicesUp(s agentapi.StackState) terminal.Painted {
-	n := count(s)
 	switch {
 	case s.Verdict == agentapi.VerdictLost:
 		return terminal.Paint(terminal.Faint, "another host has it")
 	case s.Stopped:
 		return terminal.Paint(terminal.Faint, "stopped")
-	case len(s.Services) == 0:
+	}
+	return up(s.Services)
+}
+
+// up says how many of some services run.
+func up(services []agentapi.ServiceRow) terminal.Painted {
+	n := count(services)
+	if len(services) == 0 {
 		return terminal.Paint(terminal.Bad, "nothing runs")
 	}
 	text, style := fmt.Sprintf("%d of %d up", n.up, n.up+n.down+n.byHand), terminal.Good

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/secret"
 	"salvor/internal/terminal"
 )
 
@@ -48,7 +50,7 @@ func morning() []deploy.HostStatus {
 		{Host: "alpha", State: alpha},
 		{Host: "beta", Error: "beta: host unreachable: root@192.0.2.11:22: no answer in 10s", Hint: "if beta is lost permanently: salvor recover beta --to HOST", Placed: []string{"cal", "wiki"},
 			Newest: map[string]deploy.LastSnapshot{"wiki": {At: ago(14 * time.Minute), From: "alpha"}, "cal": {At: ago(26 * time.Hour)}}},
-		{Host: "gamma"},
+		{Host: "gamma", State: agentapi.HostState{Projects: []agentapi.ProjectState{{OwnProject: agentapi.OwnProject{Name: fleet.ConnectorProject}, Services: []agentapi.ServiceRow{service("connector-a", "running")}}}}},
 	}
 }
 
@@ -78,6 +80,7 @@ func TestStatusIsTrue(t *testing.T) {
 	}{
 		"well":                {host(nil, well, stopped, lost), nil, fault.OK, fault.OK},
 		"down":                {host(nil, well, down), nil, fault.Partial, fault.Partial},
+		"a connector down":    {[]deploy.HostStatus{{Host: "alpha", State: agentapi.HostState{Projects: []agentapi.ProjectState{{Services: down.Services}}}}}, nil, fault.Partial, fault.Partial},
 		"unhealthy":           {host(nil, stack(agentapi.ServiceRow{State: "running", Health: "unhealthy"})), nil, fault.Partial, fault.Partial},
 		"stopped by hand":     {host(nil, byHand), nil, fault.OK, fault.Partial},
 		"a warning":           {host(warned, well), nil, fault.OK, fault.Partial},
@@ -110,4 +113,31 @@ func TestPsScreens(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestLogsOfHostsOwnProjects: of every host that has it, or of one.
+func TestLogsOfHostsOwnProjects(t *testing.T) {
+	t.Parallel()
+	f := &fleet.Fleet{Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}, {Name: "gamma"}}, Stacks: []fleet.Stack{{Name: "notes", Publishes: true}, {Name: "blog", Publishes: true}},
+		Ingress: fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a", Token: secret.ParseSetting("secret:t")}}
+	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}, "blog": {Host: "beta", Epoch: 1}}}
+	for arg, want := range map[string]string{
+		"salvor-cloudflared": "alpha beta", "beta/salvor-cloudflared": "beta", "notes": "not", "notes/app": "not",
+		"gamma/salvor-cloudflared": "no host has the project gamma/salvor-cloudflared", "salvor-other": "no host has the project salvor-other",
+	} {
+		asked, own, err := ownLogs(f, lock, arg)
+		var hosts []string
+		for _, one := range asked {
+			hosts = append(hosts, one.host)
+		}
+		got := strings.Join(hosts, " ")
+		if err != nil {
+			got = err.Error()
+		} else if !own {
+			got = "not"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", arg, got, want)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"salvor/internal/agentapi"
@@ -25,7 +26,7 @@ func (r *Run) fold(ctx context.Context, applied error) error {
 	if r.forgotten {
 		lock = withoutNode(lock, r.Lost)
 	}
-	lock = learned(lock, r.receipt.Hosts)
+	lock = learned(r.Plan.pinned(lock), r.receipt.Hosts)
 	if unknown := r.unlearned(lock); len(unknown.Stacks) > 0 {
 		facts, ignored, err := r.Record.Facts(ctx, unknown)
 		r.receipt.Findings = append(r.receipt.Findings, ignored...)
@@ -119,12 +120,35 @@ func unpinned(facts []placement.Learned, p fleet.Placement, services []project.S
 // learned is the lock with what the receipts say.
 func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	for _, h := range receipts {
-		lock = withNode(lock, h)
+		lock = pinned(withNode(lock, h), h.Host, h.Projects)
 		for _, st := range h.Stacks {
 			lock = placement.Fold(lock, st.Name, placement.Learned{Host: h.Host, Epoch: st.Epoch, Images: st.Images, Whole: true, Born: st.Born, Wish: st.Wish})
 		}
 	}
 	return lock
+}
+
+// pinned is the lock with the images of hosts' own projects, as the hosts said when the plan
+// was made: an apply may end before it is known which one runs.
+func (p *Plan) pinned(lock fleet.Lock) fleet.Lock {
+	for _, h := range p.Hosts {
+		lock = pinned(lock, h.Host, h.Projects)
+	}
+	return lock
+}
+
+// Pins reports whether a host runs an image in a project of its own that the lock does not have.
+func (p *Plan) Pins(lock fleet.Lock) bool {
+	return !reflect.DeepEqual(lock.Hosts, p.pinned(lock).Hosts)
+}
+
+// pinned is the lock with the images of a host's own projects.
+func pinned(lock fleet.Lock, host string, projects []agentapi.OwnProject) fleet.Lock {
+	images := map[string]string{}
+	for _, p := range projects {
+		images[p.Name] = p.Image
+	}
+	return placement.Fold(lock, fleet.Own(host), placement.Learned{Host: host, Epoch: lock.Hosts[host].Epoch, Images: images})
 }
 
 // unlearned returns the placements of which the lock lacks a born volume or the image that runs, or holds a

@@ -55,6 +55,8 @@ type HostPlan struct {
 	Newer       string            `json:"newer,omitempty"`       // the version of its salvord, which is newer and stays
 	Fingerprint string            `json:"-"`                     // the host's own, which apply hands back to it
 
+	Projects []agentapi.OwnProject `json:"-"` // the host's own, as they ran
+
 	Out bool `json:"-"` // it is to be in the tailnet, and needs a key to join
 }
 
@@ -96,6 +98,9 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 			hp.Hint = fault.Hint(o.Err)
 		}
 		return hp
+	}
+	for _, own := range o.State.Projects {
+		hp.Projects = append(hp.Projects, own.OwnProject)
 	}
 	hp.Out = o.State.Node != nil && o.State.Node.Out
 	hp.compare(o.Own, o.State.Salvord)

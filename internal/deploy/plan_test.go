@@ -185,3 +185,28 @@ func TestS11WhatMayBeLostIsOneLine(t *testing.T) {
 		t.Errorf("lost is %q", lost)
 	}
 }
+
+// TestTheImageOfAHostsOwnProjectIsPinned: by what the host said before the apply and after it.
+func TestTheImageOfAHostsOwnProjectIsPinned(t *testing.T) {
+	own := func(digest string) []agentapi.OwnProject {
+		return []agentapi.OwnProject{{Name: "salvor-x", Image: "x:1" + digest}}
+	}
+	lock := fleet.Lock{Hosts: map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 2}}}
+	for name, c := range map[string]struct{ before, after []agentapi.OwnProject }{
+		"before":        {own("@sha256:a"), nil},
+		"after":         {nil, own("@sha256:a")},
+		"another after": {own("@sha256:b"), own("@sha256:a")},
+	} {
+		p := MakePlan(&fleet.Fleet{Hosts: []fleet.Host{{Name: "alpha"}}}, "c1", nil, map[string]Observation{"alpha": {State: agentapi.HostState{Projects: []agentapi.ProjectState{{OwnProject: append(c.before, agentapi.OwnProject{})[0]}}}}})
+		if p.Pins(lock) != (len(c.before) > 0) {
+			t.Errorf("%s: the plan pins: %t", name, p.Pins(lock))
+		}
+		next := learned(p.pinned(lock), []agentapi.HostReceipt{{Host: "alpha", Projects: c.after}})
+		if got := next.Hosts["alpha"].Images["salvor-x"]; got != "x:1@sha256:a" || lock.Hosts["alpha"].Images != nil {
+			t.Errorf("%s: %q, the lock given has %v", name, got, lock.Hosts["alpha"].Images)
+		}
+		if p.Pins(next) && name != "another after" {
+			t.Errorf("%s: it is pinned, and the plan still pins", name)
+		}
+	}
+}

@@ -111,6 +111,22 @@ func TestAnEarlierNeedIsUnknown(t *testing.T) {
 	}
 }
 
+// TestATunnelIsNamed has alpha publish, which its own seal shows.
+func TestATunnelIsNamed(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	ingress := "ingress: {provider: cloudflare, account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9, token: 'secret:ghcr'}\n"
+	f.Commit(t, map[string][]byte{fleet.File: append(file(t, f), ingress...), "sealed/alpha/host.alpha.age": []byte("sealed")})
+	h, err := opened(t, f).ByHost(t.Context(), "alpha")
+	if err != nil || !slices.Contains(names(h.Secrets), "ghcr") {
+		t.Errorf("it could open %v, %v", names(h.Secrets), err)
+	}
+	tunnel := func(line string) bool { return strings.Contains(line, "salvor-home-alpha") }
+	if left := h.StillHas("alpha"); !slices.ContainsFunc(left, tunnel) {
+		t.Errorf("left to do: %v", left)
+	}
+}
+
 func file(t *testing.T, f *needstest.Fleet) []byte {
 	t.Helper()
 	content, err := f.Open(t, checkout.Committed).Checkout.File(fleet.File)

@@ -1,6 +1,7 @@
 package exposed
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -30,6 +31,8 @@ type Host struct {
 	DeployKey string // fingerprint of the key with which it reads the repository, "" where it is not known
 	GitURL    string // where that key is accepted, "" for nowhere
 
+	Tunnel string // through which it publishes routes, "" for none
+
 	KeyRemoved bool  // it is not accepted there any more
 	Reads      error // why it could not be removed there, nil where a person has to
 }
@@ -52,6 +55,10 @@ func (h Host) StillHas(host string) []string {
 	for _, remote := range h.Remotes {
 		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
 			"that the credential allows: change it at the server, then here with salvor secret set and the name in parentheses", host, remote))
+	}
+	if h.Tunnel != "" {
+		left = append(left, fmt.Sprintf("if %s published routes, it still has the token of its tunnel %s, and gets requests of what still leads there: "+
+			"delete the tunnel at Cloudflare once the hostnames have moved", host, h.Tunnel))
 	}
 	return left
 }
@@ -80,6 +87,10 @@ func (s *Secrets) ByHost(ctx context.Context, host string) (h Host, err error) {
 		open.add(s.checkout, s.needs, host, stack)
 	}
 	h.Remotes = open.credentials()
+	ofHost := func(name string) bool { _, own := fleet.OwnerOf(name); return own }
+	if i := s.checkout.Fleet.Ingress; slices.ContainsFunc(h.Stacks, ofHost) && i.Complete() {
+		h.Tunnel = cmp.Or(i.Tunnels[host], fleet.TunnelName(s.checkout.Fleet.Name, host))
+	}
 	if _, key, found := strings.Cut(s.checkout.DeployKeys[host], " "); found {
 		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {
 			h.DeployKey = reach.FingerprintOf(wire)

@@ -32,6 +32,13 @@ const (
 	IngressNone       IngressProvider = "none"       // no one: labels stay labels
 )
 
+// ConnectorProject is a host's own project that leads requests from Cloudflare to services, and
+// ConnectorImage the image of its containers: https://github.com/cloudflare/cloudflared/releases.
+const (
+	ConnectorProject = OwnProjectPrefix + "cloudflared"
+	ConnectorImage   = "cloudflare/cloudflared:2026.9.3"
+)
+
 // A HostRoute is a route that a host's connector serves and that belongs to no stack.
 type HostRoute struct {
 	Host string
@@ -77,6 +84,9 @@ func (f *Fleet) Publishing(lock Lock) []string {
 	}
 	return names
 }
+
+// TunnelName is what a host's own tunnel is called at Cloudflare.
+func TunnelName(fleet, host string) string { return "salvor-" + fleet + "-" + host }
 
 // Settings are what declarations are read with. The access groups were checked when
 // they were loaded.

@@ -53,6 +53,10 @@ func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host
 		spec.Tailnet = &agentapi.Tailnet{Tags: t.Tags, LoginServer: t.LoginServer, AcceptDNS: t.AcceptDNS, URL: t.URL, Key: t.Key}
 	}
 	spec.Ingress = c.ingress(host.Name, lock)
+	if spec.Ingress != nil {
+		connector := project.Service{Name: fleet.ConnectorProject, Image: fleet.ConnectorImage}
+		spec.Projects = []agentapi.OwnProject{{Name: connector.Name, Image: connector.Reference(lock.Hosts[host.Name].Images)}}
+	}
 	if p, has := lock.Hosts[host.Name]; has && c.Fleet.HasOwn(lock, host) {
 		own, err := c.own(host, p)
 		if err != nil {

@@ -114,20 +114,24 @@ func TestIngress(t *testing.T) {
 	nas := route.Declared{Hostname: "nas.example.com", Service: "http://192.0.2.5"}
 	c.Fleet.Ingress = fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a1", Token: token, Network: "edge", Routes: []fleet.HostRoute{{Host: "beta", Declared: nas}}, Tunnels: map[string]string{"beta": "t1"}}
 	at := lock(map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}})
-	at.Hosts = map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1}, "beta": {Host: "beta", Epoch: 1}, "gamma": {Host: "gamma", Epoch: 1}}
+	pinned := fleet.ConnectorImage + "@sha256:a"
+	at.Hosts = map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1, Images: map[string]string{fleet.ConnectorProject: pinned}}, "beta": {Host: "beta", Epoch: 1}, "gamma": {Host: "gamma", Epoch: 1}}
 	for _, h := range c.Fleet.Hosts {
 		spec, err := c.Host(h, at, Said{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if h.Name == "gamma" {
-			if spec.Ingress != nil || spec.Own != nil {
+			if spec.Ingress != nil || spec.Own != nil || spec.Projects != nil {
 				t.Errorf("a host without routes gets %+v, %+v", spec.Ingress, spec.Own)
 			}
 			continue
 		}
 		if i := spec.Ingress; i == nil || i.Account != "a1" || i.Network != "edge" || i.Hosts != 2 || len(i.Routes) != map[string]int{"beta": 1}[h.Name] || i.Tunnel != c.Fleet.Ingress.Tunnels[h.Name] || spec.Own == nil || string(spec.Own.Sealed) != h.Name+"/host."+h.Name {
 			t.Errorf("%s gets %+v, %+v", h.Name, i, spec.Own)
+		}
+		if want := map[string]string{"alpha": pinned, "beta": fleet.ConnectorImage}[h.Name]; len(spec.Projects) != 1 || spec.Image(fleet.ConnectorProject) != want {
+			t.Errorf("%s gets %+v", h.Name, spec.Projects)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/docker"
+	"salvor/internal/fleet"
 	"salvor/internal/project"
 )
 
@@ -20,7 +21,7 @@ import (
 type Host struct {
 	Engine *docker.Engine
 	Root   string              // of the file system, "" for the host's own; for tests
-	Own    map[string]struct{} // the projects that are Salvor's stacks
+	Own    map[string]struct{} // the projects that are Salvor's stacks, in addition to the host's own
 }
 
 // Look takes the inventory. Files are read of the projects that are wanted, of all where
@@ -57,6 +58,7 @@ func (h Host) Look(ctx context.Context, wanted ...string) (agentapi.Inventory, e
 	for _, name := range slices.Sorted(maps.Keys(byProject)) {
 		p := describe(name, byProject[name], foreign, digests)
 		_, p.Own = h.Own[name]
+		p.Own = p.Own || strings.HasPrefix(name, fleet.OwnProjectPrefix)
 		if p.Mounts = mountsOf(name, byProject[name], users); !p.Own {
 			h.measure(ctx, p.Mounts)
 		}

@@ -46,11 +46,17 @@ func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []M
 }
 
 // Owns returns the lock with a place for what declared hosts have of their own under it. A
-// place that is there stays: it leads to snapshots.
+// place that is there stays: it leads to snapshots. The images of a host that has no project of
+// its own leave it.
 func Owns(f *fleet.Fleet, lock fleet.Lock) fleet.Lock {
 	next := lock.Copy()
 	for _, h := range f.Hosts {
-		if _, has := next.Hosts[h.Name]; has || !f.HasOwn(lock, h) {
+		p, has := next.Hosts[h.Name]
+		if has && len(p.Images) > 0 && !f.Publishes(lock, h.Name) {
+			p.Images = nil
+			next.Hosts[h.Name] = p
+		}
+		if has || !f.HasOwn(lock, h) {
 			continue
 		}
 		if next.Hosts == nil {

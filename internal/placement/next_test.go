@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/secret"
 )
 
 func twoStacks() *fleet.Fleet {
@@ -103,5 +104,17 @@ func TestMoveTo(t *testing.T) {
 	next.Stacks["notes"].Repositories["nas"] = "b"
 	if was := lock.Stacks["notes"]; was.Host != "alpha" || was.Restore == nil || was.Repositories["nas"] != "a" {
 		t.Errorf("the lock given was changed: %+v", was)
+	}
+}
+
+// TestImagesOfAHostThatPublishesNoMoreLeaveTheLock, and its place stays.
+func TestImagesOfAHostThatPublishesNoMoreLeaveTheLock(t *testing.T) {
+	f := &fleet.Fleet{Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Publishes: true}},
+		Ingress: fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a", Token: secret.ParseSetting("secret:t")}}
+	images := map[string]string{fleet.ConnectorProject: "c@sha256:a"}
+	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2}}, Hosts: map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1, Images: images}}}
+	want := map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1}, "beta": {Host: "beta", Epoch: 1}}
+	if diff := cmp.Diff(want, Owns(f, lock).Hosts); diff != "" || lock.Hosts["alpha"].Images == nil {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

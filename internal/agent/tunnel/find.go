@@ -57,7 +57,8 @@ func find(ctx context.Context, s Settings, api *cloudflare.Client) (cloudflare.T
 		}
 		return usable(found, "migrate it at Cloudflare's dashboard (Networks, Tunnels), or remove the host from ingress.tunnels in fleet.yaml")
 	}
-	for {
+	var there error
+	for range 3 {
 		all, err := api.Tunnels(ctx, s.Name)
 		if err != nil {
 			return cloudflare.Tunnel{}, err
@@ -69,10 +70,9 @@ func find(ctx context.Context, s Settings, api *cloudflare.Client) (cloudflare.T
 		if !errors.Is(err, cloudflare.ErrThere) {
 			return made, err
 		}
-		if err := ctx.Err(); err != nil { // another made it since the list was read
-			return made, err
-		}
+		there = err // another made it since the list was read
 	}
+	return cloudflare.Tunnel{}, there
 }
 
 func usable(found cloudflare.Tunnel, hint string) (cloudflare.Tunnel, error) {

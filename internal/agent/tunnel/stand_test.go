@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare"
 	"salvor/internal/cloudflare/cloudflaretest"
-	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
@@ -116,7 +116,9 @@ func (s *stand) client() *cloudflare.Client {
 }
 
 func settings() Settings {
-	return Settings{Account: cloudflaretest.Account, Name: Name("home", "alpha"), Network: fleet.Network{Name: "cloudflare-net"}, Image: "cloudflare/cloudflared:2026.8.0"}
+	spec := agentapi.Host{Fleet: "home", Name: "alpha", Ingress: &agentapi.Ingress{Account: cloudflaretest.Account, Network: "cloudflare-net"}}
+	spec.Projects = []agentapi.OwnProject{{Name: Project, Image: "cloudflare/cloudflared:2026.8.0"}}
+	return SettingsOf(spec)
 }
 
 // ensure has all be as it is wanted.

@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare"
 	"salvor/internal/docker"
 	"salvor/internal/fleet"
-	"salvor/internal/project"
 )
 
 // Project is the host's own project that the connector is.
-const Project = "salvor-cloudflared"
+const Project = fleet.ConnectorProject
 
 const (
 	lookEvery = time.Hour   // at Cloudflare, while the connector is connected
@@ -29,14 +29,23 @@ const (
 // Settings say what a host's tunnel is to be.
 type Settings struct {
 	Account string        // Cloudflare's ID of it
-	Name    string        // of the tunnel, see Name
+	Name    string        // of the host's own tunnel
 	ID      string        // of a tunnel that was adopted; "" for the host's own, by its name
 	Network fleet.Network // Docker's, which is made where it is missing
 	Image   string        // of the connector, with its digest once that is known
 }
 
-// Name is what a host's own tunnel is called.
-func Name(fleet, host string) string { return "salvor-" + fleet + "-" + host }
+// SettingsOf are those that the request of a host with Ingress has.
+func SettingsOf(spec agentapi.Host) Settings {
+	i := spec.Ingress
+	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: spec.Image(Project)}
+	for _, declared := range spec.Networks {
+		if declared.Name == i.Network {
+			s.Network = declared
+		}
+	}
+	return s
+}
 
 // A Tunnel is this host's. It is safe for concurrent use; another process may have the same.
 type Tunnel struct {
@@ -116,19 +125,6 @@ func (t *Tunnel) Moved(to cloudflare.Tunnel) { t.note(func() { t.moved = to.ID }
 // tunnel stays at Cloudflare. It may be called twice.
 func (t *Tunnel) Stop(ctx context.Context) error {
 	return t.locked(ctx, func() error { return t.forget(ctx) })
-}
-
-// Image returns the connector's image with the digest that runs, for the lock; "" before one
-// was started, or where it has none.
-func (t *Tunnel) Image() string {
-	slots := t.current().Slots
-	if len(slots) == 0 {
-		return ""
-	}
-	if newest := slots[len(slots)-1].Image; project.Digested(newest) {
-		return newest
-	}
-	return ""
 }
 
 // locked runs work while no other process works on the connector.

@@ -45,8 +45,8 @@ func TestATunnelIsMadeAndServed(t *testing.T) {
 			t.Errorf("%v has the token", c.Argv)
 		}
 	}
-	if got := s.tunnel.Image(); got != "cloudflare/cloudflared:2026.8.0@sha256:2026.8.0" {
-		t.Errorf("the image is %q", got)
+	if r, _, err := s.host.Stacks.Deployed(t.Context(), Project); err != nil || r.Images[slotA] != "cloudflare/cloudflared:2026.8.0@sha256:2026.8.0" {
+		t.Errorf("the images are %v, %v", r.Images, err)
 	}
 }
 
@@ -71,6 +71,18 @@ func TestAnIdleCallAsksCloudflareNothing(t *testing.T) {
 	s.ensure(settings())
 	if s.calls() != calls+4 {
 		t.Errorf("%d calls after an hour", s.calls()-calls)
+	}
+}
+
+// TestThePinOfTheLockChangesNothing has the lock learn which image runs.
+func TestThePinOfTheLockChangesNothing(t *testing.T) {
+	s := newStand(t)
+	s.ensure(settings())
+	with := settings()
+	with.Image += "@sha256:2026.8.0"
+	s.ensure(with)
+	if all := s.engine.Containers(); len(all) != 1 || all[0].Service != slotA {
+		t.Errorf("containers are %v", all)
 	}
 }
 
