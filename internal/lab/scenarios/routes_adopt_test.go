@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"salvor/internal/cloudflare/cloudflaretest"
+	"salvor/internal/fleet"
 	"salvor/internal/lab/edge"
 )
 
@@ -43,8 +44,8 @@ networks:
 	must(t, p.w.Commit(ctx, "a shop, which DockFlare publishes"))
 	_, err := p.w.Salvor(ctx, nil, "apply")
 	must(t, err)
-	exec(t, p.beta, fmt.Sprintf("docker run -d --restart unless-stopped --name %s --label managed-by=dockflare --network cloudflare-net cloudflare/cloudflared:%s tunnel --no-autoupdate run --token %s",
-		itsConnector, connector, p.cloud.ConnectorToken(tunnel)))
+	exec(t, p.beta, fmt.Sprintf("docker run -d --restart unless-stopped --name %s --label managed-by=dockflare --network cloudflare-net %s tunnel --no-autoupdate run --token %s",
+		itsConnector, fleet.ConnectorImage, p.cloud.ConnectorToken(tunnel)))
 	member := p.watch(t, shop)
 	eventually(t, "the shop answers by DockFlare's connector", func() error {
 		select {

@@ -43,7 +43,6 @@ func (s site) url() string      { return "https://" + s.hostname() + "/health" }
 const (
 	apiToken  = "the-token-of-the-account"
 	notesPort = 8081
-	connector = "2026.8.0"
 )
 
 // TestRoutes has three stacks with public hostnames: how soon they answer, that what is
@@ -79,7 +78,7 @@ func goPublic(t *testing.T, s *scenario.Scenario) *published {
 	p.foreign(t)
 	p.w, err = world.New(ctx, s.Lab, world.Options{Log: testLog{t}, Environ: p.cloud.Environ()})
 	must(t, err)
-	must(t, p.cloud.StockConnector(ctx, p.w.Registry, connector))
+	must(t, p.cloud.StockConnector(ctx, p.w.Registry))
 	p.images, err = p.w.Images(ctx)
 	must(t, err)
 	hosts := spares(t, p.w, "alpha", "beta")
