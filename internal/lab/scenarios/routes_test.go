@@ -171,7 +171,7 @@ func (p *published) applied(t *testing.T, message string, sites []site) []time.D
 	for i, s := range sites {
 		began[i], watches[i] = time.Now(), p.watch(t, s)
 	}
-	_, err := p.w.Salvor(ctx, nil, "apply")
+	_, err := p.w.Salvor(ctx, nil, "apply", "--grant", "every/host with routes")
 	must(t, err)
 	took := make([]time.Duration, len(sites))
 	for i, s := range sites {
