@@ -70,7 +70,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if state.Projects, err = ownProjects(ctx, h.Stacks, req.Host.Projects); err != nil {
 		return state, err
 	}
-	state.Changes = append(state.Changes, projectChanges(applied, req.Host)...)
+	state.Guarded = guarded(applied)
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Changes = append(state.Changes, publishing.Kept(h.base())...)
 	state.Report = reporter{h.base()}.report(ctx, facts, req.Devices)
