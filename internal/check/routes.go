@@ -5,6 +5,19 @@ import (
 	"salvor/internal/fleet"
 )
 
+// incomplete is the finding about a fleet that is to publish and does not say where: labels
+// are read, and no host gets routes.
+func (c commit) incomplete() []finding.Finding {
+	i := c.repo.Fleet.Ingress
+	if !i.Publishes() || i.Complete() {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.RouteClosed, Severity: finding.Warning, Subject: c.repo.Place("ingress", "provider").String(),
+		Text: "no route is published: ingress lacks account, token, or both", Fix: "add account: ID and token: secret:NAME; docs/routes.md says what the token may",
+	}}
+}
+
 // tokenShown is the finding about DockFlare's tunnel: its connector gets the token as an
 // argument, in each version of DockFlare, and no setting changes that.
 func (c commit) tokenShown() []finding.Finding {

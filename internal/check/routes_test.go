@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDockFlaresTokenShows, which no setting of it changes.
-func TestDockFlaresTokenShows(t *testing.T) {
+// TestWhoPublishes: DockFlare shows its token and reads labels alone; Salvor needs an account and a token.
+func TestWhoPublishes(t *testing.T) {
 	t.Parallel()
 	repo := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress:\n  provider: dockflare\n"})
 	want := []string{"warning secret-exposed fleet.yaml:4:13: DockFlare starts cloudflared with the tunnel's token as an argument: docker inspect and ps show it on its host " +
@@ -22,6 +22,11 @@ func TestDockFlaresTokenShows(t *testing.T) {
 	want = append(want[:0], "warning route-closed fleet.yaml:7:18: nas.example.com is not published: DockFlare reads labels alone (make it in DockFlare, as a rule by hand)",
 		"warning route-closed stacks/notes/compose.yaml:3:42: a.example.com is not published: DockFlare reads labels alone (declare it with labels of web)")
 	if diff := cmp.Diff(want, lines(Findings(routed, kept{}, nil))[1:]); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	lacks := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress: {provider: cloudflare, account: a}\n"})
+	want = []string{"warning route-closed fleet.yaml:3:21: no route is published: ingress lacks account, token, or both (add account: ID and token: secret:NAME; docs/routes.md says what the token may)"}
+	if diff := cmp.Diff(want, lines(Findings(lacks, kept{}, nil))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	none := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress: {provider: none}\n"})
