@@ -348,8 +348,7 @@ func killedAt(t *testing.T, at int, change func(*stand, *Settings), back bool) (
 	s.step = nil
 	if back {
 		with = settings()
-	}
-	if err := s.tunnel.Start(t.Context()); err != nil {
+	} else if err := s.tunnel.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
