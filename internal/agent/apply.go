@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/publishing"
 	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
@@ -53,13 +54,24 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	for name, wait := range req.Wait {
 		r.FreeIn(name, wait)
 	}
+	receipt, err := bringUp(ctx, h, r)
+	h.base().Enter(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: here.ErrorText(err)})
+	return receipt, err
+}
+
+// bringUp makes the host what the run is for. The daemon publishes its hostnames meanwhile.
+func bringUp(ctx context.Context, h *Host, r *startup.Run) (agentapi.HostReceipt, error) {
+	announced := publishing.Announce(ctx, h.base(), r.Spec)
+	defer announced.End()
 	receipt, err := r.Apply(ctx)
-	if projects, failed := ownProjects(ctx, h.Stacks, req.Host.Projects); failed == nil { // what is not known now is learned by the next plan
+	if err == nil && ctx.Err() == nil {
+		announced.Finish(ctx, &receipt)
+	}
+	if projects, failed := ownProjects(ctx, h.Stacks, r.Spec.Projects); failed == nil { // what is not known now is learned by the next plan
 		for _, p := range projects {
 			receipt.Projects = append(receipt.Projects, p.OwnProject)
 		}
 	}
-	h.base().Enter(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: here.ErrorText(err)})
 	return receipt, err
 }
 

@@ -7,7 +7,9 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
+	"salvor/internal/agent/publishing"
 	"salvor/internal/agent/startup"
+	"salvor/internal/agent/tunnel"
 	"salvor/internal/loop"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
@@ -35,7 +37,11 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	kept := here.KeepOpen(h.base())
 	defer kept.Close(ctx)
 	takers := keeper.NewTakers(keeper.TakerTurn, kept)
-	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
+	connector := tunnel.New(h.base())
+	defer connector.Close()
+	routes := publishing.New(h.base(), watch, hostTunnel{connector})
+	// a start may take minutes: some stacks run already, and an apply that starts others announces them
+	loops.Start(ctx, watch.Watch(), routes.Loop(), routes.Listener())
 	err := d.boot(ctx, sink)
 	if err != nil {
 		stop()

@@ -15,6 +15,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/publishing"
 	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
@@ -69,8 +70,9 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if state.Projects, err = ownProjects(ctx, h.Stacks, req.Host.Projects); err != nil {
 		return state, err
 	}
-	state.Changes = append(state.Changes, projectChanges(applied, req.Host)...)
+	state.Guarded = guarded(applied)
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
+	state.Changes = append(state.Changes, publishing.Kept(h.base())...)
 	state.Report = reporter{h.base()}.report(ctx, facts, req.Devices)
 	state.Findings = append(state.Findings, publicFindings(req.Host, state.Report.Engine, ownAddresses(), firewallHolds(req.Host, state.Changes))...)
 	state.Report.First = keeper.FirstUploads(ctx, h.keeper(), req.Host)

@@ -43,10 +43,10 @@ func TestProjectChanges(t *testing.T) {
 		return agentapi.Host{Projects: []agentapi.OwnProject{{Name: "salvor-x", Image: image}}}
 	}
 	for _, c := range []struct{ was, now, want string }{
-		{"", "x:1", "[{ project salvor-x + x:1 }]"},
-		{"x:1", "x:2@sha256:b", "[{ project salvor-x ~ x:1 → x:2 }]"},
+		{"", "x:1", "[{ project salvor-x + x:1  false }]"},
+		{"x:1", "x:2@sha256:b", "[{ project salvor-x ~ x:1 → x:2  false }]"},
 		{"x:1", "x:1@sha256:a", "[]"},
-		{"x:1@sha256:a", "", "[{ project salvor-x - nothing needs it any more }]"},
+		{"x:1@sha256:a", "", "[{ project salvor-x - nothing needs it any more  false }]"},
 	} {
 		if diff := cmp.Diff(c.want, fmt.Sprint(projectChanges(host(c.was), host(c.now)))); diff != "" {
 			t.Errorf("%s to %s (-want +got)\n%s", c.was, c.now, diff)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
-	"salvor/internal/route"
 	"salvor/internal/terminal"
 )
 
@@ -50,7 +48,7 @@ func settingsChanges(applied, want agentapi.Host, others []agentapi.Change) []ag
 			all = append(all, agentapi.Change{Stack: st.Name, ID: string(agentapi.ChangeSettings), Action: "+", Cause: "not delivered here yet"})
 		}
 	}
-	return all
+	return slices.Concat(all, projectChanges(applied, want), routeChanges(applied, want))
 }
 
 func settingsChange(stack string, was, now []setting) []agentapi.Change {
@@ -149,9 +147,6 @@ func hostSettings(h agentapi.Host) []setting {
 	}
 	if i := h.Ingress; i != nil {
 		all = append(all, setting{"ingress", "account", i.Account}, setting{"ingress", "network", i.Network}, setting{"ingress", "hosts that publish", fmt.Sprint(i.Hosts)}, setting{"ingress", "tunnel", i.Tunnel})
-		for _, r := range i.Routes {
-			all = append(all, setting{name: "route " + r.Key().String(), value: routed(r)})
-		}
 	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
@@ -203,9 +198,6 @@ func generalSettings(st agentapi.Stack) []setting {
 		{name: "rpo", value: duration(st.RPO)}, {name: "pause limit", value: duration(st.PauseLimit)}, {name: "pause every", value: duration(st.PauseEvery)},
 		{name: "needs", value: strings.Join(st.Needs, ", ")}, {name: "stopped for snapshots", value: strings.Join(st.Stops, ", ")},
 		{name: "hooks before snapshots", value: hooks(st.Hooks.Before)}, {name: "hooks after snapshots", value: hooks(st.Hooks.After)},
-	}
-	for _, r := range st.Project.Routes {
-		all = append(all, setting{name: "route " + r.Key().String(), value: routed(r)})
 	}
 	for _, t := range st.Targets {
 		group := "target " + t.Name
@@ -291,13 +283,6 @@ func keep(k fleet.Keep) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// routed stands for what a route says, wherever it is declared.
-func routed(r route.Route) string {
-	r.Position = ""
-	said, _ := json.Marshal(r) // of text, numbers and lists alone
-	return short(string(said))
 }
 
 // short stands for a text that is too long to be shown: equal texts have equal ones.

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
+	"salvor/internal/agent/publishing"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -32,7 +33,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		state.Findings = []finding.Finding{unreadable("this host", err.Error())}
 		return state, nil
 	}
-	state.Commit, state.Findings = spec.Commit, append(h.noteFindings(spec), membershipFindings(ctx, h.Machine, spec)...)
+	state.Commit, state.Findings = spec.Commit, slices.Concat(h.noteFindings(spec), membershipFindings(ctx, h.Machine, spec), publishing.Findings(h.base(), spec, h.Edges.Time()))
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}

@@ -49,6 +49,7 @@ type HostState struct {
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"`   // those asked for and those found, by name
 	Projects    []ProjectState    `json:"projects,omitempty"` // the host's own that the last apply asked for
+	Guarded     []string          `json:"guarded,omitempty"`  // hostnames, with their paths, that ask for protection by the last apply
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Report      *Report           `json:"report,omitempty"`      // nil of a host whose salvord does not make one
 	Node        *Node             `json:"node,omitempty"`        // of a host that is to be in the tailnet
@@ -63,6 +64,9 @@ type Change struct {
 	Action   string `json:"action"`             // "+" makes, "~" changes, "-" takes away
 	Cause    string `json:"cause"`              // "mode is 0644, want 0600"
 	Destroys string `json:"destroys,omitempty"` // the data it may lose
+
+	Open  bool   `json:"open,omitempty"`  // of a route: everyone reaches it
+	Opens string `json:"opens,omitempty"` // the hostname, with its path, that loses its protection
 }
 
 // A ChangeKind is what a Change is about: the first word of its ID.
@@ -74,6 +78,7 @@ const (
 	ChangeName      ChangeKind = "name" // what the stack is called
 	ChangePackages  ChangeKind = "packages"
 	ChangePlacement ChangeKind = "placement"
+	ChangeRoute     ChangeKind = "route"
 	ChangeSecrets   ChangeKind = "secrets"
 	ChangeServices  ChangeKind = "services"
 	ChangeSettings  ChangeKind = "settings"
@@ -234,6 +239,7 @@ type HostReceipt struct {
 	Stacks   []StackReceipt    `json:"stacks,omitempty"`
 	Projects []OwnProject      `json:"projects,omitempty"` // the host's own, as they run
 	Node     *Node             `json:"node,omitempty"`     // of a host that is to be in the tailnet
+	Routes   *RoutesReceipt    `json:"routes,omitempty"`   // of a host that publishes, or did before
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 

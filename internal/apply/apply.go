@@ -56,6 +56,9 @@ type Options struct {
 	Consent map[string]project.Consent // by stack, what becomes of its data
 	Partial bool                       // hosts that can't be reached are left out
 	Scope   Scope                      // what it is about
+	// Unprotect has the operator confirm that everyone will reach a hostname that asked for
+	// protection; nil refuses.
+	Unprotect func(hostname string) error
 }
 
 // A Planned apply is one that was prepared and not begun.
@@ -136,6 +139,14 @@ func (p *Planned) Question(ctx context.Context, plan *deploy.Plan) (question, na
 	}
 	if err := p.fleet.Confirm(ctx, p.next); err != nil || plan.Empty() {
 		return "", "", err
+	}
+	for _, hostname := range plan.Opens() {
+		if p.Unprotect == nil {
+			return "", "", fmt.Errorf("%s would lose its protection", hostname)
+		}
+		if err := p.Unprotect(hostname); err != nil {
+			return "", "", err
+		}
 	}
 	if lost := plan.Destroys(); len(lost) > 0 {
 		return "This may lose data: " + strings.Join(lost, ", "), plan.Loser(), nil

@@ -443,3 +443,27 @@ func TestOnlySomeStacks(t *testing.T) {
 		})
 	}
 }
+
+// TestALossOfProtectionIsConfirmed before anything else is asked; without it nothing is done.
+func TestALossOfProtectionIsConfirmed(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.States["alpha"] = agentapi.HostState{Changes: []agentapi.Change{
+		{Stack: "blog", ID: "route b.example.com", Action: "~", Opens: "b.example.com"}, {Stack: "blog", ID: "route a.example.com/x", Action: "-", Opens: "a.example.com/x"},
+	}}
+	var asked []string
+	_, p := h.prepared(t, Options{Unprotect: func(hostname string) error { asked = append(asked, hostname); return nil }})
+	if diff := cmp.Diff([]string{"a.example.com/x", "b.example.com"}, asked); diff != "" || p.Question != "Apply to home?" {
+		t.Errorf("%q (-want +got)\n%s", p.Question, diff)
+	}
+	no := errors.New("not typed")
+	for name, unprotect := range map[string]func(string) error{"no": func(string) error { return no }, "nothing asks": nil} {
+		planned, err := Prepare(t.Context(), h.fleet, Options{Unprotect: unprotect}, progress.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := planned.Propose(t.Context(), nil); err == nil || unprotect != nil && !errors.Is(err, no) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

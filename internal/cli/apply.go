@@ -23,6 +23,7 @@ type applyOptions struct {
 	take    []string
 	empty   []string
 	adopt   []string
+	open    []string
 	partial bool
 	hosts   []string
 }
@@ -45,6 +46,7 @@ func newApply(g *globals) *cobra.Command {
 		"are not renamed ones, and start empty")
 	cmd.Flags().StringSliceVar(&o.adopt, "adopt", nil, "`STACK` that runs on its host already, without Salvor: take it over as it runs, if its files in Git are those it was started with; of a draft, every container is made again")
 	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply even if some hosts can't be reached; ends with exit code 3")
+	cmd.Flags().StringSliceVar(&o.open, "unprotect", nil, "`HOSTNAME` that everyone may reach from now on, although it asked for protection; --yes does not say so")
 	scopeFlags(cmd, &o.hosts)
 	return cmd
 }
@@ -60,7 +62,7 @@ func runApply(ctx context.Context, g *globals, stacks []string, o applyOptions) 
 		if err != nil {
 			return err
 		}
-		planned, err := apply.Prepare(ctx, a.ForApply(), apply.Options{Consent: consent, Partial: o.partial, Scope: about}, bar)
+		planned, err := apply.Prepare(ctx, a.ForApply(), apply.Options{Consent: consent, Partial: o.partial, Scope: about, Unprotect: func(hostname string) error { return g.confirmOpen(hostname, o.open) }}, bar)
 		if err != nil {
 			return err
 		}

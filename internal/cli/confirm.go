@@ -78,6 +78,23 @@ func (g *prompts) confirmName(warning, name string) error {
 	return err
 }
 
+// confirmOpen has the operator type a hostname that loses its protection, unless --unprotect
+// names it. --yes does not confirm it.
+func (g *prompts) confirmOpen(hostname string, named []string) error {
+	if slices.Contains(named, hostname) {
+		return nil
+	}
+	warning := "everyone will reach " + hostname + ", which asked for protection until now"
+	if g.Term == nil {
+		return fault.WithCode(fault.WithHint(errors.New(warning), "without a terminal, --unprotect "+hostname+" confirms this alone"), fault.Usage)
+	}
+	answer, err := g.ask(terminal.Sprintf("%s\nType %s to continue: ", terminal.Text(warning), hostname))
+	if err == nil && answer != hostname {
+		return errNotConfirmed
+	}
+	return err
+}
+
 // confirmGrants asks about grants of one name: on a terminal with a question that
 // says what each means, else only --grant NAME confirms them. --yes does not.
 func (g *prompts) confirmGrants(all []grant.Grant) error {

@@ -363,3 +363,26 @@ func TestAPassphraseIsHiddenBeforeItIsAskedFor(t *testing.T) {
 		t.Errorf("afterwards the terminal shows nothing: %v", err)
 	}
 }
+
+// TestAHostnameThatLosesItsProtectionIsTyped: neither --yes nor a wrong answer confirms it.
+func TestAHostnameThatLosesItsProtectionIsTyped(t *testing.T) {
+	for typed, want := range map[string]error{"app.example.com": nil, "y": errNotConfirmed} {
+		g, screen, _ := onTerminal(t)
+		g.yes = true
+		asked := make(chan error)
+		go func() { asked <- g.confirmOpen("app.example.com", []string{"b.example.com"}) }()
+		screen.await(t, "everyone will reach app.example.com, which asked for protection until now")
+		screen.await(t, "Type app.example.com to continue: ")
+		screen.send(t, typed+"\n")
+		if err := <-asked; !errors.Is(err, want) {
+			t.Errorf("%s: %v", typed, err)
+		}
+	}
+	g := &globals{prompts: prompts{yes: true}}
+	if err := g.confirmOpen("app.example.com", []string{"app.example.com"}); err != nil {
+		t.Error(err)
+	}
+	if code, _ := fault.Code(g.confirmOpen("app.example.com", nil)); code != fault.Usage {
+		t.Errorf("without a terminal: %d", code)
+	}
+}

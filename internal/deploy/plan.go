@@ -80,6 +80,7 @@ func MakePlan(f *fleet.Fleet, commit string, moves []placement.Move, seen map[st
 		p.Hosts = append(p.Hosts, hostPlan(h.Name, o, moves))
 		p.Findings = append(p.Findings, o.State.Findings...)
 	}
+	p.movesOpen(seen)
 	for _, st := range f.Stacks {
 		if st.Broken {
 			p.Left = append(p.Left, st.Name)
@@ -88,6 +89,25 @@ func MakePlan(f *fleet.Fleet, commit string, moves []placement.Move, seen map[st
 	finding.Sort(p.Findings)
 	p.Fingerprint = fingerprint(p.Hosts)
 	return p
+}
+
+// movesOpen notes the routes that everyone reaches where they come to, and that asked for
+// protection on another host.
+func (p *Plan) movesOpen(seen map[string]Observation) {
+	for i := range p.Hosts {
+		for j := range p.Hosts[i].Changes {
+			c := &p.Hosts[i].Changes[j]
+			hostname, isRoute := strings.CutPrefix(c.ID, string(agentapi.ChangeRoute)+" ")
+			if !isRoute || !c.Open || c.Action != "+" {
+				continue
+			}
+			for host, o := range seen {
+				if host != p.Hosts[i].Host && slices.Contains(o.State.Guarded, hostname) {
+					c.Opens = hostname
+				}
+			}
+		}
+	}
 }
 
 func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
@@ -273,4 +293,17 @@ func (p *Plan) Destroys() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(lost))
+}
+
+// Opens returns the hostnames, with their paths, that lose their protection.
+func (p *Plan) Opens() []string {
+	opens := map[string]bool{}
+	for _, h := range p.Hosts {
+		for _, c := range h.Changes {
+			if c.Opens != "" {
+				opens[terminal.Line(c.Opens)] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(opens))
 }

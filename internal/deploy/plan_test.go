@@ -210,3 +210,32 @@ func TestTheImageOfAHostsOwnProjectIsPinned(t *testing.T) {
 		}
 	}
 }
+
+// TestARouteThatMovesAndLosesItsProtection: the new host never had it.
+func TestARouteThatMovesAndLosesItsProtection(t *testing.T) {
+	change := func(action string, open bool) []agentapi.Change {
+		return []agentapi.Change{{Stack: "notes", ID: "route app.example.com", Action: action, Open: open}}
+	}
+	for name, c := range map[string]struct {
+		guarded []string
+		open    bool
+		want    string
+	}{
+		"opened":          {[]string{"app.example.com"}, true, "app.example.com"},
+		"guarded":         {[]string{"app.example.com"}, false, ""},
+		"was open before": {[]string{"app.example.com/admin"}, true, ""},
+	} {
+		p := MakePlan(threeHosts(), "c", nil, map[string]Observation{
+			"alpha": {State: agentapi.HostState{Changes: change("-", false), Guarded: c.guarded}}, "beta": {State: agentapi.HostState{Changes: change("+", c.open)}},
+		})
+		if got := strings.Join(p.Opens(), " "); got != c.want {
+			t.Errorf("%s: %q loses its protection", name, got)
+		}
+		said := strings.Contains(p.Sum(), "everyone will reach app.example.com")
+		var page strings.Builder
+		p.Render(terminal.NewPage(&page, false))
+		if text := page.String(); said != (c.want != "") || strings.Contains(text, "loses its protection: everyone will reach app.example.com") != said {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}

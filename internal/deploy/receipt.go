@@ -107,6 +107,27 @@ func (r *Receipt) outOfTailnet() []string {
 	return hosts
 }
 
+// unpublished says which hostnames of a host are not live yet, and why.
+func unpublished(h agentapi.HostReceipt) []string {
+	if h.Routes == nil || len(h.Routes.Pending) == 0 && h.Routes.Why == "" {
+		return nil
+	}
+	line := h.Host + " could not look at its public hostnames"
+	if some := h.Routes.Pending; len(some) > 0 {
+		line = "not live yet: " + strings.Join(some[:min(len(some), named)], ", ")
+		if more := len(some) - named; more > 0 {
+			line += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	if h.Routes.Why != "" {
+		line += ": " + h.Routes.Why
+	}
+	return []string{line + "; " + h.Host + " goes on trying, and salvor route ls shows how far it is"}
+}
+
+// named is how many hostnames a line has.
+const named = 5
+
 // waysBack says of each stack that moved and does not run there how it gets back:
 // the host that it left has its data still.
 func (r *Receipt) waysBack(moves []placement.Move) []string {

@@ -61,3 +61,22 @@ func TestTheWayBackIsPrinted(t *testing.T) {
 		}
 	}
 }
+
+func TestAReceiptNamesWhatIsNotLive(t *testing.T) {
+	why := "Cloudflare's API does not answer"
+	many := []string{"a.x.de", "b.x.de", "c.x.de", "d.x.de", "e.x.de", "f.x.de", "g.x.de"}
+	for want, r := range map[string]*agentapi.RoutesReceipt{
+		"": {Live: many},
+		"not live yet: a.x.de: " + why + "; alpha goes on trying, and salvor route ls shows how far it is":                               {Pending: many[:1], Why: why},
+		"not live yet: a.x.de, b.x.de, c.x.de, d.x.de, e.x.de and 2 more; alpha goes on trying, and salvor route ls shows how far it is": {Pending: many},
+		"alpha could not look at its public hostnames: " + why + "; alpha goes on trying, and salvor route ls shows how far it is":       {Live: many, Why: why},
+	} {
+		var got string
+		for _, line := range unpublished(agentapi.HostReceipt{Host: "alpha", Routes: r}) {
+			got += line
+		}
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

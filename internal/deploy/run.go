@@ -194,6 +194,7 @@ func (r *Run) applyHosts(ctx context.Context) error {
 		defer mu.Unlock()
 		if receipt.Host != "" {
 			r.receipt.Hosts = append(r.receipt.Hosts, receipt)
+			r.Leave(unpublished(receipt)...)
 		}
 		return err
 	})

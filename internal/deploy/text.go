@@ -117,6 +117,9 @@ func renderHost(page *terminal.Page, h HostPlan) {
 		if c.Destroys != "" {
 			rows = append(rows, terminal.Row{"", terminal.Paint(terminal.Bad, "may lose: "+c.Destroys)})
 		}
+		if c.Opens != "" {
+			rows = append(rows, terminal.Row{"", terminal.Paint(terminal.Bad, "loses its protection: everyone will reach "+c.Opens)})
+		}
 	}
 	page.Table("  ", rows...)
 }
@@ -210,6 +213,9 @@ func (p *Plan) Sum() string {
 	}
 	if len(parts) == 0 {
 		return "Nothing to do."
+	}
+	if open := p.Opens(); len(open) > 0 {
+		parts = append(parts, "everyone will reach "+strings.Join(open, ", "))
 	}
 	if lost := p.Destroys(); len(lost) > 0 {
 		return strings.Join(parts, ", ") + "; this may lose data: " + strings.Join(lost, ", ") + "."

@@ -66,6 +66,7 @@ const (
 	LabelIgnored       Code = "label-ignored"
 	RouteBlocked       Code = "route-blocked"
 	RoutesKept         Code = "routes-kept"
+	RoutesLate         Code = "routes-late"
 	RouteUnreached     Code = "route-unreached"
 	RouteShared        Code = "route-shared-name"
 	ConnectorSilent    Code = "connector-silent"
@@ -271,6 +272,7 @@ func Table() []Row {
 		{LabelIgnored, "A label for a public hostname does not have the effect that it seems to have: it is misspelt, has a value that counts as false, or is behind a gap in the indexes.", "write the label that the finding names, or remove it"},
 		{RouteBlocked, "A public hostname is not published, or stays as it is, since Cloudflare has something in its place: a record, application or rule that is not Salvor's, or one that another stack, fleet or host has; or no zone that the token may change contains it.", "remove what the finding names, at Cloudflare, or use another hostname"},
 		{RoutesKept, "Nothing declares more than 5 and more than 30 % of a host's public hostnames any more. That is more likely a mistake than meant: the host takes none of them off, and publishes nothing new. It still closes what can't be protected.", "`salvor plan` shows what would go; `salvor apply` takes it off"},
+		{RoutesLate, "A host could not look at Cloudflare, or not change what it has to: its API does not answer, the token was refused or lacks a permission, or salvord does not run. What is published stays as it is, and the host tries again.", "do what the finding names: mend the token of `ingress` and `salvor apply`, or wait for Cloudflare"},
 		{RouteUnreached, "A public hostname leads to a name that nothing has in the connector's network: its requests get status 502.", "put the service into the network that ingress.network names, or declare the route under x-salvor.routes"},
 		{RouteShared, "A public hostname leads to a name that containers of two services have in the connector's network: each gets some of the requests.", "lead the route to a name that only one has, such as its container_name, or declare it under x-salvor.routes"},
 		{ConnectorSilent, "A host's connector has had no connection to Cloudflare for two minutes: none of the host's hostnames answers.", "look at the connector's log, and whether the host reaches the internet on port 7844"},

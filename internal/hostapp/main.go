@@ -132,6 +132,7 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbControl:    decode(h.Control),
 		agentapi.VerbNewest:     decode(h.Newest),
 		agentapi.VerbInventory:  decode(agent.Inventory(h)),
+		agentapi.VerbRoutes:     decode(agent.Routes(h)),
 
 		agentapi.VerbWayIn:        decode((*agent.WayIn)(h).Change),
 		agentapi.VerbWayInConfirm: decode((*agent.WayIn)(h).Confirm),

@@ -59,6 +59,9 @@ func check(host string, req, resp any, now time.Time) error {
 	case *agentapi.Inventory:
 		a.inventory(r)
 		r.Findings = a.findings(nil)
+	case *agentapi.RouteList:
+		a.routes(r)
+		r.Findings = a.findings(r.Findings)
 	case *agentapi.HandedBack:
 		a.handedBack(r)
 		return a.useless(len(r.Stacks) == 0)
@@ -184,6 +187,9 @@ func (a *answer) receipt(r *agentapi.HostReceipt) {
 	if r.Node != nil && !routable(r.Node.Address) {
 		a.refuse("the address %s in the tailnet", r.Node.Address)
 		r.Node = nil
+	}
+	if r.Routes != nil {
+		a.published(r.Routes)
 	}
 	r.Phases = slices.DeleteFunc(r.Phases, func(p agentapi.Phase) bool { return a.late(p.Began) || a.late(p.Ended) || p.Ended.Before(p.Began) })
 	r.Stacks = slices.DeleteFunc(r.Stacks, func(s agentapi.StackReceipt) bool {

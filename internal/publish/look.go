@@ -91,12 +91,16 @@ func (l *look) unresolved() bool {
 }
 
 // records reads the zones that have a hostname that is wanted, or had one of this host's
-// owners; all of them where that is not known.
+// owners, or may have one that this host has sent rules for: whose those rules are, the
+// hostname's record says. It reads all of them where that is not known.
 func (l *look) records(ctx context.Context) error {
 	all := Actual{Zones: l.shown(l.p.zones)}
 	wanted := map[int]bool{}
 	for _, o := range l.d.Routes {
 		wanted[all.zone(o.Route.Hostname, o.Route.Zone)] = true
+	}
+	for i, z := range all.Zones {
+		wanted[i] = wanted[i] || anyIn(z, l.a.Sent)
 	}
 	useful := map[string]bool{}
 	marks := l.d.marks()
@@ -119,6 +123,16 @@ func (l *look) records(ctx context.Context) error {
 	l.p.useful = useful
 	l.old.records = false
 	return nil
+}
+
+// anyIn reports whether a zone contains one of the hostnames.
+func anyIn(z Zone, hostnames map[string]bool) bool {
+	for h := range hostnames {
+		if z.contains(h) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *look) zone(ctx context.Context, z *Zone) (err error) {

@@ -55,8 +55,10 @@ type Report struct {
 	Live     []string // published as wanted
 	Waiting  []string // the connector does not have their rules yet
 	Version  int      // of the tunnel's configuration
+	Has      int      // the version that the connector has; 0 for none
 	Steps    int      // that changed something
 	Findings []finding.Finding
+	States   map[route.Key]State // of the routes that are wanted; nil where the pass did not come to its end
 }
 
 // Pass looks at Cloudflare and does what is missing. After an error nothing was decided on
@@ -69,21 +71,24 @@ func (p *Publisher) Pass(ctx context.Context, d Desired) (Report, error) {
 	var report Report
 	for range maxSteps {
 		next := Compare(d, l.a)
-		report.Live, report.Waiting, report.Findings, report.Version = next.Live, next.Waiting, next.Findings, l.a.Config.Version
-		if (len(next.Waiting) > 0 || next.takesOff()) && !l.waited {
+		report.Live, report.Waiting, report.Findings = next.Live, next.Waiting, next.Findings
+		report.Version, report.Has = l.a.Config.Version, l.a.Live
+		behind := next.None() && report.Steps > 0 && report.Has < report.Version
+		if (len(next.Waiting) > 0 || next.takesOff() || behind) && !l.waited {
 			if err := l.wait(ctx); err != nil {
 				return report, err
 			}
 			continue
 		}
 		if next.None() {
+			report.States = states(d, l.a, next)
 			return report, l.remember(next.Own)
 		}
-		changed, err := l.do(ctx, next)
+		did, err := l.do(ctx, next)
 		if err != nil {
 			return report, err
 		}
-		if changed {
+		if did {
 			report.Steps++
 		}
 	}

@@ -376,3 +376,22 @@ func FuzzMark(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatIsNotKnownToBeOursStays: while it can't be said whose a stack is, it is not among the
+// owners. Its rules stay, however long that is.
+func TestWhatIsNotKnownToBeOursStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "example.com", "example.org")
+		b.want(plain("app.example.com"))
+		b.pass(t)
+		writes := len(b.writes())
+		b.Owners = map[string]int{"host.alpha": 1}
+		b.want()
+		for range 5 {
+			b.pass(t)
+		}
+		if n := len(b.writes()) - writes; n > 0 || !b.Visit("app.example.com", "/").Reached() {
+			t.Errorf("%d writing calls: %v", n, b.writes())
+		}
+	})
+}

@@ -65,6 +65,7 @@ type Verdict struct {
 	MayChange bool // anything outside the host: snapshots, prune, DNS
 	Unfenced  bool
 	Epoch     int  // the highest that Git or a claim has, 0 where neither was heard
+	Ended     bool // it is lost since its placement ended: no host has it
 	Unclaimed bool // it is lost by its placement, and by the claims, which were read, no other host has it yet
 	Reason    string
 	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
@@ -130,7 +131,7 @@ func byClaim(local Local, git InGit, r Ruling) Verdict {
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("claimed for this host at epoch %d", r.Epoch)}
 	}
 	if r.Owner == "" && r.Key == "" {
-		return Verdict{State: Lost, Reason: fmt.Sprintf("its placement ended at epoch %d", r.Epoch)}
+		return Verdict{State: Lost, Ended: true, Reason: fmt.Sprintf("its placement ended at epoch %d", r.Epoch)}
 	}
 	return Verdict{State: Lost, Reason: fmt.Sprintf("%s claimed epoch %d", local.nameOf(r.Owner), r.Epoch)}
 }

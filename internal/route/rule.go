@@ -97,7 +97,7 @@ func fallsThrough(closed Route, routes []Route, foreign []Rule) bool {
 func ordered(rules []Rule) []Rule {
 	all := slices.Clone(rules)
 	slices.SortStableFunc(all, func(a, b Rule) int {
-		return cmp.Compare(width(a), width(b))
+		return cmp.Compare(width(a.Hostname), width(b.Hostname))
 	})
 	places := map[string][]int{}
 	for i, r := range all {
@@ -116,10 +116,10 @@ func ordered(rules []Rule) []Rule {
 	return all
 }
 
-// width is smaller for a rule that fewer hostnames match.
-func width(r Rule) int {
-	if isWildcard(r.Hostname) {
-		return maxName + 1 - len(r.Hostname)
+// width is smaller for a hostname that fewer ones match.
+func width(hostname string) int {
+	if isWildcard(hostname) {
+		return maxName + 1 - len(hostname)
 	}
 	return 0
 }

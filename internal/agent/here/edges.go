@@ -2,6 +2,7 @@ package here
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -22,6 +23,8 @@ type Edges struct {
 	Mount   func(root string) (memdir.Kind, error)                  // has secrets kept in memory below root
 	Free    func()                                                  // gives memory back to the machine
 	Now     func() time.Time                                        // when it is, for what is due
+
+	Cloudflare http.RoundTripper // leads to Cloudflare's API
 }
 
 // OpenFolder opens a place on one of these remotes.

@@ -1,0 +1,112 @@
+package publishing
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/route"
+)
+
+// An Announcement is what an apply has said to the daemon: these stacks are deployed now, so
+// their routes are to be live when their containers are.
+type Announcement struct {
+	h    *here.Host
+	spec agentapi.Host
+	end  context.CancelFunc
+	done chan struct{}
+}
+
+// Announce begins an announcement of all that the host is to run. It waits for nothing, and
+// says nothing where the host neither publishes nor did. End it.
+func Announce(ctx context.Context, h *here.Host, spec agentapi.Host) *Announcement {
+	if spec.Ingress == nil && readPublished(h) == nil {
+		return nil
+	}
+	var stacks []string
+	for _, st := range spec.Stacks {
+		if !st.Stopped && !st.Kept {
+			stacks = append(stacks, st.Name)
+		}
+	}
+	ctx, end := context.WithCancel(ctx)
+	a := &Announcement{h, spec, end, make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		announce(ctx, h, stacks)
+	}()
+	return a
+}
+
+// Finish ends the announcement after an apply that went well, with what of the host's hostnames
+// is live in its receipt.
+func (a *Announcement) Finish(ctx context.Context, receipt *agentapi.HostReceipt) {
+	if a == nil {
+		return
+	}
+	defer a.End()
+	began := time.Now().UTC()
+	receipt.Routes = a.settle(ctx)
+	receipt.Phases = append(receipt.Phases, agentapi.Phase{Name: "routes", Began: began, Ended: time.Now().UTC()})
+}
+
+// End ends the announcement. It may be called twice, and on none.
+func (a *Announcement) End() {
+	if a != nil {
+		a.end()
+		<-a.done
+	}
+}
+
+// settle has the daemon do what the apply has shown, waits for it a while, and says what of
+// the host's hostnames is live.
+func (a *Announcement) settle(ctx context.Context) *agentapi.RoutesReceipt {
+	list, err := settle(ctx, a.h)
+	if err != nil {
+		return &agentapi.RoutesReceipt{Pending: hostnames(a.spec), Why: err.Error()}
+	}
+	pending, all := map[string]bool{}, []string{}
+	for _, row := range list.Routes {
+		if row.Wanted {
+			all = append(all, row.Hostname)
+			pending[row.Hostname] = pending[row.Hostname] || !row.Live
+		}
+	}
+	receipt := &agentapi.RoutesReceipt{Why: list.Why}
+	for _, hostname := range sorted(all) {
+		if pending[hostname] {
+			receipt.Pending = append(receipt.Pending, hostname)
+		} else {
+			receipt.Live = append(receipt.Live, hostname)
+		}
+	}
+	return receipt
+}
+
+// hostnames are those that a host is to publish, as far as its spec says.
+func hostnames(spec agentapi.Host) []string {
+	if spec.Ingress == nil {
+		return nil
+	}
+	var all []string
+	add := func(routes []route.Route) {
+		for _, r := range routes {
+			if r.Closed == "" {
+				all = append(all, r.Hostname)
+			}
+		}
+	}
+	add(spec.Ingress.Routes)
+	for _, st := range spec.Stacks {
+		if !st.Stopped {
+			add(st.Project.Routes)
+		}
+	}
+	return sorted(all)
+}
+
+func sorted(hostnames []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(hostnames)))
+}

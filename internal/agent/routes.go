@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/route"
+)
+
+// published are the routes that a host is asked to publish, none where it publishes nothing.
+func published(spec agentapi.Host) []route.Owned {
+	if spec.Ingress == nil {
+		return nil
+	}
+	var all []route.Owned
+	for _, r := range spec.Ingress.Routes {
+		all = append(all, route.Owned{Owner: fleet.Own(spec.Name), Route: r})
+	}
+	for _, st := range spec.Stacks {
+		for _, r := range st.Project.Routes {
+			all = append(all, route.Owned{Owner: st.Name, Route: r})
+		}
+	}
+	return all
+}
+
+// guarded are the hostnames, with paths, for which a host is asked for protection.
+func guarded(spec agentapi.Host) []string {
+	var all []string
+	for _, o := range published(spec) {
+		if o.Route.Asks() {
+			all = append(all, o.Route.Key().String())
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// routeChanges are the routes that come, change and go, and the hostnames that lose their
+// protection by that.
+func routeChanges(applied, want agentapi.Host) []agentapi.Change {
+	was, now := published(applied), published(want)
+	opened := route.Opened(bare(was), bare(now))
+	var all []agentapi.Change
+	for _, o := range now {
+		c := changeOf(o, "+", cmp.Or(o.Route.Closed, o.Route.Service+" for "+whoMay(o.Route)))
+		c.Open = !o.Route.Asks()
+		if i := slices.IndexFunc(was, sameRoute(o)); i >= 0 {
+			said := differences(saysOf(was[i].Route), saysOf(o.Route))
+			if len(said) == 0 {
+				continue
+			}
+			c.Action, c.Cause = "~", strings.Join(said, "; ")
+		}
+		all = append(all, c)
+	}
+	for _, o := range was {
+		if !slices.ContainsFunc(now, sameRoute(o)) {
+			all = append(all, changeOf(o, "-", "not published here any more"))
+		}
+	}
+	for i := range all {
+		key := strings.TrimPrefix(all[i].ID, string(agentapi.ChangeRoute)+" ")
+		if at := slices.IndexFunc(opened, func(k route.Key) bool { return k.String() == key }); at >= 0 {
+			all[i].Opens, opened = key, slices.Delete(opened, at, at+1)
+		}
+	}
+	return all
+}
+
+func changeOf(o route.Owned, action, cause string) agentapi.Change {
+	c := agentapi.Change{ID: string(agentapi.ChangeRoute) + " " + o.Route.Key().String(), Action: action, Cause: cause}
+	if _, own := fleet.OwnerOf(o.Owner); !own {
+		c.Stack = o.Owner
+	}
+	return c
+}
+
+func bare(all []route.Owned) []route.Route {
+	var routes []route.Route
+	for _, o := range all {
+		routes = append(routes, o.Route)
+	}
+	return routes
+}
+
+// sameRoute is for finding a route again: two services of a stack may declare the same one.
+func sameRoute(o route.Owned) func(route.Owned) bool {
+	return func(other route.Owned) bool {
+		return o.Owner == other.Owner && o.Route.Key() == other.Route.Key() && o.Route.Of == other.Route.Of
+	}
+}
+
+// saysOf is what a route says in addition to its key, less where it is declared.
+func saysOf(r route.Route) []setting {
+	all := []setting{{name: "service", value: r.Service}, {name: "access", value: whoMay(r)}}
+	for _, s := range []setting{
+		{name: "application", value: asText(r.Access)}, {name: "origin", value: asText(r.Origin)}, {name: "zone", value: r.Zone},
+		{name: "grace", value: duration(r.Grace)}, {name: "closed", value: r.Closed}, {name: "declared by", value: strings.Join(r.Claimants, ", ")},
+	} {
+		if s.value != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// whoMay says who may reach a route.
+func whoMay(r route.Route) string {
+	a := r.Access
+	switch {
+	case a == nil:
+		return "everyone"
+	case a.OfZone:
+		return "whom the zone's application lets in"
+	case len(a.Groups) > 0:
+		return strings.Join(a.Groups, ", ")
+	}
+	return cmp.Or(a.Name, "whom its own rules let in")
+}
+
+// asText stands for a part of a route, "" for one that says nothing: equal ones have equal texts.
+func asText(part any) string {
+	content, err := json.Marshal(part)
+	if text := string(content); err == nil && text != "null" && text != "{}" {
+		return short(text)
+	}
+	return ""
+}

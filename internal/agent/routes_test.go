@@ -1,0 +1,55 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/project"
+	"salvor/internal/route"
+)
+
+// TestRouteChanges: routes that come, change and go, and what is open to everyone then.
+func TestRouteChanges(t *testing.T) {
+	t.Parallel()
+	family := &route.Access{Groups: []string{"family"}, Policies: []route.Policy{{Decision: route.Allow, Include: []route.Match{{Email: "ann@example.com"}}}}}
+	wider := &route.Access{Groups: []string{"family"}, Policies: []route.Policy{{Decision: route.Allow, Include: []route.Match{{Domain: "example.com"}}}}}
+	of := func(hostname string, access *route.Access) route.Route {
+		return route.Route{Hostname: hostname, Service: "http://app:80", Access: access, Of: "app"}
+	}
+	closed := of("app.example.com", nil)
+	closed.Closed = "the access group friends is not declared"
+	moved := of("app.example.com", nil)
+	moved.Position, moved.Service = "stacks/notes/compose.yaml:9:5", "http://app:81"
+	host := func(routes []route.Route, own ...route.Route) agentapi.Host {
+		return agentapi.Host{Name: "alpha", Ingress: &agentapi.Ingress{Routes: own}, Stacks: []agentapi.Stack{{Name: "notes", Project: project.Project{Routes: routes}}}}
+	}
+	one := func(r route.Route) agentapi.Host { return host([]route.Route{r}) }
+	silent := host([]route.Route{of("app.example.com", nil)})
+	silent.Ingress = nil
+	for name, c := range map[string]struct {
+		was, now agentapi.Host
+		want     string
+	}{
+		"the first":         {silent, one(of("app.example.com", nil)), "[{notes route app.example.com + http://app:80 for everyone  true }]"},
+		"of the host":       {host(nil), host(nil, of("nas.example.com", family)), "[{ route nas.example.com + http://app:80 for family  false }]"},
+		"closed":            {host(nil), one(closed), "[{notes route app.example.com + the access group friends is not declared  false }]"},
+		"gone":              {one(of("app.example.com", family)), host(nil), "[{notes route app.example.com - not published here any more  false }]"},
+		"another service":   {one(of("app.example.com", nil)), one(moved), "[{notes route app.example.com ~ service http://app:80 → http://app:81  true }]"},
+		"as it was":         {one(of("app.example.com", family)), one(of("app.example.com", family)), "[]"},
+		"other people":      {one(of("app.example.com", family)), one(of("app.example.com", wider)), "[{notes route app.example.com ~ application " + asText(family) + " → " + asText(wider) + "  false }]"},
+		"for everyone":      {one(of("app.example.com", family)), one(of("app.example.com", nil)), "[{notes route app.example.com ~ access family → everyone; application " + asText(family) + " → none  true app.example.com}]"},
+		"of another owner":  {one(of("app.example.com", family)), host(nil, of("app.example.com", nil)), "[{ route app.example.com + http://app:80 for everyone  true app.example.com} {notes route app.example.com - not published here any more  false }]"},
+		"falls to wildcard": {host([]route.Route{of("*.example.com", nil), of("app.example.com", family)}), one(of("*.example.com", nil)), "[{notes route app.example.com - not published here any more  false app.example.com}]"},
+		"no more":           {one(of("app.example.com", family)), silent, "[{notes route app.example.com - not published here any more  false }]"},
+	} {
+		if diff := cmp.Diff(c.want, fmt.Sprint(routeChanges(c.was, c.now))); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+	if got := guarded(host([]route.Route{of("b.example.com", family), of("c.example.com", nil)}, of("a.example.com", family))); fmt.Sprint(got) != "[a.example.com b.example.com]" {
+		t.Errorf("guarded are %v", got)
+	}
+}
