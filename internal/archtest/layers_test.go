@@ -224,7 +224,6 @@ var sideways = map[[2]string]string{
 	{"agent/startup", "agent/here"}:       "what starts is a host's stacks",
 	{"agent/startup", "agent/keeper"}:     "data comes back before a start, and snapshots are taken around one",
 	{"agent/leaving", "agent/publishing"}: "a host that leaves takes its hostnames off",
-	{"agent/leaving", "agent/tunnel"}:     "a host that leaves stops its connector",
 	{"agent/leaving", "agent/here"}:       "what is given back is a host's stacks",
 	{"agent/publishing", "agent/here"}:    "what is published is a host's stacks",
 	{"agent", "agent/publishing"}:         "the host's verbs and daemon join its parts",

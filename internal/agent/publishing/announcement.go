@@ -126,7 +126,7 @@ func TakeOff(ctx context.Context, h *here.Host) (took bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	spec.Ingress, spec.Projects = nil, nil
+	spec.Ingress = nil
 	if err := h.SaveSpec(spec); err != nil {
 		return false, err
 	}
