@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/cloudflare/cloudflaretest"
+	"salvor/internal/fleet"
 	"salvor/internal/lab/edge"
 )
 
@@ -58,12 +59,13 @@ func (c *Cloudflare) plain(ctx context.Context) (address string, err error) {
 	return ln.Addr().String(), nil
 }
 
-// StockConnector puts the lab's connector into a registry under cloudflared's name.
-func (c *Cloudflare) StockConnector(ctx context.Context, r *Registry, version string) error {
+// StockConnector puts the lab's connector into a registry, under the name of cloudflared's image
+// that hosts run.
+func (c *Cloudflare) StockConnector(ctx context.Context, r *Registry) error {
 	tag, err := c.lab.goImage(ctx, "cloudflared", "USER 65532:65532", `ENTRYPOINT ["cloudflared", "--no-autoupdate"]`)
 	if err != nil {
 		return err
 	}
-	_, err = r.PushAs(ctx, tag, "cloudflare/cloudflared:"+version)
+	_, err = r.PushAs(ctx, tag, fleet.ConnectorImage)
 	return err
 }

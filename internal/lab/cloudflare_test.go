@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"salvor/internal/cloudflare/cloudflaretest"
+	"salvor/internal/fleet"
 	"salvor/internal/lab"
 	"salvor/internal/lab/edge"
 	"salvor/internal/lab/labtest"
@@ -26,7 +27,7 @@ func TestHostsFindCloudflare(t *testing.T) {
 	tunnel := c.AddTunnel("alpha", 0)
 	registry, err := l.Registry(ctx, "registry", nil)
 	must(t, err)
-	must(t, c.StockConnector(ctx, registry, "2026.8.0"))
+	must(t, c.StockConnector(ctx, registry))
 	nginx, err := registry.Ref(ctx, lab.Nginx)
 	must(t, err)
 	h, err := l.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
@@ -47,8 +48,8 @@ func TestHostsFindCloudflare(t *testing.T) {
 docker network create cloudflare-net
 docker run -d --name app --network cloudflare-net %s
 docker exec app sh -c 'echo hello >/usr/share/nginx/html/index.html'
-docker run -d --name connector --network cloudflare-net -v /run/connector:/run/connector:ro cloudflare/cloudflared:2026.8.0 tunnel --no-autoupdate --metrics 0.0.0.0:20241 run --token-file /run/connector/token
-`, nginx)
+docker run -d --name connector --network cloudflare-net -v /run/connector:/run/connector:ro %s tunnel --no-autoupdate --metrics 0.0.0.0:20241 run --token-file /run/connector/token
+`, nginx, fleet.ConnectorImage)
 	if _, err := h.Exec(ctx, "sh", "-ec", script); err != nil {
 		t.Fatal(err)
 	}
