@@ -222,6 +222,9 @@ func (t *tunnel) Open(context.Context, *cloudflare.Client, agentapi.Host) (cloud
 // Start implements Tunnel.
 func (t *tunnel) Start(context.Context) error { return nil }
 
+// Doubt implements Tunnel.
+func (t *tunnel) Doubt() {}
+
 // Moved implements Tunnel.
 func (t *tunnel) Moved(to cloudflare.Tunnel) { t.moved = to.ID }
 
