@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/cloudflare/cloudflaretest"
+	"salvor/internal/fault"
 )
 
 // TestAnApplyIsHeard: an apply begins before the daemon runs, as on a new host. What it deploys
@@ -43,6 +45,17 @@ func TestAnApplyIsHeard(t *testing.T) {
 	got = announced.settle(t.Context())
 	if len(got.Live) != 2 || !strings.Contains(got.Why, "token") {
 		t.Errorf("with a token that has ended: %+v", got)
+	}
+	s.deployed("notes")
+	if _, err := TakeOff(t.Context(), s.Host); err == nil || fault.Hint(err) == "" {
+		t.Errorf("taken off: %v", err)
+	}
+	s.api.AddToken(token, cloudflaretest.All)
+	if took, err := TakeOff(t.Context(), s.Host); err != nil || !took || len(s.api.Records("example.com")) > 0 || !s.tunnel.stopped {
+		t.Errorf("taken off: %t, %v, %+v", took, err, s.api.Records("example.com"))
+	}
+	if took, err := TakeOff(t.Context(), s.Host); err != nil || took {
+		t.Errorf("taken off again: %t, %v", took, err)
 	}
 	announced.End()
 	for len(s.d.deploying()) > 0 {

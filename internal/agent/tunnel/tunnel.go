@@ -38,7 +38,11 @@ type Settings struct {
 // SettingsOf are those that the request of a host with Ingress has.
 func SettingsOf(spec agentapi.Host) Settings {
 	i := spec.Ingress
-	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: spec.Image(Project)}
+	epoch := 1
+	if spec.Own != nil {
+		epoch = spec.Own.Epoch
+	}
+	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name, epoch), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: spec.Image(Project)}
 	for _, declared := range spec.Networks {
 		if declared.Name == i.Network {
 			s.Network = declared
