@@ -379,6 +379,22 @@ func TestATunnelThatAPersonDeletes(t *testing.T) {
 	}
 }
 
+// TestATunnelThatCloudflareDoesNotKnow has the connector not notice.
+func TestATunnelThatCloudflareDoesNotKnow(t *testing.T) {
+	s := newStand(t)
+	found := s.ensure(settings())
+	s.person().DeleteTunnel(found.ID)
+	if now := s.ensure(settings()); now.ID != found.ID {
+		t.Fatal("it looks each time")
+	}
+	s.tunnel.Doubt()
+	now := s.ensure(settings())
+	s.tunnel.Moved(now)
+	if s.ensure(settings()); now.ID == found.ID || s.connected(now.ID) != 1 || len(s.of()) != 1 {
+		t.Errorf("the tunnel is %s, before %s; connectors %v", now.ID, found.ID, s.of())
+	}
+}
+
 // TestAnotherTunnel has hostnames lead to the new one before the old one has no connector.
 func TestAnotherTunnel(t *testing.T) {
 	s := newStand(t)
