@@ -3,10 +3,12 @@ package agent
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/route"
 )
@@ -70,6 +72,17 @@ func routeChanges(applied, want agentapi.Host) []agentapi.Change {
 		}
 	}
 	return all
+}
+
+// refuseOpening refuses an apply after which everyone reaches a hostname that was protected here,
+// where the operator has not confirmed that: a command that plans nothing has asked about nothing.
+func refuseOpening(applied agentapi.Host, req agentapi.Apply) error {
+	for _, k := range route.Opened(bare(published(applied)), bare(published(req.Host))) {
+		if !slices.Contains(req.Opens, k.String()) {
+			return fault.WithHint(fmt.Errorf("everyone would reach %s, which is protected, and that was not confirmed", k), "salvor apply shows it, and asks")
+		}
+	}
+	return nil
 }
 
 func changeOf(o route.Owned, action, cause string) agentapi.Change {
