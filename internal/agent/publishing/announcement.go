@@ -115,6 +115,17 @@ func sorted(hostnames []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(hostnames)))
 }
 
+// Withdraw has the daemon take off what the host has published of a stack that it was asked for
+// until now, and waits for it a while. What can't be done now the daemon does later.
+func Withdraw(ctx context.Context, h *here.Host) {
+	if readPublished(h) == nil {
+		return
+	}
+	if list, err := settle(ctx, h); err != nil || list.Why != "" {
+		h.Trouble("routes", fmt.Errorf("hostnames are not taken off yet: %s", cmp.Or(here.ErrorText(err), list.Why)))
+	}
+}
+
 // TakeOff has a host that leaves the fleet take off what it has published, and reports whether
 // it had anything. The daemon has to run.
 func TakeOff(ctx context.Context, h *here.Host) (took bool, err error) {
