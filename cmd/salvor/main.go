@@ -16,14 +16,21 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-func main() { salvor(0, nil, github.Public(), cloud.Site{}) }
+func main() { salvor(0, nil, sites{github: github.Public()}) }
+
+// sites are where services are that have public addresses.
+type sites struct {
+	github     github.Site
+	servers    cloud.Site
+	cloudflare string
+}
 
 // salvor runs the program and ends the process.
-func salvor(work agekey.WorkFactor, connect cli.Connect, site github.Site, servers cloud.Site) {
+func salvor(work agekey.WorkFactor, connect cli.Connect, at sites) {
 	syscall.Umask(syscall.Umask(0) | 0o022) // what it writes into the clone is for its owner to change alone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not heed the first
-	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work, Connect: connect, GitHub: site, Cloud: servers}
+	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Getenv: os.Getenv, Keychain: keychain.System{}, Work: work, Connect: connect, GitHub: at.github, Cloud: at.servers, Cloudflare: at.cloudflare}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		console.Term = keyboard()
 	}

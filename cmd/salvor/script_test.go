@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"salvor/internal/cloud/ec2/ec2test"
+	"salvor/internal/cloudflare/cloudflaretest"
 	"salvor/internal/socketdir"
 )
 
@@ -24,7 +25,9 @@ import (
 const quickWork = 10
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork, folderHosts(), scriptSite(), scriptServers()) }, "age-plugin-" + pluginName: agePlugin})
+	testscript.Main(m, map[string]func(){"salvor": func() {
+		salvor(quickWork, folderHosts(), sites{scriptSite(), scriptServers(), os.Getenv(cloudflareVariable)})
+	}, "age-plugin-" + pluginName: agePlugin})
 }
 
 // TestScripts is the specification of the command line: each archive under
@@ -43,17 +46,18 @@ func TestScripts(t *testing.T) {
 			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"approved": approved,
-			"exits":    exits,
-			"errs":     errs,
-			"commit":   commit,
-			"refused":  refused,
-			"shut":     shut,
-			"tamper":   tamper,
-			"drive":    driveCommands,
-			"server":   serverCommands,
-			"github":   githubCommands,
-			"aws":      awsCommands,
+			"approved":   approved,
+			"exits":      exits,
+			"errs":       errs,
+			"commit":     commit,
+			"refused":    refused,
+			"shut":       shut,
+			"tamper":     tamper,
+			"drive":      driveCommands,
+			"server":     serverCommands,
+			"github":     githubCommands,
+			"cloudflare": cloudflareCommands,
+			"aws":        awsCommands,
 		},
 	})
 }
@@ -70,6 +74,7 @@ func setup(env *testscript.Env) error {
 	env.Defer(func() { _ = os.RemoveAll(sockets) })
 	env.Setenv("RUN", sockets)
 	env.Values[driveKey{}], env.Values[serversKey{}], env.Values[githubKey{}] = new(*scriptDrive), &servers{}, &scriptGitHub{}
+	env.Values[cloudflareKey{}] = &cloudflaretest.Server{}
 	config := "[user]\n\tname = Ann\n\temail = ann@example.net\n[init]\n\tdefaultBranch = main\n"
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

@@ -67,6 +67,7 @@ type Options struct {
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	GitHub     github.Site                                                // where fleets may be, and tokens are sent
 	Cloud      cloud.Site                                                 // how servers are that a cloud makes
+	Cloudflare string                                                     // where its API is, "" for the public one
 	Files      checkout.Files                                             // which files are the fleet's
 	News       bool                                                       // the Git host is asked for newer commits meanwhile, see checkout.OpenWithNews
 }

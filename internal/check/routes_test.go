@@ -11,8 +11,17 @@ func TestDockFlaresTokenShows(t *testing.T) {
 	t.Parallel()
 	repo := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress:\n  provider: dockflare\n"})
 	want := []string{"warning secret-exposed fleet.yaml:4:13: DockFlare starts cloudflared with the tunnel's token as an argument: docker inspect and ps show it on its host " +
-		"(take those who must not have it out of the group docker there; salvor ack takes note of it)"}
+		"(have Salvor publish, whose connector reads it from a file: salvor route adopt; or take those who must not have it out of the group docker there)"}
 	if diff := cmp.Diff(want, lines(Findings(repo, kept{}, nil))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	routed := declaring(t, map[string]string{
+		"fleet.yaml":                "schema: 1\nfleet: home\nhosts: {alpha: {address: 192.0.2.1}}\ningress:\n  provider: dockflare\n  routes:\n    - {hostname: nas.example.com, service: \"http://nas\", host: alpha}\n",
+		"stacks/notes/compose.yaml": "x-salvor:\n  routes:\n    - {service: web, port: 80, hostname: a.example.com}\nservices: {web: {image: nginx}}\n",
+	})
+	want = append(want[:0], "warning route-closed fleet.yaml:7:18: nas.example.com is not published: DockFlare reads labels alone (make it in DockFlare, as a rule by hand)",
+		"warning route-closed stacks/notes/compose.yaml:3:42: a.example.com is not published: DockFlare reads labels alone (declare it with labels of web)")
+	if diff := cmp.Diff(want, lines(Findings(routed, kept{}, nil))[1:]); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	none := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress: {provider: none}\n"})

@@ -49,6 +49,8 @@ type Console struct {
 	Connect  Connect             // reaches hosts, nil for SSH; for tests
 	GitHub   github.Site         // where repositories are made, and tokens are sent
 	Cloud    cloud.Site          // how servers are that a cloud makes; for tests
+	// Cloudflare is where its API is, "" for the public one; for tests.
+	Cloudflare string
 }
 
 // visible is the console with whatever is printed made visible.

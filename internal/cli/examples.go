@@ -108,8 +108,12 @@ salvor restore host.alpha            # the host's protected folders, into a fold
 	"rollback": `salvor rollback notes
 salvor rollback notes --list
 salvor rollback notes --to 1a2b3c4 --with-data`,
+	"route adopt": `salvor route adopt --host alpha
+salvor route adopt --host alpha --state state.json    # with the rules that were made by hand`,
 	"route dockflare": `salvor route dockflare --host alpha`,
 	"route explain":   `salvor route explain notes`,
+	"route ls": `salvor route ls
+salvor route ls --json`,
 	"route plan": `salvor route plan
 salvor route plan --case vectors.json#DF-01 --json`,
 	"scan": `salvor scan

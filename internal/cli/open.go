@@ -79,7 +79,7 @@ func (g *output) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Computer: computer(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, GitHub: g.GitHub, Cloud: g.Cloud, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: func(file string, wrong int) (secret.Value, error) { return unlockSSH(g, file, wrong) }, Agents: agents(), Computer: computer(), Unlock: unlocker(g), Work: g.Work, Connect: g.Connect, GitHub: g.GitHub, Cloud: g.Cloud, Cloudflare: g.Cloudflare, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Prompts: g.programPrompts(), Printed: g.printed}
 	if g.Term != nil {
 		o.Trust = g.askYes
 	}

@@ -45,12 +45,18 @@ func offline(ctx context.Context, g *globals, work func(*app.App) error) error {
 	if err != nil {
 		return err
 	}
-	if !a.Fleet().Ingress.Publishes() {
-		err = fault.WithHint(errors.New("fleet.yaml has no ingress: with provider: cloudflare, so labels for routes mean nothing"), "docs/routes.md shows it")
-	} else {
+	if err = publishing(a); err == nil {
 		err = work(a)
 	}
 	return errors.Join(err, a.Close())
+}
+
+// publishing refuses a fleet whose labels stay labels.
+func publishing(a *app.App) error {
+	if a.Fleet().Ingress.Publishes() {
+		return nil
+	}
+	return fault.WithHint(errors.New("fleet.yaml has no ingress: with provider: cloudflare, so labels for routes mean nothing"), "docs/routes.md shows it")
 }
 
 func printRoutes(g *globals, a *app.App) error {
@@ -82,17 +88,10 @@ func printRoutes(g *globals, a *app.App) error {
 
 // reached says who reaches a route.
 func reached(r hostnames.Route) string {
-	switch {
-	case r.Not != "":
+	if r.Not != "" {
 		return "not published"
-	case r.Access == nil:
-		return "everyone"
-	case r.Access.OfZone:
-		return "by the zone's application"
-	case len(r.Access.Groups) == 0:
-		return "by rules of its own"
 	}
-	return strings.Join(r.Access.Groups, ", ")
+	return r.Who()
 }
 
 // printLines prints text that was laid out as lines.

@@ -1,5 +1,6 @@
 // Package dockflare is what Salvor does about DockFlare, the other program that publishes
-// what labels say: it writes DockFlare as a stack of the fleet.
+// what labels say: it writes DockFlare as a stack of the fleet, or takes over what DockFlare
+// has published.
 package dockflare
 
 import (
@@ -68,7 +69,7 @@ func PrepareStack(c *checkout.Checkout, host string) (Written, proposal.Proposal
 	}
 	p.Question = fmt.Sprintf("Commit this? Nothing changes on %s before salvor apply.", h.Name)
 	if c.Fleet.Ingress.Publishes() {
-		p.Question = fmt.Sprintf("Commit this? From the next apply on Salvor publishes no hostname any more; nothing changes on %s before.", h.Name)
+		p.Question = fmt.Sprintf("Commit this? The next apply takes off what Salvor has published; nothing changes on %s before.", h.Name)
 	}
 	return w, p, nil
 }

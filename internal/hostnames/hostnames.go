@@ -1,11 +1,13 @@
-// Package hostnames says which public hostnames a commit declares for each host, and which
-// rules the host's tunnel would get of them. It asks no host and not Cloudflare.
+// Package hostnames says which public hostnames a commit declares for each host, which
+// rules the host's tunnel would get of them, and what of it there is as hosts answered. It
+// does not ask Cloudflare.
 package hostnames
 
 import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -25,6 +27,21 @@ type Route struct {
 	Owner string `json:"stack"`
 	route.Route
 	Not string `json:"not_published,omitempty"` // why it is not published, "" for one that is
+}
+
+const everyone = "everyone"
+
+// Who says who may in, for people: "everyone", the access groups, or by what else.
+func (r Route) Who() string {
+	switch {
+	case r.Access == nil:
+		return everyone
+	case r.Access.OfZone:
+		return "by the zone's application"
+	case len(r.Access.Groups) == 0:
+		return "by rules of its own"
+	}
+	return strings.Join(r.Access.Groups, ", ")
 }
 
 // Plan returns the hosts with their routes, by name. The stacks are those that load.

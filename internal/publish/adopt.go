@@ -21,6 +21,7 @@ type Adoption struct {
 	Apps     []cloudflare.App // to put first
 	Record   *Change          // that marks it; nil where that is done
 	Access   []string         // what changes of who may in, "+ allow email a@b.c", without ids
+	Left     []string         // applications of it, by name, that nothing declares: they stay in front of it
 }
 
 // Adopt returns what becomes of the hostnames of the tunnel of d, whose rules another program
@@ -52,7 +53,7 @@ func (c *comparison) adoption(hostname string, paths []string) Adoption {
 	out.Owner = s.owner
 	for _, check := range []func(*site, []string, *Adoption) string{c.declaredWhole, c.adoptRecord, c.adoptApps} {
 		if out.Why = check(s, paths, &out); out.Why != "" {
-			out.Apps, out.Record, out.Access = nil, nil, nil
+			out.Apps, out.Record, out.Access, out.Left = nil, nil, nil, nil
 			return out
 		}
 	}
@@ -106,6 +107,12 @@ func (c *comparison) adoptRecord(s *site, _ []string, out *Adoption) string {
 
 // adoptApps finds the applications that are not yet as they are wanted.
 func (c *comparison) adoptApps(s *site, _ []string, out *Adoption) string {
+	for _, app := range c.a.Apps {
+		host, _, _ := strings.Cut(app.Domain, "/")
+		if host == s.hostname && !slices.ContainsFunc(s.routes, func(r route.Route) bool { return r.Access != nil && r.Domain() == app.Domain }) {
+			out.Left = append(out.Left, app.Name)
+		}
+	}
 	for _, r := range s.routes {
 		if r.Access == nil {
 			continue

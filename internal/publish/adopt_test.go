@@ -146,6 +146,7 @@ func TestAdoptOpensNothing(t *testing.T) {
 		spoil func(*bench)
 		why   string
 		lines []string
+		left  string
 	}{
 		"as declared":           {lines: []string{"- allow email ann@example.com", "+ allow email a@example.com"}},
 		"the declaration opens": {spoil: func(b *bench) { b.Routes[0].Route.Access = &everyoneIn }, why: "it is protected now, and its declaration lets everyone in"},
@@ -155,6 +156,7 @@ func TestAdoptOpensNothing(t *testing.T) {
 		"for several hostnames": {spoil: func(b *bench) {
 			editApp(b, `"policies"`, `"self_hosted_domains":["app.example.com","b.example.com"],"policies"`)
 		}, why: `its application "DockFlare-app.example.com" is for other hostnames, too: app.example.com, b.example.com`},
+		"nothing declares who may in": {spoil: func(b *bench) { b.Routes[0].Route.Access = nil }, left: "DockFlare-app.example.com"},
 		"a newer host's": {spoil: func(b *bench) {
 			editApp(b, `"policies"`, `"tags":["salvor"],"policies"`)
 			editApp(b, `"name":"p"`, `"name":"salvor:home/notes/9 p"`)
@@ -178,7 +180,7 @@ func TestAdoptOpensNothing(t *testing.T) {
 					c.spoil(b)
 				}
 				got := Adopt(b.Desired, seen(t, b))[0]
-				if got.Why != c.why || !slices.Equal(got.Access, c.lines) || (got.Record != nil) != (c.why == "") {
+				if got.Why != c.why || !slices.Equal(got.Access, c.lines) || strings.Join(got.Left, "") != c.left || (got.Record != nil) != (c.why == "") {
 					t.Errorf("%+v", got)
 				}
 			})
