@@ -14,6 +14,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
 	"salvor/internal/hostprep"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
@@ -258,10 +259,33 @@ func TestOwnPackagesGo(t *testing.T) {
 	}
 }
 
+// TestAHostsOwnProjectsGo: the connector is stopped, and reported.
+func TestAHostsOwnProjectsGo(t *testing.T) {
+	l, _ := emptied(t)
+	spec, err := l.agent().Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Projects = []agentapi.OwnProject{{Name: fleet.ConnectorProject, Image: fleet.ConnectorImage}}
+	if err := l.agent().base().SaveSpec(spec); err != nil {
+		t.Fatal(err)
+	}
+	l.Engine.Add(fleet.ConnectorProject, "connector-a", "running")
+	left, err := Leaving(l.agent()).Leave(t.Context(), agentapi.Leave{Owner: "ann"}, progress.Discard())
+	if err != nil || !slices.Contains(left.Removed, "project "+fleet.ConnectorProject) {
+		t.Errorf("removed %v, %v", left.Removed, err)
+	}
+	for _, c := range l.Engine.Containers() {
+		if c.Project == fleet.ConnectorProject {
+			t.Errorf("%s is still there", c.ID)
+		}
+	}
+}
+
 // TestAHostIsLeft: nothing of Salvor stays, and all data does; interrupted at every step
 // and run again it ends the same.
 func TestAHostIsLeft(t *testing.T) {
-	for _, step := range []string{"", "leave-service", "leave-way-in", "leave-trials", "leave-packages", "leave-memory", "leave-state", "leave-keys"} {
+	for _, step := range []string{"", "leave-service", "leave-projects", "leave-way-in", "leave-trials", "leave-packages", "leave-memory", "leave-state", "leave-keys"} {
 		l, data := emptied(t)
 		leave := func(ctx context.Context) {
 			if _, err := Leaving(l.agent()).Leave(ctx, agentapi.Leave{Owner: "ann"}, progress.Discard()); err != nil {

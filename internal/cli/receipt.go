@@ -26,6 +26,7 @@ func printReceipt(page *terminal.Page, r *deploy.Receipt) error {
 	}
 	page.Table("  ", append(rows, terminal.Row{"total", terminal.Duration(r.Ended.Sub(r.Began))})...)
 	printStacks(page, r)
+	printHostnames(page, r)
 	found := r.Findings
 	for _, h := range r.Hosts {
 		found = slices.Concat(found, h.Findings)
@@ -65,6 +66,15 @@ func printStacks(page *terminal.Page, r *deploy.Receipt) {
 	}
 	page.Printf("\n")
 	page.Table("  ", rows...)
+}
+
+// printHostnames writes which public hostnames are live.
+func printHostnames(page *terminal.Page, r *deploy.Receipt) {
+	for _, h := range r.Hosts {
+		if h.Routes != nil && len(h.Routes.Live) > 0 {
+			page.Printf("\n  live through %s: %s\n", h.Host, deploy.Some(h.Routes.Live))
+		}
+	}
 }
 
 func styleOfOutcome(s agentapi.StackReceipt) terminal.Style {

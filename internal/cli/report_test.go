@@ -47,7 +47,7 @@ func TestReceiptIsGolden(t *testing.T) {
 			Stacks: []agentapi.StackReceipt{
 				{Name: "notes", Outcome: "restored", Healthy: at(62), Restored: &agentapi.SnapshotInfo{Began: at(-130), Bytes: 3 << 20, Files: 12}},
 				{Name: "site", Outcome: "failed", Error: &agentapi.Error{Text: "port 80 is taken"}},
-			}}},
+			}, Routes: &agentapi.RoutesReceipt{Live: []string{"notes.example.com", "wiki.example.com"}}}},
 		Pending: []string{"let gamma read the repository"},
 	}
 	var out bytes.Buffer

@@ -113,11 +113,8 @@ func unpublished(h agentapi.HostReceipt) []string {
 		return nil
 	}
 	line := h.Host + " could not look at its public hostnames"
-	if some := h.Routes.Pending; len(some) > 0 {
-		line = "not live yet: " + strings.Join(some[:min(len(some), named)], ", ")
-		if more := len(some) - named; more > 0 {
-			line += fmt.Sprintf(" and %d more", more)
-		}
+	if len(h.Routes.Pending) > 0 {
+		line = "not live yet: " + Some(h.Routes.Pending)
 	}
 	if h.Routes.Why != "" {
 		line += ": " + h.Routes.Why
@@ -125,8 +122,15 @@ func unpublished(h agentapi.HostReceipt) []string {
 	return []string{line + "; " + h.Host + " goes on trying, and salvor route ls shows how far it is"}
 }
 
-// named is how many hostnames a line has.
-const named = 5
+// Some lists hostnames on a line, and how many more there are.
+func Some(hostnames []string) string {
+	const named = 5
+	line := strings.Join(hostnames[:min(len(hostnames), named)], ", ")
+	if more := len(hostnames) - named; more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	return line
+}
 
 // waysBack says of each stack that moved and does not run there how it gets back:
 // the host that it left has its data still.

@@ -224,6 +224,15 @@ func TestWatch(t *testing.T) {
 		{3*time.Hour + 3*time.Minute, "b2", "b2@b.x @nas.x"},         // a new start
 		{3*time.Hour + 3*time.Minute, "a b2", "a@a.x b2@b.x @nas.x"}, // of all
 	} {
+		var again Watch // as in a program that starts again at each step
+		content, err := json.Marshal(&w)
+		if err == nil {
+			err = json.Unmarshal(content, &again)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = again
 		var got []string
 		for _, wanted := range w.Look(start.Add(step.at), all, func(o Owned) bool { return slices.Contains(strings.Fields(step.running), o.Route.Of) }) {
 			text := wanted.Route.Of + "@" + wanted.Route.Hostname

@@ -1,6 +1,11 @@
 package route
 
-import "time"
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+)
 
 // An Owned route is one with the stack that declares it, or what a host has of its own.
 type Owned struct {
@@ -62,4 +67,61 @@ func (w *Watch) Look(now time.Time, routes []Owned, running func(Owned) bool) []
 	}
 	*w = next
 	return wanted
+}
+
+// watched is what a Watch remembers of one service; the keys are those that it serves.
+type watched struct {
+	Owner   string    `json:"owner"`
+	Service string    `json:"service"`
+	Gone    time.Time `json:"gone,omitzero"`
+	Serving []Key     `json:"serving,omitempty"`
+}
+
+// MarshalJSON returns what the watch remembers, for a program that starts again. The same
+// memory has the same text.
+func (w *Watch) MarshalJSON() ([]byte, error) {
+	all := map[service]*watched{}
+	of := func(s service) *watched {
+		if all[s] == nil {
+			all[s] = &watched{Owner: s.owner, Service: s.name}
+		}
+		return all[s]
+	}
+	for s, since := range w.gone {
+		of(s).Gone = since
+	}
+	for key, s := range w.serving {
+		of(s).Serving = append(of(s).Serving, key)
+	}
+	var out []watched
+	for _, one := range all {
+		slices.SortFunc(one.Serving, func(a, b Key) int {
+			return cmp.Or(cmp.Compare(a.Hostname, b.Hostname), cmp.Compare(a.Path, b.Path))
+		})
+		out = append(out, *one)
+	}
+	slices.SortFunc(out, func(a, b watched) int {
+		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Service, b.Service))
+	})
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON has the watch remember what MarshalJSON returned.
+func (w *Watch) UnmarshalJSON(content []byte) error {
+	var all []watched
+	if err := json.Unmarshal(content, &all); err != nil {
+		return err
+	}
+	next := Watch{gone: map[service]time.Time{}, serving: map[Key]service{}}
+	for _, one := range all {
+		s := service{one.Owner, one.Service}
+		if !one.Gone.IsZero() {
+			next.gone[s] = one.Gone
+		}
+		for _, key := range one.Serving {
+			next.serving[key] = s
+		}
+	}
+	*w = next
+	return nil
 }

@@ -48,11 +48,12 @@ func (h Host) Leave(ctx context.Context, req agentapi.Leave, sink progress.Sink)
 	if len(spec.Stacks) > 0 {
 		return left, fault.WithHint(fmt.Errorf("%w: %s", ErrHasStacks, spec.Stacks[0].Name), "salvor host release "+spec.Name+" gives them back first")
 	}
+	projects := func(ctx context.Context) ([]string, error) { return h.leaveProjects(ctx, spec.Projects) }
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) ([]string, error)
 	}{
-		{"leave-service", h.leaveService}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-packages", h.leavePackages}, {"leave-memory", h.leaveMemory},
+		{"leave-service", h.leaveService}, {"leave-projects", projects}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-packages", h.leavePackages}, {"leave-memory", h.leaveMemory},
 		{"leave-state", h.leaveState}, {"leave-keys", h.leaveKeys}, {"leave-program", h.leaveProgram},
 	} {
 		removed, err := step.do(ctx)
@@ -84,6 +85,22 @@ func (h Host) leaveWayIn(ctx context.Context) ([]string, error) { return wayin.L
 
 func notThere(stderr string) bool {
 	return strings.Contains(stderr, "does not exist") || strings.Contains(stderr, "not loaded") || strings.Contains(stderr, "not found")
+}
+
+// leaveProjects removes the containers of the host's own projects: what they need is in memory,
+// so they would end with the next boot anyway.
+func (h Host) leaveProjects(ctx context.Context, projects []agentapi.OwnProject) (left []string, err error) {
+	for _, p := range projects {
+		err := h.Stacks.Down(ctx, p.Name)
+		if here.NoEngine(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return left, err
+		}
+		left = append(left, "project "+p.Name)
+	}
+	return left, nil
 }
 
 // leaveTrials removes the databases that a killed snapshot or restore was loading.

@@ -1,7 +1,9 @@
 package publishing
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"reflect"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"salvor/internal/cloudflare"
 	"salvor/internal/docker"
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 	"salvor/internal/loop"
 	"salvor/internal/publish"
 	"salvor/internal/record"
@@ -64,7 +67,8 @@ type Daemon struct {
 
 // loopState is what the loop alone knows and changes.
 type loopState struct {
-	watch    route.Watch
+	watch    *route.Watch     // nil before it was recalled
+	noted    []byte           // of watch
 	running  map[service]bool // by the newest complete listing; nil before the first
 	follow   context.CancelFunc
 	at       *account
@@ -135,7 +139,9 @@ func (d *Daemon) look(ctx context.Context, asks []ask) error {
 	}
 	d.start(ctx)
 	urgent := d.heard() || len(asks) > 0
+	d.recall()
 	w := d.want(ctx, spec, note, urgent)
+	d.memorize()
 	for _, a := range asks {
 		d.shown = d.shown || a.shown
 	}
@@ -159,6 +165,27 @@ func (d *Daemon) rest() {
 		d.follow()
 	}
 	d.loopState = loopState{changed: d.changed, next: d.next}
+}
+
+// recall reads since when services are without a container: a daemon that starts again gives
+// them no new grace. After a boot it does, since all of them start then.
+func (d *Daemon) recall() {
+	if d.watch == nil {
+		d.watch = &route.Watch{}
+		_ = here.ReadJSON(hostpath.PublishingOf(d.h.Paths).Watch, d.watch) // without it all of them have their grace
+	}
+}
+
+// memorize notes it where it has changed.
+func (d *Daemon) memorize() {
+	content, err := json.Marshal(d.watch)
+	if err == nil && !bytes.Equal(content, d.noted) {
+		err = here.WriteJSON(hostpath.PublishingOf(d.h.Paths).Watch, json.RawMessage(content))
+		d.noted = content
+	}
+	if err != nil {
+		d.h.Trouble("routes", err)
+	}
 }
 
 // start has the connector run that the host has, before anything else is known: where that

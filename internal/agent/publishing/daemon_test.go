@@ -44,6 +44,32 @@ func TestHostnamesFollowContainers(t *testing.T) {
 	})
 }
 
+// TestARestartGivesNoNewGrace: what had no container for its grace stays off while salvord starts
+// again, and what is within it goes at its time. After a boot each service may still start.
+func TestARestartGivesNoNewGrace(t *testing.T) {
+	bubble(t, func(s *stand) {
+		s.place("notes", true, plain("notes"))
+		s.place("wiki", true, plain("wiki"))
+		s.starts("wiki-1", "wiki/app")
+		s.run()
+		s.after(11 * time.Minute)
+		s.live("after the grace of notes", "wiki")
+		s.stops("wiki-1")
+		s.after(9 * time.Minute)
+		s.run()
+		s.after(30 * time.Second)
+		s.live("after a restart", "wiki")
+		s.after(time.Minute)
+		s.live("after the grace of wiki")
+		if err := os.RemoveAll(s.Paths.Run); err != nil {
+			t.Fatal(err)
+		}
+		s.run()
+		s.after(time.Second)
+		s.live("after a boot", "notes", "wiki")
+	})
+}
+
 // TestAnEngineThatRestartsChangesNothing: neither with containers that run on, nor with such
 // that start again within their grace; and what was the same before is not asked about.
 func TestAnEngineThatRestartsChangesNothing(t *testing.T) {

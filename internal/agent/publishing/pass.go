@@ -64,7 +64,8 @@ func (d *Daemon) end(ctx context.Context, w want, leaving bool) error {
 	if err := d.tunnel.Stop(ctx); err != nil {
 		return err
 	}
-	for _, path := range []string{hostpath.PublishingOf(d.h.Paths).Sent, hostpath.PublishingOf(d.h.Paths).Seen, hostpath.PublishingOf(d.h.Paths).Note} {
+	its := hostpath.PublishingOf(d.h.Paths)
+	for _, path := range []string{its.Sent, its.Seen, its.Watch, its.Note} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -69,7 +69,7 @@ func (d *Daemon) want(ctx context.Context, spec agentapi.Host, note *published, 
 		w.declare(spec.Own.Name, spec.Ingress.Routes, why)
 	}
 	d.former(ctx, spec, note, &w)
-	w.choose(&d.watch, time.Now(), func(o route.Owned) bool {
+	w.choose(d.watch, time.Now(), func(o route.Owned) bool {
 		return deploying[o.Owner] || d.running[service{projects[o.Owner], o.Route.Of}]
 	})
 	return w

@@ -29,7 +29,7 @@ func TestASilentConnectorIsAFinding(t *testing.T) {
 		}
 		return lines(found)
 	}
-	s.set(slotA, func(c *connector) { c.away = true })
+	s.set(slotA, func(c *served) { c.away = true })
 	if got := look(); got != nil {
 		t.Errorf("at once: %v", got)
 	}
@@ -38,7 +38,7 @@ func TestASilentConnectorIsAFinding(t *testing.T) {
 	if diff := cmp.Diff(want, look()); diff != "" {
 		t.Error(diff)
 	}
-	s.set(slotA, func(c *connector) { c.away = false })
+	s.set(slotA, func(c *served) { c.away = false })
 	if got := look(); got != nil {
 		t.Errorf("connected again: %v", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
+	"salvor/internal/docker"
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/progress"
@@ -96,7 +97,11 @@ func (t *Tunnel) deploy(ctx context.Context, k *kept) error {
 	if _, err := delivery.Deliver(root, delivery.Secrets{Stack: Project, Mounts: p.Secrets, Sealed: file}); err != nil {
 		return err
 	}
-	d := stack.Deployment{Stack: Project, Project: p, Images: pins(k.Slots)}
+	left, err := t.left(ctx, k.Slots)
+	if err != nil {
+		return err
+	}
+	d := stack.Deployment{Stack: Project, Project: p, Images: pins(k.Slots), EnvChanged: left}
 	res, err := t.host.Stacks.Deploy(ctx, d, progress.Discard())
 	if err != nil {
 		return err
@@ -107,6 +112,19 @@ func (t *Tunnel) deploy(ctx context.Context, k *kept) error {
 		}
 	}
 	return nil
+}
+
+// left reports whether a connector is there that is none of the slots', as after an update that
+// was interrupted and then taken back. A deploy that looks again removes it.
+func (t *Tunnel) left(ctx context.Context, slots []slot) (bool, error) {
+	seen, err := t.host.Stacks.Observe(ctx, Project)
+	if err != nil {
+		return false, err
+	}
+	other := func(c docker.Container) bool {
+		return !slices.ContainsFunc(slots, func(s slot) bool { return s.Name == c.Service })
+	}
+	return slices.ContainsFunc(seen[0].Containers, other), nil
 }
 
 // replace stops the first connector once the second one can do what it does. Both serve
@@ -148,11 +166,11 @@ func (t *Tunnel) takesOver(ctx context.Context) bool {
 
 // forget stops the connectors, and removes the token from memory and from the disk.
 func (t *Tunnel) forget(ctx context.Context) error {
-	members, err := t.host.Stacks.Observe(ctx, Project)
+	there, err := t.left(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if len(members[0].Containers) > 0 {
+	if there {
 		if err := t.host.Stacks.Down(ctx, Project); err != nil {
 			return err
 		}

@@ -46,11 +46,11 @@ type stand struct {
 
 	mu         sync.Mutex // guards what follows
 	now        time.Time
-	connectors map[string]*connector // by address
-	broken     map[string]bool       // images that do not start
+	connectors map[string]*served // by address
+	broken     map[string]bool    // images that do not start
 }
 
-type connector struct {
+type served struct {
 	tunnel  string // "" for a token of none
 	token   string
 	away    bool
@@ -68,7 +68,7 @@ func newStand(t *testing.T) *stand {
 		t.Skip("needs a folder in memory, and root to give files away")
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &stand{t: t, engine: stacktest.New(), api: &cloudflaretest.Server{}, now: time.Unix(1_800_000_000, 0), connectors: map[string]*connector{}, broken: map[string]bool{}}
+	s := &stand{t: t, engine: stacktest.New(), api: &cloudflaretest.Server{}, now: time.Unix(1_800_000_000, 0), connectors: map[string]*served{}, broken: map[string]bool{}}
 	s.api.AddToken(apiToken, cloudflaretest.All)
 	s.engine.OnStart = s.start
 	state := t.TempDir()
@@ -149,22 +149,26 @@ func (s *stand) start(c stacktest.Container) int {
 	if err != nil {
 		return 1
 	}
-	one := &connector{token: token.String(), version: -1, tunnel: token.Tunnel}
+	one := &served{token: token.String(), version: -1, tunnel: token.Tunnel}
 	s.connectors[c.Address()] = one
-	s.engine.Serve("tcp", c.Address()+":2000", func(conn net.Conn) {
-		defer conn.Close()
-		r, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return
-		}
-		w := httptest.NewRecorder()
-		s.answer(w, r.URL.Path, one)
-		_ = w.Result().Write(conn) // who asked may be gone
-	})
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w, r.URL.Path, one) })
+	s.engine.Serve("tcp", c.Address()+":2000", func(conn net.Conn) { answerWith(conn, answer) })
 	return -1
 }
 
-func (s *stand) answer(w http.ResponseWriter, path string, c *connector) {
+// answerWith answers one request.
+func answerWith(conn net.Conn, h http.Handler) {
+	defer conn.Close()
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	_ = w.Result().Write(conn) // who asked may be gone
+}
+
+func (s *stand) answer(w http.ResponseWriter, path string, c *served) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -179,8 +183,8 @@ func (s *stand) answer(w http.ResponseWriter, path string, c *connector) {
 }
 
 // of returns the connectors that run, by service.
-func (s *stand) of() map[string]*connector {
-	all := map[string]*connector{}
+func (s *stand) of() map[string]*served {
+	all := map[string]*served{}
 	for _, c := range s.engine.Containers() {
 		if c.Project == Project && c.State == "running" {
 			s.mu.Lock()
@@ -192,7 +196,7 @@ func (s *stand) of() map[string]*connector {
 }
 
 // set changes a connector.
-func (s *stand) set(name string, change func(*connector)) {
+func (s *stand) set(name string, change func(*served)) {
 	s.t.Helper()
 	c := s.of()[name]
 	if c == nil {
@@ -226,28 +230,28 @@ type watched struct {
 	s *stand
 }
 
-func (w watched) before() {
-	w.s.steps++
-	if w.s.step != nil {
-		w.s.step(w.s.steps)
+func (s *stand) before() {
+	s.steps++
+	if s.step != nil {
+		s.step(s.steps)
 	}
 }
 
 // Run implements machine.Machine.
 func (w watched) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
-	w.before()
+	w.s.before()
 	return w.Engine.Run(ctx, c)
 }
 
 // ReadFile implements machine.Machine.
 func (w watched) ReadFile(ctx context.Context, name string) ([]byte, error) {
-	w.before()
+	w.s.before()
 	return w.Engine.ReadFile(ctx, name)
 }
 
 // WriteFile implements machine.Machine.
 func (w watched) WriteFile(ctx context.Context, name string, content io.Reader, mode fs.FileMode) error {
-	w.before()
+	w.s.before()
 	return w.Engine.WriteFile(ctx, name, content, mode)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,6 +175,21 @@ func TestABootWithoutCloudflare(t *testing.T) {
 	}
 }
 
+// TestAFirstStartThatFailed is made up for after a boot, without Cloudflare.
+func TestAFirstStartThatFailed(t *testing.T) {
+	s := newStand(t)
+	const image = "cloudflare/cloudflared:2026.8.0@sha256:2026.8.0"
+	s.broken[image] = true
+	if _, err := s.tunnel.Ensure(t.Context(), settings(), s.client()); err == nil {
+		t.Fatal("no error")
+	}
+	delete(s.broken, image)
+	s.again()
+	if err := s.tunnel.Start(t.Context()); err != nil || s.connected(s.tunnel.current().Tunnel.ID) != 1 {
+		t.Errorf("connectors are %v, %v", s.of(), err)
+	}
+}
+
 // updates are the reasons for another connector.
 func updates() map[string]func(s *stand, with *Settings) {
 	return map[string]func(s *stand, with *Settings){
@@ -191,7 +207,7 @@ func TestAnUpdateDropsNoHostname(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t)
 			found := s.ensure(settings())
-			s.set(slotA, func(c *connector) { c.version = 7 })
+			s.set(slotA, func(c *served) { c.version = 7 })
 			first := s.engine.Containers()[0].ID
 			with := settings()
 			change(s, &with)
@@ -211,7 +227,7 @@ func TestAnUpdateDropsNoHostname(t *testing.T) {
 			if s.connected(found.ID) != 2 {
 				t.Fatal("the first was stopped before the second had its rules")
 			}
-			s.set(slotB, func(c *connector) { c.version = 7 })
+			s.set(slotB, func(c *served) { c.version = 7 })
 			s.ensure(with)
 			if n, err := s.tunnel.Version(t.Context()); err != nil || n != 7 || s.connected(found.ID) != 1 || s.of()[slotB] == nil {
 				t.Errorf("version %d, %v; %d connectors", n, err, s.connected(found.ID))
@@ -231,7 +247,7 @@ func TestAnUpdateDropsNoHostname(t *testing.T) {
 func TestAnUpdateThatIsTakenBack(t *testing.T) {
 	s := newStand(t)
 	found := s.ensure(settings())
-	s.set(slotA, func(c *connector) { c.version = 7 })
+	s.set(slotA, func(c *served) { c.version = 7 })
 	with := settings()
 	with.Network.Name = "proxy"
 	s.ensure(with)
@@ -261,9 +277,9 @@ func TestAnUpdateThatDoesNotStart(t *testing.T) {
 	}
 	delete(s.broken, "cloudflare/cloudflared:2026.9.1@sha256:2026.9.1")
 	s.pass(again)
-	s.set(slotA, func(c *connector) { c.version = 0 })
+	s.set(slotA, func(c *served) { c.version = 0 })
 	s.ensure(with)
-	s.set(slotB, func(c *connector) { c.version = 0 })
+	s.set(slotB, func(c *served) { c.version = 0 })
 	s.ensure(with)
 	if all, err := s.tunnel.Findings(t.Context(), nil); err != nil || len(all) != 0 || s.of()[slotB] == nil {
 		t.Errorf("findings are %v, %v; connectors %v", all, err, s.of())
@@ -282,39 +298,39 @@ func ran(e *stacktest.Engine, word string) int {
 	return n
 }
 
-// TestKilledAtEachStep ends salvord at each call of the machine, for the first start and for
-// each kind of update, and lets the next one continue.
+// TestKilledAtEachStep ends salvord at each call of the machine and after each of Cloudflare's, for
+// the first start and for each kind of update, and lets the next one continue.
 func TestKilledAtEachStep(t *testing.T) {
 	kinds := updates()
 	kinds["start"] = nil
 	total := 0
 	for name, change := range kinds {
-		t.Run(name, func(t *testing.T) {
-			for at := 1; ; at++ {
-				if !killedAt(t, at, change) {
-					total += at - 1
-					return
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, taken back: %v", name, back), func(t *testing.T) {
+				for at := 1; killedAt(t, at, change, back); at++ {
+					total++
 				}
-			}
-		})
+			})
+		}
 	}
 	t.Logf("killed %d times", total)
 }
 
-// killedAt reports whether there was such a step.
-func killedAt(t *testing.T, at int, change func(*stand, *Settings)) (killed bool) {
+// killedAt reports whether there was such a step. An update may be taken back before it continues.
+func killedAt(t *testing.T, at int, change func(*stand, *Settings), back bool) (killed bool) {
 	t.Helper()
 	s := newStand(t)
 	with, version := settings(), 0
 	if change != nil {
 		s.ensure(with)
 		version = 7
-		s.set(slotA, func(c *connector) { c.version = version })
+		s.set(slotA, func(c *served) { c.version = version })
 		change(s, &with)
 	}
 	ctx, kill := context.WithCancelCause(t.Context())
 	defer kill(nil)
 	s.steps = 0
+	s.api.Seen = func(cloudflaretest.Call) { s.before() }
 	s.step = func(n int) {
 		if n == at {
 			killed = true
@@ -330,13 +346,15 @@ func killedAt(t *testing.T, at int, change func(*stand, *Settings)) (killed bool
 	}
 	s.again()
 	s.step = nil
-	if err := s.tunnel.Start(t.Context()); err != nil {
+	if back {
+		with = settings()
+	} else if err := s.tunnel.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
 		s.ensure(with)
 		for name := range s.of() {
-			s.set(name, func(c *connector) { c.version = version })
+			s.set(name, func(c *served) { c.version = version })
 		}
 	}
 	k := s.tunnel.current()
@@ -350,7 +368,7 @@ func TestATunnelThatAPersonDeletes(t *testing.T) {
 	s := newStand(t)
 	found := s.ensure(settings())
 	s.person().DeleteTunnel(found.ID)
-	s.set(slotA, func(c *connector) { c.away = true })
+	s.set(slotA, func(c *served) { c.away = true })
 	if _, err := s.tunnel.Version(t.Context()); !errors.Is(err, ErrSilent) {
 		t.Fatalf("got %v", err)
 	}
@@ -365,16 +383,17 @@ func TestATunnelThatAPersonDeletes(t *testing.T) {
 func TestAnotherTunnel(t *testing.T) {
 	s := newStand(t)
 	before := s.ensure(settings())
-	s.set(slotA, func(c *connector) { c.version = 57 })
+	s.set(slotA, func(c *served) { c.version = 57 })
 	with := settings()
 	with.ID = s.api.AddTunnel("dockflare", 0)
 	s.pass(lookEvery)
 	now := s.ensure(with)
-	s.set(slotB, func(c *connector) { c.version = 3 })
+	s.set(slotB, func(c *served) { c.version = 3 })
 	s.ensure(with)
 	if now.ID != with.ID || s.connected(before.ID) != 1 || s.connected(now.ID) != 1 {
 		t.Fatalf("connectors are %v", s.of())
 	}
+	s.set(slotA, func(c *served) { c.version = 2 })
 	if n, err := s.tunnel.Version(t.Context()); err != nil || n != 3 {
 		t.Errorf("the version is %d, %v", n, err)
 	}
@@ -421,13 +440,13 @@ func TestStop(t *testing.T) {
 func TestASecondConnectorIsWaitedForShortly(t *testing.T) {
 	s := newStand(t)
 	s.ensure(settings())
-	s.set(slotA, func(c *connector) { c.version = 7 })
+	s.set(slotA, func(c *served) { c.version = 7 })
 	s.tunnel.takeOver = time.Minute
 	with := settings()
 	with.Network.Name = "proxy"
 	s.step = func(int) {
 		if c := s.of()[slotB]; c != nil {
-			s.set(slotB, func(c *connector) { c.version = 8 })
+			s.set(slotB, func(c *served) { c.version = 8 })
 		}
 	}
 	s.ensure(with)
