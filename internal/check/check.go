@@ -21,11 +21,11 @@ type Names interface {
 
 // Findings returns what does not fit in what a commit declares: names of stacks, published
 // ports, names of containers, folders, remotes and registries, a record without a place, a tunnel's token that shows,
-// and routes that DockFlare does not read. The stacks are
+// hostnames that nothing publishes, and routes that DockFlare does not read. The stacks are
 // those that could be rendered. No secret is opened.
 func Findings(repo *controlrepo.Repository, names Names, stacks map[string]project.Rendered) []finding.Finding {
 	c := commit{repo: repo, names: names, stacks: stacks}
-	return slices.Concat(c.nameless(), c.portsTaken(), c.containersTaken(), c.mountsNested(), c.invalidRemotes(), c.invalidRegistries(), c.unrecorded(), c.tokenShown(), c.labelsOnly())
+	return slices.Concat(c.nameless(), c.portsTaken(), c.containersTaken(), c.mountsNested(), c.invalidRemotes(), c.invalidRegistries(), c.unrecorded(), c.tokenShown(), c.unpublished(), c.labelsOnly())
 }
 
 // A commit is what is looked at.

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"strings"
+
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 )
@@ -15,6 +17,31 @@ func (c commit) tokenShown() []finding.Finding {
 		Code: finding.SecretExposed, Severity: finding.Warning, Subject: c.repo.Place("ingress", "provider").String(),
 		Text: "DockFlare starts cloudflared with the tunnel's token as an argument: docker inspect and ps show it on its host",
 		Fix:  "have Salvor publish, whose connector reads it from a file: salvor route adopt; or take those who must not have it out of the group docker there",
+	}}
+}
+
+// unpublished is the finding about hostnames that are declared while fleet.yaml does not say
+// whose account and token they are published with.
+func (c commit) unpublished() []finding.Finding {
+	i := c.repo.Fleet.Ingress
+	declared := len(i.Routes)
+	for _, r := range c.stacks {
+		declared += len(r.Project.Routes)
+	}
+	if !i.Publishes() || i.Complete() || declared == 0 {
+		return nil
+	}
+	var missing []string
+	if i.Account == "" {
+		missing = append(missing, "ingress.account")
+	}
+	if i.Token.IsZero() {
+		missing = append(missing, "ingress.token")
+	}
+	return []finding.Finding{{
+		Code: finding.IngressUnset, Severity: finding.Warning, Subject: c.repo.Place("ingress", "provider").String(),
+		Text: "hostnames are declared and not published: it has no " + strings.Join(missing, " and no "),
+		Fix:  "salvor secret set cloudflare, then ingress: {account: ID, token: secret:cloudflare}",
 	}}
 }
 

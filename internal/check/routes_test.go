@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/project"
+	"salvor/internal/route"
 )
 
 // TestDockFlaresTokenShows, which no setting of it changes.
@@ -27,5 +30,32 @@ func TestDockFlaresTokenShows(t *testing.T) {
 	none := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\ningress: {provider: none}\n"})
 	if found := lines(Findings(none, kept{}, nil)); found != nil {
 		t.Errorf("%q", found)
+	}
+}
+
+// TestHostnamesThatNothingPublishes: until fleet.yaml has the account and a token.
+func TestHostnamesThatNothingPublishes(t *testing.T) {
+	t.Parallel()
+	const nas = "  routes: [{hostname: nas.example.com, service: \"http://192.0.2.5\", host: alpha}]\n"
+	stacks := map[string]project.Rendered{"notes": {Project: project.Project{Routes: []route.Route{{Hostname: "app.example.com"}}}}}
+	for name, c := range map[string]struct {
+		ingress string
+		stacks  map[string]project.Rendered
+		missing string
+	}{
+		"neither":            {nas, nil, "no ingress.account and no ingress.token"},
+		"of a stack":         {"  token: secret:cloudflare\n", stacks, "no ingress.account"},
+		"no token":           {"  account: a1\n" + nas, nil, "no ingress.token"},
+		"both":               {"  account: a1\n  token: secret:cloudflare\n" + nas, stacks, ""},
+		"nothing to publish": {"", nil, ""},
+	} {
+		repo := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\nhosts: {alpha: {address: 192.0.2.1}}\ningress:\n  provider: cloudflare\n" + c.ingress})
+		var want []string
+		if c.missing != "" {
+			want = []string{"warning ingress-unset fleet.yaml:5:13: hostnames are declared and not published: it has " + c.missing + " (salvor secret set cloudflare, then ingress: {account: ID, token: secret:cloudflare})"}
+		}
+		if diff := cmp.Diff(want, lines(Findings(repo, kept{}, c.stacks))); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
 	}
 }

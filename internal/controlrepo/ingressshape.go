@@ -50,12 +50,7 @@ func ingressShape() yamldoc.Shape[fleet.Ingress] {
 	)
 }
 
-func (f *fleetFile) setIngress(i fleet.Ingress) {
-	f.fleet.Ingress = i
-	if i.Publishes() {
-		f.unused = append(f.unused, "ingress")
-	}
-}
+func (f *fleetFile) setIngress(i fleet.Ingress) { f.fleet.Ingress = i }
 
 // accessShape is a group. All that is said of who has to hold, but one of emails and
 // domains, of providers, of ips, of countries is enough.

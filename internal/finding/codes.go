@@ -60,6 +60,7 @@ const (
 	DumpChanged        Code = "dump-changed"
 	MountNested        Code = "mount-nested"
 	SettingUnused      Code = "setting-unused"
+	IngressUnset       Code = "ingress-unset"
 	RouteClosed        Code = "route-closed"
 	RouteTaken         Code = "route-taken"
 	RoutePath          Code = "route-path"
@@ -266,6 +267,7 @@ func Table() []Row {
 		{MountNested, "A service can write to a folder that contains the source of another mount. It could replace that " +
 			"source with a link, and Docker follows the link when the other container starts next: that container then " +
 			"has access to another folder of the host.", "mount the outer folder read-only, or move the inner one out of it"},
+		{IngressUnset, "Public hostnames are declared with provider: cloudflare, and fleet.yaml does not say with which account or token of Cloudflare they are published: none is.", "set ingress.account and ingress.token"},
 		{RouteClosed, "A public hostname is declared, and not published: something in its declaration can't be as it says, or the protection that it asks for can't be had. Nothing is published with less protection than it asks for.", "correct the place that it names; salvor route explain STACK says what each label does"},
 		{RouteTaken, "Two stacks, or a stack and an entry of ingress.routes, declare one hostname. A hostname belongs to one of them, with all its paths: the one that has it keeps it, and the other's routes are not published.", "use another hostname, or remove one of the two"},
 		{RoutePath, "A path is protected, and cloudflared serves more than Access protects: it looks for the path as a regular expression anywhere in the request's path, Access at its beginning.", "write the path as ^/PATH(/|$), or protect the whole hostname"},

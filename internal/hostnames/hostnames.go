@@ -126,6 +126,6 @@ func Unused(stacks map[string]project.Rendered, stack string) []Note {
 
 // Findings are those about routes.
 func Findings(all []finding.Finding) []finding.Finding {
-	codes := []finding.Code{finding.RouteClosed, finding.RouteTaken, finding.RoutePath, finding.RouteBlocked, finding.LabelIgnored}
+	codes := []finding.Code{finding.IngressUnset, finding.RouteClosed, finding.RouteTaken, finding.RoutePath, finding.RouteBlocked, finding.LabelIgnored}
 	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return !slices.Contains(codes, f.Code) })
 }
