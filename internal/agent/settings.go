@@ -147,6 +147,9 @@ func hostSettings(h agentapi.Host) []setting {
 	}
 	if i := h.Ingress; i != nil {
 		all = append(all, setting{"ingress", "account", i.Account}, setting{"ingress", "network", i.Network}, setting{"ingress", "hosts that publish", fmt.Sprint(i.Hosts)}, setting{"ingress", "tunnel", i.Tunnel})
+		for _, owner := range slices.Sorted(maps.Keys(i.Former)) {
+			all = append(all, setting{"ingress", "takes hostnames over from " + owner, fmt.Sprintf("up to epoch %d", i.Former[owner])})
+		}
 	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name

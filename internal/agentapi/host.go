@@ -117,6 +117,10 @@ type Ingress struct {
 	Hosts   int           `json:"hosts"`            // how many hosts of the fleet publish: they share what Cloudflare's API takes
 	Routes  []route.Route `json:"routes,omitempty"` // the host's own, of ingress.routes
 	Tunnel  string        `json:"tunnel,omitempty"` // the ID of the tunnel that the host took over; "" for one of its own
+
+	// Former are other hosts, by what they have of their own, up to the epoch whose marks mean
+	// nothing any more: a route of theirs may be this host's now.
+	Former map[string]int `json:"former,omitempty"`
 }
 
 // OwnProject is a Compose project that a host makes for itself. It has no placement, claim,

@@ -89,7 +89,7 @@ func (s *Secrets) ByHost(ctx context.Context, host string) (h Host, err error) {
 	h.Remotes = open.credentials()
 	ofHost := func(name string) bool { _, own := fleet.OwnerOf(name); return own }
 	if i := s.checkout.Fleet.Ingress; slices.ContainsFunc(h.Stacks, ofHost) && i.Complete() {
-		h.Tunnel = cmp.Or(i.Tunnels[host], fleet.TunnelName(s.checkout.Fleet.Name, host))
+		h.Tunnel = cmp.Or(i.Tunnels[host], fleet.TunnelName(s.checkout.Fleet.Name, host, s.checkout.Lock.Hosts[host].Epoch))
 	}
 	if _, key, found := strings.Cut(s.checkout.DeployKeys[host], " "); found {
 		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {

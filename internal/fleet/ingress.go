@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"salvor/internal/route"
@@ -85,8 +86,16 @@ func (f *Fleet) Publishing(lock Lock) []string {
 	return names
 }
 
-// TunnelName is what a host's own tunnel is called at Cloudflare.
-func TunnelName(fleet, host string) string { return "salvor-" + fleet + "-" + host }
+// TunnelName is what a host's own tunnel is called at Cloudflare, at an epoch of what the host has
+// of its own. Another machine under the name has another tunnel: the one before may still run
+// a connector.
+func TunnelName(fleet, host string, epoch int) string {
+	name := "salvor-" + fleet + "-" + host
+	if epoch > 1 {
+		name += "." + strconv.Itoa(epoch) // no host's name has a dot
+	}
+	return name
+}
 
 // Settings are what declarations are read with. The access groups were checked when
 // they were loaded.

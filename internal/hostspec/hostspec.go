@@ -104,7 +104,31 @@ func (c Commit) ingress(host string, lock fleet.Lock) *agentapi.Ingress {
 		return nil
 	}
 	i := c.Fleet.Ingress
-	return &agentapi.Ingress{Account: i.Account, Network: i.Network, Hosts: len(c.Fleet.Publishing(lock)), Routes: i.RoutesOf(host).Routes, Tunnel: i.Tunnels[host]}
+	spec := &agentapi.Ingress{Account: i.Account, Network: i.Network, Hosts: len(c.Fleet.Publishing(lock)), Routes: i.RoutesOf(host).Routes, Tunnel: i.Tunnels[host]}
+	if len(spec.Routes) > 0 {
+		spec.Former = c.former(host, lock)
+	}
+	return spec
+}
+
+// former are the other hosts by what they had of their own, with the last epoch that is over:
+// the one before the present, and of a host that left the fleet the present one.
+func (c Commit) former(host string, lock fleet.Lock) map[string]int {
+	var former map[string]int
+	for name, p := range lock.Hosts {
+		epoch := p.Epoch
+		if _, declared := c.Fleet.Host(name); declared {
+			epoch--
+		}
+		if name == host || epoch == 0 {
+			continue
+		}
+		if former == nil {
+			former = map[string]int{}
+		}
+		former[fleet.Own(name)] = epoch
+	}
+	return former
 }
 
 // own is what the host has of its own, as a stack without services.

@@ -1,6 +1,7 @@
 package hostspec
 
 import (
+	"maps"
 	"errors"
 	"slices"
 	"testing"
@@ -115,7 +116,7 @@ func TestIngress(t *testing.T) {
 	c.Fleet.Ingress = fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a1", Token: token, Network: "edge", Routes: []fleet.HostRoute{{Host: "beta", Declared: nas}}, Tunnels: map[string]string{"beta": "t1"}}
 	at := lock(map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}})
 	pinned := fleet.ConnectorImage + "@sha256:a"
-	at.Hosts = map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1, Images: map[string]string{fleet.ConnectorProject: pinned}}, "beta": {Host: "beta", Epoch: 1}, "gamma": {Host: "gamma", Epoch: 1}}
+	at.Hosts = map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 1, Images: map[string]string{fleet.ConnectorProject: pinned}}, "beta": {Host: "beta", Epoch: 1}, "gamma": {Host: "gamma", Epoch: 3}, "gone": {Host: "gone", Epoch: 2}}
 	for _, h := range c.Fleet.Hosts {
 		spec, err := c.Host(h, at, Said{})
 		if err != nil {
@@ -129,6 +130,9 @@ func TestIngress(t *testing.T) {
 		}
 		if i := spec.Ingress; i == nil || i.Account != "a1" || i.Network != "edge" || i.Hosts != 2 || len(i.Routes) != map[string]int{"beta": 1}[h.Name] || i.Tunnel != c.Fleet.Ingress.Tunnels[h.Name] || spec.Own == nil || string(spec.Own.Sealed) != h.Name+"/host."+h.Name {
 			t.Errorf("%s gets %+v, %+v", h.Name, i, spec.Own)
+		}
+		if want := map[string]map[string]int{"beta": {"host.gamma": 2, "host.gone": 2}}[h.Name]; !maps.Equal(spec.Ingress.Former, want) {
+			t.Errorf("%s takes over from %v", h.Name, spec.Ingress.Former)
 		}
 		if want := map[string]string{"alpha": pinned, "beta": fleet.ConnectorImage}[h.Name]; len(spec.Projects) != 1 || spec.Image(fleet.ConnectorProject) != want {
 			t.Errorf("%s gets %+v", h.Name, spec.Projects)

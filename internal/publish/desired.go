@@ -25,6 +25,9 @@ type Desired struct {
 	// change, with their epochs. What they have at Cloudflare and do not want goes.
 	Owners map[string]int
 	Routes []route.Owned // of Owners; a Closed one is not published
+	// Former are owners whose marks mean nothing any more, up to an epoch: a hostname of Routes
+	// is taken over from them. What else they have at Cloudflare is not this host's.
+	Former map[string]int
 	// Shown says that an apply showed all that goes, so the brake does not count.
 	Shown bool
 }
@@ -85,6 +88,15 @@ func (d Desired) whose(owners map[string]string, m mark) whose {
 		return newer
 	}
 	return ours
+}
+
+// former returns up to which epoch marks mean nothing any more, by their owning part.
+func (d Desired) former() map[string]int {
+	epochs := map[string]int{}
+	for owner, epoch := range d.Former {
+		epochs[d.owning(owner)] = epoch
+	}
+	return epochs
 }
 
 // marks returns the owner of each mark.

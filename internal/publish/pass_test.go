@@ -395,3 +395,51 @@ func TestWhatIsNotKnownToBeOursStays(t *testing.T) {
 		}
 	})
 }
+
+// TestAHostnameIsTakenOver: where the mark of a host's own route means nothing any more, the host
+// that wants the hostname now replaces record and application in place. Nothing else of the former
+// owner is touched, nor what has a newer mark.
+func TestAHostnameIsTakenOver(t *testing.T) {
+	for epoch, takes := range map[int]bool{1: true, 2: false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, "example.com")
+			b.Owners = map[string]int{"host.alpha": epoch}
+			for _, r := range []route.Route{protected("nas.example.com"), plain("open.example.com"), plain("other.example.com")} {
+				b.Routes = append(b.Routes, route.Owned{Owner: "host.alpha", Route: r})
+			}
+			b.pass(t)
+			before := b.Records("example.com")
+			next := Desired{Fleet: "home", Owners: map[string]int{"host.beta": 1}, Former: map[string]int{"host.alpha": 1}}
+			beta := newHost(t, b.Server, &next, "beta", 50*time.Millisecond)
+			for _, o := range b.Routes[:2] {
+				next.Routes = append(next.Routes, route.Owned{Owner: "host.beta", Route: o.Route})
+			}
+			b.Seen = func(cloudflaretest.Call) {
+				nas, open := b.Visit("nas.example.com", "/"), b.Visit("open.example.com", "/")
+				if !nas.Denied || open.Service != "http://app:80" {
+					t.Errorf("meanwhile: %+v, %+v", nas, open)
+				}
+			}
+			r, err := beta.Pass(t.Context(), next)
+			if want := map[bool][]string{true: {"nas.example.com", "open.example.com"}}[takes]; err != nil || !slices.Equal(r.Live, want) {
+				t.Errorf("epoch %d: %+v, %v", epoch, r, err)
+			}
+			writes := len(b.writes())
+			for _, is := range b.Records("example.com") {
+				was := before[slices.IndexFunc(before, func(r cloudflaretest.Record) bool { return r.Name == is.Name })]
+				if moved := is.Comment == "salvor:home/host.beta/1" && is.Content == next.Tunnel.Target(); moved != (takes && is.Name != "other.example.com") || !moved && !cmp.Equal(is, was) {
+					t.Errorf("epoch %d: %+v was %+v", epoch, is, was)
+				}
+			}
+			if _, err := beta.Pass(t.Context(), next); err != nil || len(b.writes()) > writes {
+				t.Errorf("again: %v, %v", b.writes()[writes:], err)
+			}
+			if !takes {
+				return
+			}
+			if _, err := b.Pass(t.Context(), Desired{Fleet: "home", Tunnel: b.Tunnel, Owners: b.Owners, Routes: b.Routes}); err != nil || len(b.writes()) > writes {
+				t.Errorf("the former host changed %v, %v", b.writes()[writes:], err)
+			}
+		})
+	}
+}

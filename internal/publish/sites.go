@@ -37,18 +37,19 @@ type holding struct {
 
 // A comparison is the work of Compare.
 type comparison struct {
-	d     Desired
-	a     Actual
-	marks map[string]string // owners by the mark's owning part
-	held  map[string]holding
-	sites map[string]*site
-	kept  map[string]bool // hostnames that the brake keeps as they are
-	apps  map[string]bool // domains of applications that are wanted
-	out   Difference
+	d      Desired
+	a      Actual
+	marks  map[string]string // owners by the mark's owning part
+	former map[string]int    // as Desired.former returns it
+	held   map[string]holding
+	sites  map[string]*site
+	kept   map[string]bool // hostnames that the brake keeps as they are
+	apps   map[string]bool // domains of applications that are wanted
+	out    Difference
 }
 
 func newComparison(d Desired, a Actual) *comparison {
-	c := &comparison{d: d, a: a, marks: d.marks(), held: map[string]holding{}, sites: map[string]*site{}, kept: map[string]bool{}, apps: map[string]bool{}}
+	c := &comparison{d: d, a: a, marks: d.marks(), former: d.former(), held: map[string]holding{}, sites: map[string]*site{}, kept: map[string]bool{}, apps: map[string]bool{}}
 	c.hold()
 	c.gather()
 	for _, name := range slices.Sorted(maps.Keys(c.sites)) {
@@ -56,6 +57,19 @@ func newComparison(d Desired, a Actual) *comparison {
 	}
 	c.brake()
 	return c
+}
+
+// whose looks at a mark of a hostname's record or application. A former owner's is this host's
+// to replace where it wants the hostname.
+func (c *comparison) whose(hostname string, m mark) whose {
+	epoch, former := c.former[m.owning]
+	if !former || !slices.ContainsFunc(c.d.Routes, func(o route.Owned) bool { return o.Route.Hostname == hostname }) {
+		return c.d.whose(c.marks, m)
+	}
+	if m.epoch > epoch {
+		return newer
+	}
+	return ours
 }
 
 // hold looks whose the hostnames with records are.
@@ -71,9 +85,9 @@ func (c *comparison) hold() {
 			switch {
 			case !marked:
 				h.off = fmt.Sprintf("the zone has a record of it that is not Salvor's: %s %s", r.Type, r.Content)
-			case c.d.whose(c.marks, m) == another:
+			case c.whose(r.Name, m) == another:
 				h.off = fmt.Sprintf("its record is marked as %s%d", m.owning, m.epoch)
-			case c.d.whose(c.marks, m) == newer:
+			case c.whose(r.Name, m) == newer:
 				h.off = fmt.Sprintf("another host has it since: its record is marked as %s%d", m.owning, m.epoch)
 			default:
 				h.mine, h.owner = true, c.marks[m.owning]
@@ -100,8 +114,9 @@ func (c *comparison) appOff(app cloudflare.App) string {
 	if !slices.Contains(app.Tags, Tag) {
 		return ""
 	}
+	host, _, _ := strings.Cut(app.Domain, "/")
 	for _, m := range marksOf(app) {
-		switch c.d.whose(c.marks, m) {
+		switch c.whose(host, m) {
 		case another:
 			return fmt.Sprintf("its Access application is marked as %s%d", m.owning, m.epoch)
 		case newer:

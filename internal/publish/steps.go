@@ -145,7 +145,7 @@ func (c *comparison) rules() bool {
 	if len(c.kept) > 0 && !c.closing() {
 		return true
 	}
-	if len(c.a.Config.Ingress)+len(own) == 0 || slices.EqualFunc(want, c.a.Config.Ingress, sameRule) {
+	if len(c.a.Config.Ingress)+len(own) == 0 || slices.EqualFunc(unordered(want), unordered(c.a.Config.Ingress), sameRule) {
 		return true
 	}
 	if err := c.a.Tried.Rules; err != nil {
@@ -154,6 +154,22 @@ func (c *comparison) rules() bool {
 	}
 	c.out.Rules = want
 	return true
+}
+
+// unordered returns rules in one order where theirs does not matter: among those of different
+// hostnames without a wildcard. So a hostname that another host has now leaves the list as it is.
+func unordered(rules []route.Rule) []route.Rule {
+	all := slices.Clone(rules)
+	exact := func(r route.Rule) bool { return r.Hostname != "" && !strings.HasPrefix(r.Hostname, "*") }
+	for from := 0; from < len(all); from++ {
+		end := from
+		for end < len(all) && exact(all[end]) {
+			end++
+		}
+		slices.SortStableFunc(all[from:end], func(a, b route.Rule) int { return cmp.Compare(a.Hostname, b.Hostname) })
+		from = end
+	}
+	return all
 }
 
 // closing reports whether a closed route is served now.

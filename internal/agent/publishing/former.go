@@ -29,7 +29,7 @@ func (d *Daemon) former(ctx context.Context, spec agentapi.Host, note *published
 		switch {
 		case mayTakeOff(st, v) == "":
 			w.Owners[owner] = epoch
-		case v.State == record.Lost:
+		case v.State == record.Lost || st.IsOwn() && v.Epoch > epoch: // another host has it
 			w.lost = append(w.lost, owner)
 		}
 	}

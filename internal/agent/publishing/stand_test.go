@@ -211,9 +211,10 @@ type tunnel struct {
 }
 
 // Open implements Tunnel.
-func (t *tunnel) Open(context.Context, *cloudflare.Client, agentapi.Host) (cloudflare.Tunnel, error) {
+func (t *tunnel) Open(_ context.Context, _ *cloudflare.Client, spec agentapi.Host) (cloudflare.Tunnel, error) {
 	if t.is.ID == "" {
-		t.is = cloudflare.Tunnel{ID: t.api.AddTunnel("salvor-home-alpha", 50*time.Millisecond), Name: "salvor-home-alpha"}
+		name := fleet.TunnelName(spec.Fleet, spec.Name, spec.Own.Epoch)
+		t.is = cloudflare.Tunnel{ID: t.api.AddTunnel(name, 50*time.Millisecond), Name: name}
 		t.Connector = t.api.Connector(t.is.ID)
 	}
 	return t.is, nil
@@ -221,6 +222,9 @@ func (t *tunnel) Open(context.Context, *cloudflare.Client, agentapi.Host) (cloud
 
 // Start implements Tunnel.
 func (t *tunnel) Start(context.Context) error { return nil }
+
+// Doubt implements Tunnel.
+func (t *tunnel) Doubt() {}
 
 // Moved implements Tunnel.
 func (t *tunnel) Moved(to cloudflare.Tunnel) { t.moved = to.ID }
@@ -259,11 +263,18 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
+	api := &cloudflaretest.Server{}
+	api.AddZone("example.com")
+	return standOf(t, api, "alpha", token)
+}
+
+// standOf is a host of the fleet with an account that others may have, and a token of its own.
+func standOf(t *testing.T, api *cloudflaretest.Server, name, token string) *stand {
+	t.Helper()
 	dir, m, e := t.TempDir(), machinetest.NewFake(), &dockerd{runs: map[string]string{}}
 	m.Serve("unix", "/var/run/docker.sock", e.serve)
-	s := &stand{T: t, dockerd: e, api: &cloudflaretest.Server{}, guard: &guard{says: map[string]record.Verdict{}, soon: map[string]record.Verdict{}, changed: make(chan struct{})}}
+	s := &stand{T: t, dockerd: e, api: api, guard: &guard{says: map[string]record.Verdict{}, soon: map[string]record.Verdict{}, changed: make(chan struct{})}}
 	s.api.AddToken(token, cloudflaretest.All)
-	s.api.AddZone("example.com")
 	s.tunnel = &tunnel{api: s.api}
 	s.Host = &here.Host{
 		Machine: m, Journal: journal.Journal{Dir: dir + "/state/journal"},
@@ -276,7 +287,7 @@ func newStand(t *testing.T) *stand {
 	if _, err := agekey.EnsureHost(s.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
-	s.spec = agentapi.Host{Fleet: "home", Name: "alpha", Own: &agentapi.Stack{Name: fleet.Own("alpha"), Epoch: 1}}
+	s.spec = agentapi.Host{Fleet: "home", Name: name, Own: &agentapi.Stack{Name: fleet.Own(name), Epoch: 1}}
 	s.publishes(token)
 	return s
 }
@@ -285,7 +296,7 @@ func newStand(t *testing.T) *stand {
 func (s *stand) publishes(token string) {
 	s.Helper()
 	s.spec.Ingress = &agentapi.Ingress{Account: cloudflaretest.Account, Network: "cloudflare-net", Hosts: 1, Routes: s.own()}
-	heretest.Seal(s.T, s.Host, s.spec.Own, "alpha", agentapi.SealedFile{IngressToken: []byte(token)})
+	heretest.Seal(s.T, s.Host, s.spec.Own, s.spec.Name, agentapi.SealedFile{IngressToken: []byte(token)})
 	s.save()
 }
 
@@ -347,13 +358,16 @@ func (s *stand) after(d time.Duration) {
 	synctest.Wait()
 }
 
-func (s *stand) writes() (n int) {
+func (s *stand) writes() int { return len(s.wrote("")) }
+
+// wrote returns what changed something with a token, "" for any.
+func (s *stand) wrote(token string) (all []string) {
 	for _, c := range s.api.Calls() {
-		if c.Writes() {
-			n++
+		if c.Writes() && (token == "" || c.Token == token) {
+			all = append(all, c.Method+" "+c.Path)
 		}
 	}
-	return n
+	return all
 }
 
 // live checks which hostnames reach their service.

@@ -64,7 +64,7 @@ func (d *Daemon) want(ctx context.Context, spec agentapi.Host, note *published, 
 	if spec.Own != nil && spec.Ingress != nil {
 		why := mayNot(*spec.Own, d.guard.Own(ctx, spec, *spec.Own, fresh))
 		if why == "" {
-			w.Owners[spec.Own.Name] = spec.Own.Epoch
+			w.Owners[spec.Own.Name], w.Former = spec.Own.Epoch, spec.Ingress.Former
 		}
 		w.declare(spec.Own.Name, spec.Ingress.Routes, why)
 	}

@@ -38,7 +38,11 @@ type Settings struct {
 // SettingsOf are those that the request of a host with Ingress has.
 func SettingsOf(spec agentapi.Host) Settings {
 	i := spec.Ingress
-	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: spec.Image(Project)}
+	epoch := 1
+	if spec.Own != nil {
+		epoch = spec.Own.Epoch
+	}
+	s := Settings{Account: i.Account, Name: fleet.TunnelName(spec.Fleet, spec.Name, epoch), ID: i.Tunnel, Network: fleet.Network{Name: i.Network}, Image: spec.Image(Project)}
 	for _, declared := range spec.Networks {
 		if declared.Name == i.Network {
 			s.Network = declared
@@ -116,6 +120,9 @@ func (t *Tunnel) Ensure(ctx context.Context, s Settings, api *cloudflare.Client)
 	})
 	return found, err
 }
+
+// Doubt says that Cloudflare does not know the tunnel any more: the next Ensure looks.
+func (t *Tunnel) Doubt() { t.note(func() { t.looked = time.Time{} }) }
 
 // Moved says that all hostnames of the host lead to the tunnel that Ensure returned: a pass
 // ended, and none waits. A connector of another tunnel, which they led to before, may stop.
