@@ -172,7 +172,7 @@ func (p *published) applied(t *testing.T, message string, sites []site) []time.D
 	for i, s := range sites {
 		began[i], watches[i] = time.Now(), p.watch(t, s)
 	}
-	_, err := p.w.Salvor(ctx, nil, "apply", "--grant", "every/host with routes")
+	_, err := p.w.Salvor(ctx, nil, "apply", "--grant", "ingress/cloudflare")
 	must(t, err)
 	took := make([]time.Duration, len(sites))
 	for i, s := range sites {
