@@ -52,6 +52,7 @@ func TestRoutes(t *testing.T) {
 	p.allAtOnce(t)
 	p.oneByOne(t)
 	p.chaos(t)
+	p.adoptDockFlare(t)
 	p.hostLost(t)
 	p.oldHostReturns(t)
 	for hostname, c := range p.cloud.Edge.Counts() {
