@@ -17,7 +17,7 @@ import (
 func TestATunnelIsMadeAndServed(t *testing.T) {
 	s := newStand(t)
 	found := s.ensure(settings())
-	if found.Name != "salvor-home-alpha" || s.connected(found.ID) != 1 {
+	if found.Name != "salvor-home.alpha" || s.connected(found.ID) != 1 {
 		t.Fatalf("the tunnel is %+v with %d connectors", found, s.connected(found.ID))
 	}
 	token := s.api.ConnectorToken(found.ID).String()
@@ -88,7 +88,7 @@ func TestAnotherMakesTheTunnelFirst(t *testing.T) {
 	var id string
 	s.api.Seen = func(c cloudflaretest.Call) {
 		if id == "" {
-			id = s.api.AddTunnel("salvor-home-alpha", 0)
+			id = s.api.AddTunnel("salvor-home.alpha", 0)
 		}
 	}
 	if found := s.ensure(settings()); found.ID != id {
@@ -102,7 +102,7 @@ func TestTunnelsThatCannotBeUsed(t *testing.T) {
 		hint string
 	}{
 		"its own, with rules in a file": {func(s *stand) Settings {
-			s.person().KeepLocally(s.api.AddTunnel("salvor-home-alpha", 0))
+			s.person().KeepLocally(s.api.AddTunnel("salvor-home.alpha", 0))
 			return settings()
 		}, "delete it at Cloudflare"},
 		"adopted, with rules in a file": {func(s *stand) Settings {
