@@ -48,7 +48,7 @@ const (
 // TestRoutes has three stacks with public hostnames: how soon they answer, that what is
 // protected stays so whatever fails, and that hostnames follow a stack to another host.
 func TestRoutes(t *testing.T) {
-	p := goPublic(t, scenario.Begin(t, 20*time.Second))
+	p := goPublic(t, scenario.Begin(t, 15*time.Second))
 	p.allAtOnce(t)
 	p.oneByOne(t)
 	p.chaos(t)
