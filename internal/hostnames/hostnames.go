@@ -124,8 +124,11 @@ func Unused(stacks map[string]project.Rendered, stack string) []Note {
 	return notes
 }
 
-// Findings are those about routes.
+// Findings are those about routes, and those that keep a stack, with its routes, from being
+// deployed.
 func Findings(all []finding.Finding) []finding.Finding {
-	codes := []finding.Code{finding.IngressUnset, finding.RouteClosed, finding.RouteTaken, finding.RoutePath, finding.RouteBlocked, finding.LabelIgnored}
-	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return !slices.Contains(codes, f.Code) })
+	codes := []finding.Code{finding.IngressUnset, finding.RouteClosed, finding.RouteTaken, finding.RoutePath, finding.RouteBlocked, finding.RouteUnreached, finding.LabelIgnored}
+	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool {
+		return !slices.Contains(codes, f.Code) && (f.Severity != finding.Fatal || f.Stack == "")
+	})
 }

@@ -81,8 +81,8 @@ func TestUnusedAndFindings(t *testing.T) {
 	if all, one := Unused(stacks, ""), Unused(stacks, "b"); len(all) != 2 || len(one) != 1 || one[0].Stack != "b" {
 		t.Errorf("%+v, %+v", all, one)
 	}
-	found := Findings([]finding.Finding{{Code: finding.StackBroken}, {Code: finding.RouteClosed}, {Code: finding.LabelIgnored}})
-	if len(found) != 2 {
+	found := Findings([]finding.Finding{{Code: finding.StackBroken, Severity: finding.Fatal}, {Code: finding.StackBroken, Severity: finding.Fatal, Stack: "a"}, {Code: finding.RouteClosed}, {Code: finding.LabelIgnored}, {Code: finding.RouteUnreached}})
+	if len(found) != 4 {
 		t.Errorf("%+v", found)
 	}
 }

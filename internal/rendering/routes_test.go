@@ -1,6 +1,7 @@
 package rendering
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +117,39 @@ services:
 	}
 	if r := repo.Fleet.Ingress.RoutesOf("alpha").Routes; len(r) != 1 || !r[0].Origin.NoTLSVerify || !r[0].Access.Protects() || r[0].Position != "fleet.yaml:10:18" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestRoutesThatLeadNowhere: a service that labels lead to by its own name has to be in the
+// connector's network, and localhost is the connector's.
+func TestRoutesThatLeadNowhere(t *testing.T) {
+	t.Parallel()
+	const labels = "labels: {dockflare.enable: \"1\", dockflare.hostname: a.example.com, dockflare.service: \"http://%s:80\"}"
+	for name, c := range map[string]struct{ service, leads, want string }{
+		"outside":         {"", "web", "a.example.com leads to web, which is not in the network cloudflare-net, where connectors reach services [route-unreached]"},
+		"by another name": {"container_name: Site, ", "site", "a.example.com leads to web, which is not in the network cloudflare-net, where connectors reach services [route-unreached]"},
+		"the host's":      {"network_mode: host, ", "web", "a.example.com leads to web, which is not in the network cloudflare-net, where connectors reach services [route-unreached]"},
+		"localhost":       {"network_mode: host, ", "localhost", "a.example.com leads to localhost, which is the connector's own container [route-unreached]"},
+		"inside":          {"networks: [edge], ", "web", ""},
+		"by declaration":  {"", "web", ""},
+		"the host":        {"network_mode: host, ", "host.docker.internal", ""},
+		"another's name":  {"", "proxy", ""},
+	} {
+		compose := "x-salvor:\n  host: alpha\n"
+		if name == "by declaration" {
+			compose += "  routes: [{service: web, port: 80, hostname: b.example.com}]\n"
+		}
+		compose += "services:\n  web: {image: \"nginx:1\", " + c.service + fmt.Sprintf(labels, c.leads) + "}\nnetworks: {edge: {name: cloudflare-net, external: true}}\n"
+		_, found, _ := published(t, "ingress: {provider: cloudflare}\n", map[string]string{"notes": compose})
+		var got []string
+		for _, f := range found {
+			if f.Code == finding.RouteUnreached {
+				got = append(got, strings.TrimPrefix(f.String(), "stacks/notes/compose.yaml:"))
+			}
+		}
+		if text := strings.Join(got, "; "); !strings.HasSuffix(text, c.want) || (text == "") != (c.want == "") {
+			t.Errorf("%s: %q", name, text)
+		}
 	}
 }
 

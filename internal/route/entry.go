@@ -73,7 +73,7 @@ func (r *reader) routes() {
 	if label, _, _ := r.lookup("enable"); !found {
 		r.ignored(finding.Warning, label, "no hostname is declared", "add "+prefix+"hostname")
 	}
-	r.out.Findings = append(append(r.out.Findings, loosePaths(r.out.Routes)...), outside(r.out.Routes)...)
+	r.out.Findings = slices.Concat(r.out.Findings, loosePaths(r.out.Routes), outside(r.out.Routes), toItself(r.out.Routes))
 }
 
 // gaps says why indexes behind the first one that is missing have no effect.
@@ -139,7 +139,7 @@ func (e entry) unreadable() error {
 
 // closed is the finding about what is not published.
 func closed(place, what, why string) finding.Finding {
-	return finding.Finding{Code: finding.RouteClosed, Severity: finding.Warning, Subject: place, Text: what + " is not published: " + why, Fix: "correct it; salvor route explain says what each label does"}
+	return finding.Finding{Code: finding.RouteClosed, Severity: finding.Warning, Subject: place, Text: what + " is not published: " + why, Fix: "correct it; docs/routes.md says what each label and key may have"}
 }
 
 func (e entry) service() (string, error) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"salvor/internal/finding"
 )
 
 // Origins that cloudflared has in itself
@@ -95,4 +97,28 @@ func isHost(host string, bracketed bool) bool {
 func isWeb(service string) bool {
 	scheme, _, _ := strings.Cut(service, ":")
 	return slices.Contains(web, scheme) || slices.Contains(sockets, scheme+":")
+}
+
+// Host returns the name or address of the origin in small letters, "" for one without.
+func (r Route) Host() string {
+	u, err := url.Parse(r.Service)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
+// toItself reports routes to localhost: that is the connector's own container, not the host.
+func toItself(routes []Route) (found []finding.Finding) {
+	for _, r := range routes {
+		host := r.Host()
+		ip, err := netip.ParseAddr(host)
+		if r.Closed != "" || host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			continue
+		}
+		found = append(found, finding.Finding{Code: finding.RouteUnreached, Severity: finding.Warning, Subject: r.Position,
+			Text: r.Key().String() + " leads to " + host + ", which is the connector's own container",
+			Fix:  "write host.docker.internal for the host, or the name of a container"})
+	}
+	return found
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"salvor/internal/finding"
 	"salvor/internal/route"
 	"salvor/internal/suggest"
 	"salvor/internal/yamldoc"
@@ -27,7 +28,9 @@ func (r router) read() (routes []route.Route, unused []route.Note) {
 	readings := []route.Reading{settings.Declare(r.declared())}
 	for _, name := range r.load.project.ServiceNames() {
 		if r.load.active[name] {
-			readings = append(readings, settings.Read(r.container(name)))
+			one := settings.Read(r.container(name))
+			one.Findings = append(one.Findings, r.unreached(name, one.Routes)...)
+			readings = append(readings, one)
 		} else {
 			readings = append(readings, r.idle(settings, name))
 		}
@@ -54,6 +57,34 @@ func (r router) container(name string) route.Container {
 	}
 	slices.Sort(c.Unreadable)
 	return c
+}
+
+// unreached reports a route that labels of a service lead to it by its own name, while the
+// connector does not have it in its network.
+func (r router) unreached(service string, routes []route.Route) []finding.Finding {
+	s, network := r.load.project.Services[service], r.load.Ingress.Network
+	i := slices.IndexFunc(routes, func(one route.Route) bool {
+		return one.Closed == "" && slices.Contains([]string{strings.ToLower(service), strings.ToLower(s.ContainerName)}, cmp.Or(one.Host(), "."))
+	})
+	if i < 0 || r.connected(s) || s.NetworkMode != "" && s.NetworkMode != "host" {
+		return nil
+	}
+	fix := fmt.Sprintf("add networks: [default, %[1]s] to %[2]s, and networks: {%[1]s: {external: true}} to the file; or declare the route under x-salvor.routes", network, service)
+	if s.NetworkMode == "host" {
+		fix = "write host.docker.internal, which is the host"
+	}
+	return []finding.Finding{{Code: finding.RouteUnreached, Severity: finding.Warning, Subject: routes[i].Position,
+		Text: fmt.Sprintf("%s leads to %s, which is not in the network %s, where connectors reach services", routes[i].Key(), service, network), Fix: fix}}
+}
+
+// connected reports whether a service is in the connector's network.
+func (r router) connected(s types.ServiceConfig) bool {
+	for key := range s.Networks {
+		if cmp.Or(r.load.project.Networks[key].Name, key) == r.load.Ingress.Network {
+			return true
+		}
+	}
+	return false
 }
 
 // idle has all labels of a service without effect: it does not start.
