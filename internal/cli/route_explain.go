@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,15 +17,19 @@ func newRouteExplain(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain [STACK]",
 		Short: "Say for each label without effect why, and for each route that is not published",
+		Long:  "Explain reads the newest commit. It asks no host and not Cloudflare.",
 		Args:  mostArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stack := strings.Join(args, "")
-			return offline(cmd.Context(), g, func(a *app.App) error { return explainRoutes(g, a, stack) })
+			return offline(cmd.Context(), g, func(a *app.App) error { return explainRoutes(cmd.Context(), g, a, stack) })
 		},
 	}
 }
 
-func explainRoutes(g *globals, a *app.App, stack string) error {
+func explainRoutes(ctx context.Context, g *globals, a *app.App, stack string) error {
+	if _, err := printUncommitted(ctx, g, a); err != nil {
+		return err
+	}
 	if stack != "" {
 		var err error
 		if stack, err = a.Stack(stack); err != nil {
@@ -46,6 +52,9 @@ func explainRoutes(g *globals, a *app.App, stack string) error {
 	}
 	page := g.page()
 	for _, n := range notes {
+		if slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Code == finding.LabelIgnored && f.Subject == n.Place }) {
+			continue // the finding says it, and what to write
+		}
 		page.Printf("%s: %s has no effect: %s\n", n.Place, n.Label, n.Why)
 	}
 	printFindings(page, found)

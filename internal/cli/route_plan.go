@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"text/tabwriter"
 
@@ -29,7 +30,7 @@ func newRoutePlan(g *globals) *cobra.Command {
 			if one != "" {
 				return runRouteCase(g, one)
 			}
-			return offline(cmd.Context(), g, func(a *app.App) error { return printRoutes(g, a) })
+			return offline(cmd.Context(), g, func(a *app.App) error { return printRoutes(cmd.Context(), g, a) })
 		},
 	}
 	cmd.Flags().StringVar(&one, "case", "", "play the case `FILE#ID` of compatibility vectors")
@@ -51,15 +52,21 @@ func offline(ctx context.Context, g *globals, work func(*app.App) error) error {
 	return errors.Join(err, a.Close())
 }
 
-// publishing refuses a fleet whose labels stay labels.
+// publishing refuses a commit whose labels stay labels.
 func publishing(a *app.App) error {
-	if a.Fleet().Ingress.Publishes() {
+	switch i := a.Fleet().Ingress; {
+	case i.Publishes():
 		return nil
+	case i.Provider != "":
+		return fault.WithHint(fmt.Errorf("fleet.yaml of the newest commit has ingress: with provider: %s, so Salvor publishes no routes", i.Provider), "provider: cloudflare, then git commit; docs/routes.md")
 	}
-	return fault.WithHint(errors.New("fleet.yaml has no ingress: with provider: cloudflare, so labels for routes mean nothing"), "docs/routes.md shows it")
+	return fault.WithHint(errors.New("fleet.yaml of the newest commit has no ingress: with provider: cloudflare, so labels for routes mean nothing"), "docs/routes.md shows what it needs; then git commit")
 }
 
-func printRoutes(g *globals, a *app.App) error {
+func printRoutes(ctx context.Context, g *globals, a *app.App) error {
+	if _, err := printUncommitted(ctx, g, a); err != nil {
+		return err
+	}
 	hosts, found := hostnames.Plan(a.Fleet(), a.Lock(), a.Needs.Rendered()), hostnames.Findings(a.Findings())
 	if g.json {
 		return g.printJSON(struct {

@@ -68,7 +68,7 @@ func TestRoutePlanAndExplain(t *testing.T) {
 	if code, _, said := d.salvor("init", dir, "--no-passphrase"); code != fault.OK {
 		t.Fatal(said)
 	}
-	if code, _, said := d.salvor("-C", dir, "route", "plan"); code != fault.General || !strings.Contains(said, "fleet.yaml has no ingress:") {
+	if code, _, said := d.salvor("-C", dir, "route", "plan"); code != fault.General || !strings.Contains(said, "fleet.yaml of the newest commit has no ingress:") {
 		t.Errorf("%d, %s", code, said)
 	}
 	appendTo(t, filepath.Join(dir, "fleet.yaml"), "\ningress:\n  provider: cloudflare\n  access:\n    family: {emails: [ann@example.com]}\n")
@@ -107,6 +107,7 @@ func TestRoutePlanAndExplain(t *testing.T) {
 	if code, _, said = d.salvor("-C", dir, "route", "explain", "noets"); code != fault.Usage || !strings.Contains(said, `did you mean "notes"?`) {
 		t.Errorf("%d, %s", code, said)
 	}
+	d.explainsTheCommit(t, dir)
 	var plan struct {
 		Hosts []struct {
 			Routes  []struct{ Stack, Hostname, Not_published string } //nolint:revive // as the output has it
@@ -116,6 +117,24 @@ func TestRoutePlanAndExplain(t *testing.T) {
 	if _, out, _ = d.salvor("-C", dir, "route", "plan", "--json"); json.Unmarshal([]byte(out), &plan) != nil || len(plan.Hosts) != 1 || len(plan.Hosts[0].Routes) != 3 || len(plan.Hosts[0].Ingress) != 3 || plan.Hosts[0].Routes[2].Not_published == "" {
 		t.Errorf("%s", out)
 	}
+}
+
+// explainsTheCommit: a label that a finding names is named once, and what is not committed is
+// named above.
+func (d *desk) explainsTheCommit(t *testing.T, dir string) {
+	t.Helper()
+	file := filepath.Join(dir, "stacks", "notes", "compose.yaml")
+	appendTo(t, file, "      dockflare.acces.group: family\n")
+	for _, verb := range []string{"plan", "explain"} {
+		if code, out, said := d.salvor("-C", dir, "route", verb); code != fault.OK || !strings.HasPrefix(out, "warning: stacks/notes: it has changes that are not committed, so they are not deployed [not-committed]\n") {
+			t.Errorf("%d, %s%s", code, out, said)
+		}
+	}
+	d.git(dir, "commit", "--no-verify", "-qam", "a typing error")
+	if code, out, said := d.salvor("-C", dir, "route", "explain"); code != fault.OK || strings.Count(out, "dockflare.acces.group: the label is not known") != 1 || strings.Contains(out, "dockflare.acces.group has no effect") || strings.Contains(out, "not-committed") {
+		t.Errorf("%d, %s%s", code, out, said)
+	}
+	d.git(dir, "revert", "--no-edit", "HEAD")
 }
 
 // appendTo appends to a file.
