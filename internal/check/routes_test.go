@@ -45,8 +45,8 @@ func TestHostnamesThatNothingPublishes(t *testing.T) {
 	}{
 		"neither":            {nas, nil, "no ingress.account and no ingress.token"},
 		"of a stack":         {"  token: secret:cloudflare\n", stacks, "no ingress.account"},
-		"no token":           {"  account: a1\n" + nas, nil, "no ingress.token"},
-		"both":               {"  account: a1\n  token: secret:cloudflare\n" + nas, stacks, ""},
+		"no token":           {"  account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9\n" + nas, nil, "no ingress.token"},
+		"both":               {"  account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9\n  token: secret:cloudflare\n" + nas, stacks, ""},
 		"nothing to publish": {"", nil, ""},
 	} {
 		repo := declaring(t, map[string]string{"fleet.yaml": "schema: 1\nfleet: home\nhosts: {alpha: {address: 192.0.2.1}}\ningress:\n  provider: cloudflare\n" + c.ingress})

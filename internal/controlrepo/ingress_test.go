@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/route"
 )
@@ -116,5 +117,35 @@ func TestEditIngress(t *testing.T) {
 	content, err = RemoveHost(content, "alpha")
 	if err != nil || strings.Contains(string(content), id) || !strings.Contains(string(content), lines) {
 		t.Errorf("%v\n%s", err, content)
+	}
+}
+
+// TestAccountAndToken: what can't be an account's id is refused, and a token that is not set,
+// and that no command prints, is named.
+func TestAccountAndToken(t *testing.T) {
+	t.Parallel()
+	for _, account := range []string{"home", "ann@example.com", "0A1B2C3D4E5F60718293A4B5C6D7E8F9"} {
+		if _, err := ingressOf(t, "  account: "+account+"\n"); err == nil || !strings.Contains(err.Error(), "fleet.yaml:7:12: ") || !strings.Contains(err.Error(), "is not the id of an account at Cloudflare") {
+			t.Errorf("%s: %v", account, err)
+		}
+	}
+	const set = "  account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9\n  token: secret:cloudflare\n"
+	for lines, want := range map[string][]string{
+		set: {`fleet.yaml:8:10: there is no secret "cloudflare" [secret-missing]`},
+		set + "secrets: {cloudflare: {command: [pass, cloudflare]}}\n": nil,
+	} {
+		repo, err := ingressOf(t, lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range repo.Findings {
+			if f.Code == finding.SecretMissing && f.Severity == finding.Warning {
+				got = append(got, f.String())
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", lines, diff)
+		}
 	}
 }

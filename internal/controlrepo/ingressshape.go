@@ -28,6 +28,7 @@ var (
 	groupPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 	prefixPattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
+	accountPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	tunnelPattern  = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	emailPattern   = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 )
@@ -35,7 +36,7 @@ var (
 func ingressShape() yamldoc.Shape[fleet.Ingress] {
 	return yamldoc.Object(
 		yamldoc.Key("provider", "Who publishes routes: Salvor with tunnels at Cloudflare, DockFlare as a stack, or none.", yamldoc.Choice(fleet.IngressCloudflare, fleet.IngressDockFlare, fleet.IngressNone), func(i *fleet.Ingress, v fleet.IngressProvider) { i.Provider = v }).Must(),
-		yamldoc.Key("account", "The id of Cloudflare's account.", yamldoc.Text(nil), func(i *fleet.Ingress, v string) { i.Account = v }),
+		yamldoc.Key("account", "The id of Cloudflare's account.", yamldoc.Matching(accountPattern, "the id of an account at Cloudflare, which has 32 digits and letters from a to f"), func(i *fleet.Ingress, v string) { i.Account = v }),
 		yamldoc.Key("token", "A reference to a token of Cloudflare's API, secret:NAME.", reference(), func(i *fleet.Ingress, v secret.Setting) { i.Token = v }),
 		yamldoc.Key("network", "The Docker network on which connectors reach services, cloudflare-net by default.", yamldoc.Matching(dockerNamePattern, "a name for a Docker network"), func(i *fleet.Ingress, v string) { i.Network = v }),
 		yamldoc.Key("label_prefix", "A prefix of labels that comes before dockflare. and cloudflare.tunnel.", yamldoc.Matching(prefixPattern, "a prefix of labels, such as cf.ingress"), func(i *fleet.Ingress, v string) { i.Prefix = v }),

@@ -26,8 +26,9 @@ func checkSecrets(r *yamldoc.Reader, f *fleet.Fleet, fsys fs.FS) {
 	}
 }
 
-// noticeSecrets reports periods of secrets that are not there. That is not a problem
-// of the file, since `salvor secret set` has to be able to make them.
+// noticeSecrets reports secrets that are not there: those with a period, and the one that
+// publishes routes. That is not a problem of the file, since `salvor secret set` has to be
+// able to make them.
 func (repo *Repository) noticeSecrets(fsys fs.FS) {
 	files := secretFiles{fsys: fsys}
 	for _, s := range repo.Fleet.Secrets {
@@ -35,6 +36,17 @@ func (repo *Repository) noticeSecrets(fsys fs.FS) {
 			repo.Findings = append(repo.Findings, repo.SecretMissing(s.Name, suggest.DidYouMean(s.Name, files.names())))
 		}
 	}
+	i := repo.Fleet.Ingress
+	if name, is := i.Token.Secret(); is && i.Publishes() && !files.hold(name) && !repo.printed(name) {
+		f := repo.SecretMissing(name, suggest.DidYouMean(name, files.names()))
+		f.Severity, f.Subject = finding.Warning, repo.Place("ingress", "token").String()
+		repo.Findings = append(repo.Findings, f)
+	}
+}
+
+// printed reports whether a command prints a secret.
+func (repo *Repository) printed(name string) bool {
+	return slices.ContainsFunc(repo.Fleet.Secrets, func(s fleet.Secret) bool { return s.Name == name && s.Command != nil })
 }
 
 // SecretMissing is the finding about a secret of which fleet.yaml says something,

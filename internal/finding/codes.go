@@ -340,7 +340,7 @@ func Table() []Row {
 			"out who wrote it (every host and the remote's administrator can write there), then delete it there"},
 		{SecretSeen, "A secret still has a value that a removed operator, a removed host or the holder of a replaced key could read.", "salvor " +
 			"secret rotate NAME; change values that a provider issues at the provider first"},
-		{SecretMissing, "fleet.yaml has a rotation period for a secret that does not exist.", "salvor secret set NAME, or correct the name"},
+		{SecretMissing, "fleet.yaml names a secret that does not exist: for a rotation period, or as ingress.token.", "salvor secret set NAME, or correct the name"},
 		{SecretLate, "A secret is older than its rotation period in fleet.yaml.", "salvor secret rotate NAME --generate"},
 		{VaultPasswordWeak, "The password of Ansible Vault files looks like one that a person chose; their key " +
 			"derivation is weak, so anyone who has the files can guess it. Reported when a vault is opened or its " +

@@ -63,7 +63,7 @@ func TestAHostsTokenForTheRepository(t *testing.T) {
 // first route, and the seal goes with the last.
 func TestAHostThatPublishesHasTheToken(t *testing.T) {
 	t.Parallel()
-	const ingress = "ingress: {provider: cloudflare, account: a1, token: secret:cloudflare}\n"
+	const ingress = "ingress: {provider: cloudflare, account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9, token: secret:cloudflare}\n"
 	h := houseOf(t, strings.Replace(houseFleet, "hosts:\n", "hosts:\n  beta: {address: 192.0.2.11}\n", 1)+ingress, houseStack,
 		map[string]string{"token": "t-1", "notes/DB": "db-1", "box_password": "b-1", "registry": "r-1", "cloudflare": "c-token"})
 	publishes := func(yes bool) (*Sealer, fleet.Lock) {
