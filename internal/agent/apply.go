@@ -41,6 +41,9 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	}
 	applied, _ := h.base().ReadSpec() // one that can't be read has no stack to keep
 	req.Host = keepOwn(applied, req.Host)
+	if err := refuseOpening(applied, req); err != nil {
+		return agentapi.HostReceipt{}, err
+	}
 	r := startup.New(h.keeper(), req.Host, sink)
 	if err := h.accept(req.Host); err != nil {
 		// a full disk keeps no stack from starting; what a boot starts from is older then

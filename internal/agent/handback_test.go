@@ -285,7 +285,7 @@ func TestAHostsOwnProjectsGo(t *testing.T) {
 // TestAHostIsLeft: nothing of Salvor stays, and all data does; interrupted at every step
 // and run again it ends the same.
 func TestAHostIsLeft(t *testing.T) {
-	for _, step := range []string{"", "leave-service", "leave-projects", "leave-way-in", "leave-trials", "leave-packages", "leave-memory", "leave-state", "leave-keys"} {
+	for _, step := range []string{"", "leave-routes", "leave-service", "leave-projects", "leave-way-in", "leave-trials", "leave-packages", "leave-memory", "leave-state", "leave-keys"} {
 		l, data := emptied(t)
 		leave := func(ctx context.Context) {
 			if _, err := Leaving(l.agent()).Leave(ctx, agentapi.Leave{Owner: "ann"}, progress.Discard()); err != nil {

@@ -36,7 +36,7 @@ func TestRoutesAreKnownToEveryProcess(t *testing.T) {
 	if rows := routes().Routes; len(rows) != 2 || rows[0].Owner != "host.alpha" || rows[1].Owner != heretest.Notes || rows[0].Why == "" {
 		t.Errorf("before the daemon has looked: %+v", rows)
 	}
-	kept := finding.Finding{Code: finding.RoutesKept, Severity: finding.Warning, Subject: "alpha/salvor-home-alpha", Text: "7 of 7 hostnames would go"}
+	kept := finding.Finding{Code: finding.RoutesKept, Severity: finding.Warning, Subject: "alpha/salvor-home.alpha", Text: "7 of 7 hostnames would go"}
 	if err := here.WriteJSON(hostpath.PublishingOf(g.Paths).Seen, agentapi.RouteList{Schema: agentapi.Schema, Why: "the token was refused", Findings: []finding.Finding{kept}}); err != nil {
 		t.Fatal(err)
 	}

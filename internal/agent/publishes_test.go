@@ -109,7 +109,10 @@ func (p *publisher) start(c stacktest.Container) int {
 		if err != nil {
 			return
 		}
-		version, _ := of.Version(r.Context())
+		version, err := of.Version(r.Context())
+		if err != nil {
+			return
+		}
 		body := fmt.Sprintf(`{"version":%d}`, version)
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
 	})
@@ -175,6 +178,9 @@ func TestTheDaemonPublishes(t *testing.T) {
 	if connectors != 1 {
 		t.Errorf("%d connectors", connectors)
 	}
+	cloudflaretest.Person{Server: p.api}.DeleteTunnel(p.api.Visit("notes.example.com", "/").Tunnel)
+	publishing.Announce(t.Context(), p.Host, p.spec).Finish(t.Context(), &agentapi.HostReceipt{})
+	until("it has another tunnel", reached)
 	calls := len(p.api.Calls())
 	heretest.Claim(t, p.remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
 	until("it is stopped", func() bool { return p.Local(heretest.Notes).Lost })

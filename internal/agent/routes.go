@@ -3,10 +3,12 @@ package agent
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/route"
 )
@@ -70,6 +72,26 @@ func routeChanges(applied, want agentapi.Host) []agentapi.Change {
 		}
 	}
 	return all
+}
+
+// refuseOpening refuses an apply after which everyone reaches a hostname that was protected here,
+// where the operator has not confirmed that: a command that plans nothing has asked about nothing.
+// What a stack that comes or goes publishes elsewhere is not known here, so only a plan compares it.
+func refuseOpening(applied agentapi.Host, req agentapi.Apply) error {
+	gone := func(other agentapi.Host) func(route.Owned) bool {
+		return func(o route.Owned) bool {
+			_, own := fleet.OwnerOf(o.Owner)
+			return !own && !slices.ContainsFunc(other.Stacks, func(st agentapi.Stack) bool { return st.Name == o.Owner })
+		}
+	}
+	was := slices.DeleteFunc(published(applied), gone(req.Host))
+	now := slices.DeleteFunc(published(req.Host), gone(applied))
+	for _, k := range route.Opened(bare(was), bare(now)) {
+		if !slices.Contains(req.Opens, k.String()) {
+			return fault.WithHint(fmt.Errorf("everyone would reach %s, which is protected, and that was not confirmed", k), "salvor apply shows it, and asks")
+		}
+	}
+	return nil
 }
 
 func changeOf(o route.Owned, action, cause string) agentapi.Change {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/project"
 	"salvor/internal/route"
 )
@@ -51,5 +52,59 @@ func TestRouteChanges(t *testing.T) {
 	}
 	if got := guarded(host([]route.Route{of("b.example.com", family), of("c.example.com", nil)}, of("a.example.com", family))); fmt.Sprint(got) != "[a.example.com b.example.com]" {
 		t.Errorf("guarded are %v", got)
+	}
+}
+
+// TestAnApplyOpensNothingUnasked: not where a command planned nothing, and not where another
+// hostname was confirmed.
+func TestAnApplyOpensNothingUnasked(t *testing.T) {
+	t.Parallel()
+	host := func(a *route.Access) agentapi.Host {
+		return agentapi.Host{Name: "alpha", Ingress: &agentapi.Ingress{Routes: []route.Route{{Hostname: "app.example.com", Path: "/x", Service: "http://app:80", Access: a}}}}
+	}
+	family := &route.Access{Policies: []route.Policy{{Decision: route.Allow}}}
+	for name, c := range map[string]struct {
+		was, now *route.Access
+		opens    []string
+		refused  bool
+	}{
+		"nothing was confirmed": {family, nil, nil, true},
+		"another hostname":      {family, nil, []string{"app.example.com"}, true},
+		"confirmed":             {family, nil, []string{"app.example.com/x"}, false},
+		"protected from now on": {nil, family, nil, false},
+		"open before":           {nil, nil, nil, false},
+	} {
+		err := refuseOpening(host(c.was), agentapi.Apply{Host: host(c.now), Opens: c.opens})
+		if (err != nil) != c.refused || err != nil && fault.Hint(err) != "salvor apply shows it, and asks" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAStackThatComesOrGoesIsNotRefused: what it publishes goes with it.
+func TestAStackThatComesOrGoesIsNotRefused(t *testing.T) {
+	t.Parallel()
+	family := &route.Access{Policies: []route.Policy{{Decision: route.Allow}}}
+	host := func(stacks map[string]route.Route) agentapi.Host {
+		h := agentapi.Host{Ingress: &agentapi.Ingress{}}
+		for name, r := range stacks {
+			h.Stacks = append(h.Stacks, agentapi.Stack{Name: name, Project: project.Project{Routes: []route.Route{r}}})
+		}
+		return h
+	}
+	open, guarded := route.Route{Hostname: "*.example.com"}, route.Route{Hostname: "*.example.com", Access: family}
+	notes := route.Route{Hostname: "app.example.com", Access: family}
+	public := route.Route{Hostname: "app.example.com"}
+	for name, c := range map[string]struct {
+		was, now map[string]route.Route
+		refused  bool
+	}{
+		"it goes, and a wildcard stays":         {map[string]route.Route{"web": open, "notes": notes}, map[string]route.Route{"web": open}, false},
+		"it comes in front of a wildcard":       {map[string]route.Route{"web": guarded}, map[string]route.Route{"web": guarded, "notes": public}, false},
+		"another one loses its protection then": {map[string]route.Route{"web": guarded}, map[string]route.Route{"web": open, "notes": notes}, true},
+	} {
+		if err := refuseOpening(host(c.was), agentapi.Apply{Host: host(c.now)}); (err != nil) != c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -227,6 +227,8 @@ type Apply struct {
 	Wait map[string]time.Duration `json:"wait,omitempty"`
 
 	Join *Join `json:"join,omitempty"` // for a host that is to be in the tailnet and is not
+
+	Opens []string `json:"opens,omitempty"` // hostnames, with their paths, that the operator knows to lose their protection: the host refuses others
 }
 
 // HostReceipt is what an apply did on one host.

@@ -80,7 +80,7 @@ func MakePlan(f *fleet.Fleet, commit string, moves []placement.Move, seen map[st
 		p.Hosts = append(p.Hosts, hostPlan(h.Name, o, moves))
 		p.Findings = append(p.Findings, o.State.Findings...)
 	}
-	p.movesOpen(seen)
+	p.movesOpen(moves, seen)
 	for _, st := range f.Stacks {
 		if st.Broken {
 			p.Left = append(p.Left, st.Name)
@@ -91,18 +91,25 @@ func MakePlan(f *fleet.Fleet, commit string, moves []placement.Move, seen map[st
 	return p
 }
 
-// movesOpen notes the routes that everyone reaches where they come to, and that asked for
-// protection on another host.
-func (p *Plan) movesOpen(seen map[string]Observation) {
+// movesOpen compares the routes of what moves with what they were elsewhere, which the hosts
+// don't know: one that everyone reaches, and that another host protects, loses its protection;
+// what a stack takes along does not.
+func (p *Plan) movesOpen(moves []placement.Move, seen map[string]Observation) {
+	moved := func(stack string) bool {
+		return slices.ContainsFunc(moves, func(m placement.Move) bool { return m.Stack == stack && m.From != "" && m.To != "" })
+	}
 	for i := range p.Hosts {
 		for j := range p.Hosts[i].Changes {
 			c := &p.Hosts[i].Changes[j]
 			hostname, isRoute := strings.CutPrefix(c.ID, string(agentapi.ChangeRoute)+" ")
-			if !isRoute || !c.Open || c.Action != "+" {
+			if !isRoute || c.Action == "~" {
 				continue
 			}
+			if moved(c.Stack) {
+				c.Opens = ""
+			}
 			for host, o := range seen {
-				if host != p.Hosts[i].Host && slices.Contains(o.State.Guarded, hostname) {
+				if c.Open && c.Action == "+" && host != p.Hosts[i].Host && slices.Contains(o.State.Guarded, hostname) {
 					c.Opens = hostname
 				}
 			}
@@ -297,13 +304,20 @@ func (p *Plan) Destroys() []string {
 
 // Opens returns the hostnames, with their paths, that lose their protection.
 func (p *Plan) Opens() []string {
-	opens := map[string]bool{}
+	var all []string
 	for _, h := range p.Hosts {
-		for _, c := range h.Changes {
-			if c.Opens != "" {
-				opens[terminal.Line(c.Opens)] = true
-			}
+		all = append(all, h.opens()...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (hp HostPlan) opens() []string {
+	var all []string
+	for _, c := range hp.Changes {
+		if c.Opens != "" {
+			all = append(all, terminal.Line(c.Opens))
 		}
 	}
-	return slices.Sorted(maps.Keys(opens))
+	return all
 }

@@ -213,9 +213,11 @@ func TestTheImageOfAHostsOwnProjectIsPinned(t *testing.T) {
 
 // TestARouteThatMovesAndLosesItsProtection: the new host never had it.
 func TestARouteThatMovesAndLosesItsProtection(t *testing.T) {
+	// by each host alone, a wildcard gets the requests of what goes, and was in front of what comes
 	change := func(action string, open bool) []agentapi.Change {
-		return []agentapi.Change{{Stack: "notes", ID: "route app.example.com", Action: action, Open: open}}
+		return []agentapi.Change{{Stack: "notes", ID: "route app.example.com", Action: action, Open: open, Opens: "app.example.com"}}
 	}
+	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
 	for name, c := range map[string]struct {
 		guarded []string
 		open    bool
@@ -225,7 +227,7 @@ func TestARouteThatMovesAndLosesItsProtection(t *testing.T) {
 		"guarded":         {[]string{"app.example.com"}, false, ""},
 		"was open before": {[]string{"app.example.com/admin"}, true, ""},
 	} {
-		p := MakePlan(threeHosts(), "c", nil, map[string]Observation{
+		p := MakePlan(threeHosts(), "c", moves, map[string]Observation{
 			"alpha": {State: agentapi.HostState{Changes: change("-", false), Guarded: c.guarded}}, "beta": {State: agentapi.HostState{Changes: change("+", c.open)}},
 		})
 		if got := strings.Join(p.Opens(), " "); got != c.want {

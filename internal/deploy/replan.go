@@ -28,6 +28,7 @@ func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Hos
 		if hp, err = r.replan(ctx, h, hp, err); err != nil {
 			return receipt, err
 		}
+		req.Opens = hp.opens()
 		if hp.Out && req.Join == nil { // it was in the tailnet when it was planned
 			if req.Join, err = admit(ctx, r, link, hp, req.Host); err != nil {
 				return receipt, err

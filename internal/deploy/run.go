@@ -228,6 +228,9 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 // applyTo has a host apply its part, once its way in is as it should be.
 func applyTo(ctx context.Context, r *Run, link *hostlink.Link, h fleet.Host, hp HostPlan, spec agentapi.Host) (receipt agentapi.HostReceipt, err error) {
 	req := agentapi.Apply{Host: spec, Owner: r.Owner, Message: fmt.Sprintf("%s %.7s", r.Kind, r.Commit), Wait: r.waits(spec.Stacks)}
+	if !r.Unplanned {
+		req.Opens = hp.opens()
+	}
 	if req.Join, err = admit(ctx, r, link, hp, spec); err != nil {
 		return receipt, err
 	}

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/placement"
+	"salvor/internal/secret"
 )
 
 // world has notes on beta and blog on alpha, both alive.
@@ -171,5 +172,34 @@ func TestSnapshotsAreListedByTheHost(t *testing.T) {
 	}
 	if _, err := s.Snapshots(t.Context(), "wiki"); err == nil || fault.Hint(err) != "salvor apply" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestAStackThatMovesTakesItsRoutesAlong: its new host gets what it publishes with, and the place
+// for its seal; the former host publishes nothing any more. What the plan opens is said to hosts.
+func TestAStackThatMovesTakesItsRoutesAlong(t *testing.T) {
+	t.Parallel()
+	w, s := world()
+	s.Fleet.Ingress = fleet.Ingress{Provider: fleet.IngressCloudflare, Account: "a1", Token: secret.ParseSetting("secret:cloudflare"), Network: "edge"}
+	s.Fleet.Stacks[1].Publishes = true
+	next, move := placement.MoveTo(s.Lock, "notes", "alpha")
+	moves := []placement.Move{move}
+	w.States = map[string]agentapi.HostState{"alpha": {Changes: []agentapi.Change{{Stack: "notes", ID: "route app.example.com", Action: "~", Opens: "app.example.com"}}}}
+	plan := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(t.Context(), next))
+	if _, err := s.Apply(t.Context(), plan, next, deploy.Options{Kind: deploy.KindApply, Moves: moves}); err != nil {
+		t.Fatal(err)
+	}
+	alpha, beta := w.Applied("alpha"), w.Applied("beta").Host
+	if i := alpha.Host.Ingress; i == nil || i.Account != "a1" || i.Hosts != 1 || alpha.Host.Image(fleet.ConnectorProject) == "" || alpha.Host.Own == nil {
+		t.Errorf("the new host gets %+v, %+v, %+v", alpha.Host.Ingress, alpha.Host.Projects, alpha.Host.Own)
+	}
+	if beta.Ingress != nil || beta.Projects != nil || beta.Own != nil {
+		t.Errorf("the former host gets %+v, %+v, %+v", beta.Ingress, beta.Projects, beta.Own)
+	}
+	if diff := cmp.Diff([]string{"app.example.com"}, alpha.Opens); diff != "" {
+		t.Errorf("opens (-want +got)\n%s", diff)
+	}
+	if p, has := s.Lock.Hosts["alpha"]; !has || p.Epoch != 1 {
+		t.Errorf("the lock has %+v", s.Lock.Hosts)
 	}
 }

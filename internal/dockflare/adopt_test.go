@@ -21,7 +21,7 @@ func TestNotReady(t *testing.T) {
 	for want, list := range map[string]agentapi.RouteList{
 		"":                           {Tunnel: "home", Version: 3, Connector: 3},
 		"the API is away":            {Tunnel: "home", Version: 3, Connector: 3, Why: "the API is away"},
-		"does not serve the tunnel":  {Tunnel: "salvor-home-alpha", Version: 3, Connector: 3},
+		"does not serve the tunnel":  {Tunnel: "salvor-home.alpha", Version: 3, Connector: 3},
 		"has version 0 of the rules": {Tunnel: "home"},
 		"has version 2 of the rules": {Tunnel: "home", Version: 3, Connector: 2},
 	} {

@@ -33,6 +33,10 @@ type Fleet struct {
 // tunnel's name follows.
 const connectorPrefix = "cloudflared-agent-"
 
+// noProject is what no project can be called: files of projects, which have secrets, are not
+// wanted.
+const noProject = "-"
+
 // A running is what of DockFlare runs on a host.
 type running struct {
 	controller string   // what runs it, for messages; "" for none
@@ -48,7 +52,7 @@ func (f *Fleet) on(ctx context.Context, h fleet.Host) (running, *hostlink.Link, 
 		return r, nil, err
 	}
 	var inv agentapi.Inventory
-	if err := link.Call(ctx, agentapi.VerbInventory, agentapi.AskInventory{}, &inv); err != nil {
+	if err := link.Call(ctx, agentapi.VerbInventory, agentapi.AskInventory{Projects: []string{noProject}}, &inv); err != nil {
 		return r, nil, err
 	}
 	for _, p := range inv.Projects {

@@ -121,7 +121,7 @@ func TestATunnelIsNamed(t *testing.T) {
 	if err != nil || !slices.Contains(names(h.Secrets), "ghcr") {
 		t.Errorf("it could open %v, %v", names(h.Secrets), err)
 	}
-	tunnel := func(line string) bool { return strings.Contains(line, "salvor-home-alpha") }
+	tunnel := func(line string) bool { return strings.Contains(line, "salvor-home.alpha") }
 	if left := h.StillHas("alpha"); !slices.ContainsFunc(left, tunnel) {
 		t.Errorf("left to do: %v", left)
 	}

@@ -93,11 +93,11 @@ func (f *Fleet) Publishing(lock Lock) []string {
 
 // TunnelName is what a host's own tunnel is called at Cloudflare, at an epoch of what the host has
 // of its own. Another machine under the name has another tunnel: the one before may still run
-// a connector.
+// a connector. Neither a fleet's nor a host's name has a dot, so no two hosts share a tunnel's name.
 func TunnelName(fleet, host string, epoch int) string {
-	name := "salvor-" + fleet + "-" + host
+	name := "salvor-" + fleet + "." + host
 	if epoch > 1 {
-		name += "." + strconv.Itoa(epoch) // no host's name has a dot
+		name += "." + strconv.Itoa(epoch)
 	}
 	return name
 }

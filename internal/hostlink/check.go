@@ -31,7 +31,7 @@ const (
 // taken out of resp and said in findings against the host, which are in the answer
 // where it has some; an error means that nothing of it can be used.
 func check(host string, req, resp any, now time.Time) error {
-	a := &answer{host: host, now: now, asked: map[string]agentapi.Stack{}}
+	a := &answer{host: host, now: now, asked: map[string]agentapi.Stack{}, own: map[string]string{}}
 	a.question(req)
 	switch r := resp.(type) {
 	case *agentapi.HostState:
@@ -83,6 +83,7 @@ type answer struct {
 	now     time.Time
 	commit  string                    // that was asked for, "" for none
 	asked   map[string]agentapi.Stack // the stacks of the question
+	own     map[string]string         // the host's own projects of the question, with their images
 	found   []string                  // other stacks that the host has something of
 	refused []string                  // what did not fit
 }
@@ -119,6 +120,9 @@ func (a *answer) spec(h agentapi.Host) {
 	for _, st := range h.Stacks {
 		a.asked[st.Name] = st
 	}
+	for _, p := range h.Projects {
+		a.own[p.Name] = p.Image
+	}
 }
 
 func (a *answer) refuse(format string, args ...any) {
@@ -139,7 +143,7 @@ func (a *answer) state(r *agentapi.HostState) {
 	if r.Report != nil {
 		a.report(r.Report)
 	}
-	r.Changes = a.changes(r.Changes)
+	r.Changes, r.Projects, r.Guarded = a.changes(r.Changes), a.projectStates(r.Projects), a.guarded(r.Guarded)
 	r.Stacks = slices.DeleteFunc(r.Stacks, func(s agentapi.StackState) bool {
 		odd := fleet.ValidName(s.Name) != nil || s.Epoch < 0 || s.Epoch > maxEpoch || s.Snapshot != nil && a.late(s.Snapshot.Began)
 		if odd {
@@ -162,7 +166,7 @@ func (a *answer) state(r *agentapi.HostState) {
 // changes keeps changes of the host itself, and of stacks that can be on it.
 func (a *answer) changes(all []agentapi.Change) []agentapi.Change {
 	return slices.DeleteFunc(all, func(c agentapi.Change) bool {
-		odd := c.Stack != "" && fleet.ValidName(c.Stack) != nil || !slices.Contains([]string{"+", "~", "-"}, c.Action)
+		odd := c.Stack != "" && fleet.ValidName(c.Stack) != nil || !slices.Contains([]string{"+", "~", "-"}, c.Action) || opens(c)
 		if odd {
 			a.refuse("the change %s %s of stack %s", c.Action, c.ID, c.Stack)
 		}
@@ -183,7 +187,7 @@ func (a *answer) receipt(r *agentapi.HostReceipt) {
 		a.refuse("a receipt of commit %.7s", r.Commit)
 		r.Commit, r.Stacks = a.commit, nil
 	}
-	r.Changed = a.changes(r.Changed)
+	r.Changed, r.Projects = a.changes(r.Changed), a.projects(r.Projects)
 	if r.Node != nil && !routable(r.Node.Address) {
 		a.refuse("the address %s in the tailnet", r.Node.Address)
 		r.Node = nil

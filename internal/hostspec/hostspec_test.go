@@ -1,8 +1,8 @@
 package hostspec
 
 import (
-	"maps"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"

@@ -107,12 +107,7 @@ func (c *comparison) adoptRecord(s *site, _ []string, out *Adoption) string {
 
 // adoptApps finds the applications that are not yet as they are wanted.
 func (c *comparison) adoptApps(s *site, _ []string, out *Adoption) string {
-	for _, app := range c.a.Apps {
-		host, _, _ := strings.Cut(app.Domain, "/")
-		if host == s.hostname && !slices.ContainsFunc(s.routes, func(r route.Route) bool { return r.Access != nil && r.Domain() == app.Domain }) {
-			out.Left = append(out.Left, app.Name)
-		}
-	}
+	out.Left = c.undeclared(s)
 	for _, r := range s.routes {
 		if r.Access == nil {
 			continue
@@ -142,6 +137,18 @@ func (c *comparison) adoptApps(s *site, _ []string, out *Adoption) string {
 		out.Access = append(out.Access, c.changed(is, want)...)
 	}
 	return ""
+}
+
+// undeclared are the names of a hostname's applications that nothing declares.
+func (c *comparison) undeclared(s *site) (names []string) {
+	for _, app := range c.a.Apps {
+		host, _, _ := strings.Cut(app.Domain, "/")
+		declares := func(r route.Route) bool { return r.Access != nil && r.Domain() == app.Domain }
+		if host == s.hostname && !slices.ContainsFunc(s.routes, declares) {
+			names = append(names, app.Name)
+		}
+	}
+	return names
 }
 
 // othersApp returns why an application is not taken over, "" where it is.

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/publishing"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
@@ -158,6 +159,7 @@ func (h Host) forget(ctx context.Context, name string) error {
 		if err := h.SaveSpec(spec); err != nil {
 			return err
 		}
+		publishing.Withdraw(ctx, h.Host) // while the stack is known to be this host's
 	}
 	hold.At(ctx, "hand-back-unasked")
 	p := h.Paths

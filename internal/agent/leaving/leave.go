@@ -53,7 +53,7 @@ func (h Host) Leave(ctx context.Context, req agentapi.Leave, sink progress.Sink)
 		name string
 		do   func(context.Context) ([]string, error)
 	}{
-		{"leave-service", h.leaveService}, {"leave-projects", projects}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-packages", h.leavePackages}, {"leave-memory", h.leaveMemory},
+		{"leave-routes", h.leaveRoutes}, {"leave-service", h.leaveService}, {"leave-projects", projects}, {"leave-way-in", h.leaveWayIn}, {"leave-trials", h.leaveTrials}, {"leave-packages", h.leavePackages}, {"leave-memory", h.leaveMemory},
 		{"leave-state", h.leaveState}, {"leave-keys", h.leaveKeys}, {"leave-program", h.leaveProgram},
 	} {
 		removed, err := step.do(ctx)

@@ -1,12 +1,16 @@
 package publishing
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/hostpath"
 	"salvor/internal/route"
 )
 
@@ -109,4 +113,42 @@ func hostnames(spec agentapi.Host) []string {
 
 func sorted(hostnames []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(hostnames)))
+}
+
+// Withdraw has the daemon take off what the host has published of a stack that it was asked for
+// until now, and waits for it a while. What can't be done now the daemon does later.
+func Withdraw(ctx context.Context, h *here.Host) {
+	if readPublished(h) == nil {
+		return
+	}
+	if list, err := settle(ctx, h); err != nil || list.Why != "" {
+		h.Trouble("routes", fmt.Errorf("hostnames are not taken off yet: %s", cmp.Or(here.ErrorText(err), list.Why)))
+	}
+}
+
+// TakeOff has a host that leaves the fleet take off what it has published, and reports whether
+// it had anything. The daemon has to run.
+func TakeOff(ctx context.Context, h *here.Host) (took bool, err error) {
+	note := hostpath.PublishingOf(h.Paths).Note
+	if readPublished(h) == nil {
+		return false, nil
+	}
+	spec, err := h.ReadSpec()
+	if err != nil {
+		return false, err
+	}
+	spec.Ingress = nil
+	if err := h.SaveSpec(spec); err != nil {
+		return false, err
+	}
+	list, err := settle(ctx, h)
+	if readPublished(h) == nil {
+		return true, nil
+	}
+	why := cmp.Or(list.Why, "Cloudflare does not have all of it yet")
+	if err != nil {
+		why = err.Error()
+	}
+	return false, fault.WithHint(fmt.Errorf("the public hostnames of %s are not taken off: %s", spec.Name, why),
+		"run the same command again; or, to leave them at Cloudflare as they are, remove "+note+" on "+spec.Name+" first")
 }

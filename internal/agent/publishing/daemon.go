@@ -44,6 +44,8 @@ type Tunnel interface {
 	Start(ctx context.Context) error
 	// Open returns the tunnel, found or made at Cloudflare, and has its connector run.
 	Open(ctx context.Context, api *cloudflare.Client, spec agentapi.Host) (cloudflare.Tunnel, error)
+	// Doubt says that Cloudflare does not know the tunnel any more.
+	Doubt()
 	// Moved says that all of the host's hostnames lead to a tunnel.
 	Moved(to cloudflare.Tunnel)
 	// Stop stops the connector, and forgets the tunnel on this host.

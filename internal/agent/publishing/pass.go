@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/cloudflare"
 	"salvor/internal/hostpath"
 	"salvor/internal/publish"
 )
@@ -36,6 +37,9 @@ func (d *Daemon) pass(ctx context.Context, spec agentapi.Host, w *want, note *pu
 	at.publisher.Sent = sent{hostpath.PublishingOf(d.h.Paths).Sent, w.Tunnel.ID}
 	w.Shown = d.shown || leaving
 	report, err := at.publisher.Pass(ctx, w.Desired)
+	if errors.Is(err, cloudflare.ErrGone) {
+		d.tunnel.Doubt()
+	}
 	if err != nil {
 		return report, because(ctx, err)
 	}

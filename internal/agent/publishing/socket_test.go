@@ -8,7 +8,33 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/cloudflare/cloudflaretest"
+	"salvor/internal/fault"
 )
+
+// serve has the daemon run, and take what applies say, until the test ends.
+func (s *stand) serve() {
+	ctx, stop := context.WithCancel(s.Context())
+	served := make(chan error, 1)
+	s.run()
+	go func() { served <- s.d.Serve(ctx) }()
+	s.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			s.Error(err)
+		}
+		s.end()
+	})
+}
+
+func (s *stand) until(what string, met func() bool) {
+	s.Helper()
+	for !met() {
+		if here.Sleep(s.Context(), 5*time.Millisecond) != nil {
+			s.Fatalf("%s: never", what)
+		}
+	}
+}
 
 // TestAnApplyIsHeard: an apply begins before the daemon runs, as on a new host. What it deploys
 // is live before it has containers, and it gets to know what is live at its end.
@@ -19,22 +45,8 @@ func TestAnApplyIsHeard(t *testing.T) {
 	s.save()
 	announced := Announce(t.Context(), s.Host, s.spec)
 	defer announced.End()
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	s.run()
-	go func() { served <- s.d.Serve(ctx) }()
-	defer func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		s.end()
-	}()
-	for !s.api.Visit("notes.example.com", "/").Reached() {
-		if here.Sleep(t.Context(), 5*time.Millisecond) != nil {
-			t.Fatal("it is never live")
-		}
-	}
+	s.serve()
+	s.until("it is live", func() bool { return s.api.Visit("notes.example.com", "/").Reached() })
 	got := announced.settle(t.Context())
 	if want := []string{"nas.example.com", "notes.example.com"}; !slices.Equal(got.Live, want) || len(got.Pending) > 0 || got.Why != "" {
 		t.Errorf("%+v", got)
@@ -45,10 +57,32 @@ func TestAnApplyIsHeard(t *testing.T) {
 		t.Errorf("with a token that has ended: %+v", got)
 	}
 	announced.End()
-	for len(s.d.deploying()) > 0 {
-		if here.Sleep(t.Context(), 5*time.Millisecond) != nil {
-			t.Fatal("the announcement never ends")
-		}
+	s.until("the announcement has ended", func() bool { return len(s.d.deploying()) == 0 })
+}
+
+// TestWhatIsGivenBackIsTakenOff: a stack, and then the host, whose token has to work for that.
+func TestWhatIsGivenBackIsTakenOff(t *testing.T) {
+	s := newStand(t)
+	s.place("notes", true, plain("notes"))
+	s.place("wiki", true, plain("wiki"))
+	s.serve()
+	s.until("both are live", func() bool { return len(Seen(s.Host).Routes) == 2 && Seen(s.Host).Routes[1].Live })
+	s.spec.Stacks = s.spec.Stacks[:1]
+	s.save()
+	Withdraw(t.Context(), s.Host)
+	if r := s.api.Records("example.com"); len(r) != 1 || r[0].Name != "notes.example.com" {
+		t.Errorf("without wiki: %+v", r)
+	}
+	s.api.EndToken(token)
+	if _, err := TakeOff(t.Context(), s.Host); err == nil || fault.Hint(err) == "" {
+		t.Errorf("taken off: %v", err)
+	}
+	s.api.AddToken(token, cloudflaretest.All)
+	if took, err := TakeOff(t.Context(), s.Host); err != nil || !took || len(s.api.Records("example.com")) > 0 || !s.tunnel.stopped {
+		t.Errorf("taken off: %t, %v, %+v", took, err, s.api.Records("example.com"))
+	}
+	if took, err := TakeOff(t.Context(), s.Host); err != nil || took {
+		t.Errorf("taken off again: %t, %v", took, err)
 	}
 }
 

@@ -223,6 +223,9 @@ func (t *tunnel) Open(_ context.Context, _ *cloudflare.Client, spec agentapi.Hos
 // Start implements Tunnel.
 func (t *tunnel) Start(context.Context) error { return nil }
 
+// Doubt implements Tunnel.
+func (t *tunnel) Doubt() {}
+
 // Moved implements Tunnel.
 func (t *tunnel) Moved(to cloudflare.Tunnel) { t.moved = to.ID }
 

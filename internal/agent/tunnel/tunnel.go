@@ -121,6 +121,9 @@ func (t *Tunnel) Ensure(ctx context.Context, s Settings, api *cloudflare.Client)
 	return found, err
 }
 
+// Doubt says that Cloudflare does not know the tunnel any more: the next Ensure looks.
+func (t *Tunnel) Doubt() { t.note(func() { t.looked = time.Time{} }) }
+
 // Moved says that all hostnames of the host lead to the tunnel that Ensure returned: a pass
 // ended, and none waits. A connector of another tunnel, which they led to before, may stop.
 func (t *Tunnel) Moved(to cloudflare.Tunnel) { t.note(func() { t.moved = to.ID }) }

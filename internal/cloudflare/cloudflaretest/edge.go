@@ -106,10 +106,10 @@ func (s *Server) Connector(tunnel string) Connector { return Connector{s, tunnel
 func (c Connector) Version(context.Context) (int, error) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
-	t := c.server.tunnels[c.server.tunnel(c.tunnel)]
-	if t.down {
+	i := c.server.tunnel(c.tunnel)
+	if i < 0 || c.server.tunnels[i].down {
 		return 0, errors.New("the connector does not answer")
 	}
-	n, _ := t.live()
+	n, _ := c.server.tunnels[i].live()
 	return n, nil
 }

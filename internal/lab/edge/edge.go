@@ -138,12 +138,17 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.pending.Done()
-	proxy := &httputil.ReverseProxy{
+	e.proxy(hostname, l.out, func(p *httputil.ProxyRequest) { outward(p, visitor, session, entry) }).ServeHTTP(w, r)
+}
+
+// proxy leads a request to a connector, with the headers that outward sets.
+func (e *Edge) proxy(hostname string, to http.RoundTripper, outward func(*httputil.ProxyRequest)) http.Handler {
+	return &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", hostname, hostname
-			outward(p, visitor, session, entry)
+			outward(p)
 		},
-		Transport: l.out, FlushInterval: -1, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Transport: to, FlushInterval: -1, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ModifyResponse: func(resp *http.Response) error {
 			add := Count{Served: 1}
 			if resp.StatusCode >= http.StatusInternalServerError {
@@ -157,7 +162,6 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "the connector: "+err.Error(), http.StatusBadGateway)
 		},
 	}
-	proxy.ServeHTTP(w, r)
 }
 
 func (e *Edge) fail(w http.ResponseWriter, hostname string, code int) {

@@ -159,14 +159,23 @@ func (p *published) apiFails(*testing.T) {
 	}
 }
 
+// anyOf draws one of n things that are as wanted, -1 where none is.
+func (p *published) anyOf(n int, wanted func(int) bool) int {
+	for _, i := range p.Rand.Perm(n) {
+		if wanted(i) {
+			return i
+		}
+	}
+	return -1
+}
+
 // recordsEdited has a person take one of Salvor's records away, or lead it elsewhere.
 func (p *published) recordsEdited(*testing.T) {
-	gone := p.Rand.IntN(2) == 0
 	p.cloud.EditRecords("example.com", func(all []cloudflaretest.Record) []cloudflaretest.Record {
-		i := slices.IndexFunc(all, func(r cloudflaretest.Record) bool { return strings.HasPrefix(r.Comment, "salvor:") })
+		i := p.anyOf(len(all), func(i int) bool { return strings.HasPrefix(all[i].Comment, "salvor:") })
 		switch {
 		case i < 0:
-		case gone:
+		case p.Rand.IntN(2) == 0:
 			all = slices.Delete(all, i, i+1)
 		default:
 			all[i].Content = "00000000-0000-0000-0000-000000000000.cfargotunnel.com"
@@ -178,8 +187,8 @@ func (p *published) recordsEdited(*testing.T) {
 // rulesEdited has a person take one of Salvor's rules away.
 func (p *published) rulesEdited(t *testing.T) {
 	p.editRules(t, func(all []json.RawMessage) []json.RawMessage {
-		i := slices.IndexFunc(all, func(r json.RawMessage) bool {
-			return bytes.Contains(r, []byte("hostname")) && !bytes.Contains(r, []byte("byhand"))
+		i := p.anyOf(len(all), func(i int) bool {
+			return bytes.Contains(all[i], []byte("hostname")) && !bytes.Contains(all[i], []byte("byhand"))
 		})
 		if i < 0 {
 			return all
