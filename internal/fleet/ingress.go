@@ -46,7 +46,7 @@ type HostRoute struct {
 	route.Declared
 }
 
-// At returns the routes of a host that belong to no stack, whoever publishes them.
+// At returns the routes of a host that belong to no stack, with any provider.
 func (i Ingress) At(host string) []HostRoute {
 	return slices.DeleteFunc(slices.Clone(i.Routes), func(r HostRoute) bool { return r.Host != host })
 }
