@@ -95,7 +95,7 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 		all = append(all, grant.Sent("every host", name))
 	}
 	if name, is := f.Ingress.Token.Secret(); is && f.Ingress.Complete() {
-		all = append(all, grant.Sent("every host with routes", name))
+		all = append(all, grant.Sent("ingress cloudflare", name))
 	}
 	if f.Git.URL != "" {
 		all = append(all, grant.Source("git", "the repository", f.Git.URL, ""))

@@ -59,6 +59,7 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 		"another stack's secret": {stack("nas_password"), "secret/extra", "stack extra on alpha gets the secret nas_password that stack notes uses"},
 		"a secret of the fleet":  {stack("registry"), "secret/extra", "the secret registry that registry registry.example.net uses"},
 		"a registry":             {with("registries:\n", "registries:\n  evil.example: {username: x, password: secret:nas_password}\n"), "registry/evil.example", "registry evil.example gets the secret nas_password"},
+		"Cloudflare's token":     {map[string]string{fleet.File: config + "ingress: {provider: cloudflare, account: a1, token: secret:nas_password}\n"}, "ingress/cloudflare", "ingress cloudflare gets the secret nas_password"},
 		"the repository":         {map[string]string{fleet.File: config + "git: {url: 'ssh://git@evil.example/fleet'}\n"}, "source/git", "hosts take the repository from ssh://git@evil.example/fleet"},
 		"Docker's address":       {map[string]string{fleet.File: config + "docker: {channel: docker, url: 'https://evil.example/docker', key: KEY}\n"}, "source/docker", "https://evil.example/docker"},
 		"a host": {map[string]string{fleet.File: strings.Replace(config, "hosts:\n", "hosts:\n  evil: {address: 192.0.2.66}\n", 1), "hosts/evil.pub": eve + "\n"},

@@ -46,6 +46,11 @@ type HostRoute struct {
 	route.Declared
 }
 
+// At returns the routes of a host that belong to no stack, with any provider.
+func (i Ingress) At(host string) []HostRoute {
+	return slices.DeleteFunc(slices.Clone(i.Routes), func(r HostRoute) bool { return r.Host != host })
+}
+
 // Publishes reports whether routes are made of declarations.
 func (i Ingress) Publishes() bool { return i.Provider == IngressCloudflare }
 
@@ -115,10 +120,8 @@ func (i Ingress) RoutesOf(host string) route.Reading {
 		return route.Reading{}
 	}
 	var declared []route.Declared
-	for _, r := range i.Routes {
-		if r.Host == host {
-			declared = append(declared, r.Declared)
-		}
+	for _, r := range i.At(host) {
+		declared = append(declared, r.Declared)
 	}
 	return i.Settings().Declare(declared)
 }

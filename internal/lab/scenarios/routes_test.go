@@ -48,7 +48,7 @@ const (
 // TestRoutes has three stacks with public hostnames: how soon they answer, that what is
 // protected stays so whatever fails, and that hostnames follow a stack to another host.
 func TestRoutes(t *testing.T) {
-	p := goPublic(t, scenario.Begin(t, 20*time.Second))
+	p := goPublic(t, scenario.Begin(t, 15*time.Second))
 	p.allAtOnce(t)
 	p.oneByOne(t)
 	p.chaos(t)
@@ -172,7 +172,7 @@ func (p *published) applied(t *testing.T, message string, sites []site) []time.D
 	for i, s := range sites {
 		began[i], watches[i] = time.Now(), p.watch(t, s)
 	}
-	_, err := p.w.Salvor(ctx, nil, "apply", "--grant", "every/host with routes")
+	_, err := p.w.Salvor(ctx, nil, "apply", "--grant", "ingress/cloudflare")
 	must(t, err)
 	took := make([]time.Duration, len(sites))
 	for i, s := range sites {
