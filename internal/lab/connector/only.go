@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// HTTP2 is what connectors and the edge speak: HTTP/2 alone, in clear.
+// HTTP2 is what connectors and the edge speak: HTTP/2 alone, unencrypted.
 func HTTP2() *http.Protocols {
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
