@@ -91,6 +91,8 @@ type recovery struct {
 	stacks []string          // that it is about
 	routes []fleet.HostRoute // of the lost host itself, that heir serves from now on
 	heir   string
+
+	tunnels []string // of which the lost machine may have the token
 }
 
 // resumed reports whether it was interrupted after its commit: the rest is done.
@@ -227,6 +229,7 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 		}
 		maps.Copy(files, edited)
 	}
+	r.tunnels = r.itsTunnels()
 	if err := r.moveRoutes(files); err != nil {
 		return deploy.Receipt{}, err
 	}

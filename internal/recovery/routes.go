@@ -47,6 +47,16 @@ func (r *recovery) moveRoutes(files map[string][]byte) error {
 	return err
 }
 
+// itsTunnels are those of which the lost machine may have the token. After a recovery that was
+// interrupted the lock has the epoch of the machine that replaces it.
+func (r *recovery) itsTunnels() []string {
+	epoch := r.fleet.Lock().Hosts[r.Lost].Epoch
+	if r.resumed() && r.replaces() {
+		epoch--
+	}
+	return r.fleet.Fleet().TunnelsOf(r.Lost, epoch)
+}
+
 // routed says which host serves the routes of the lost one from now on, and what it has to
 // reach; "" where none moves.
 func (r *recovery) routed() string {

@@ -128,9 +128,18 @@ func TestAMachineThatReplacesAnother(t *testing.T) {
 	t.Parallel()
 	h := newHouse("alpha").serves()
 	o := Options{Lost: "alpha", To: fleet.Host{Name: "alpha", Address: "192.0.2.1", Port: 22}, New: true, Trust: trusting}
+	h.exposed.Tunnels = []string{"that of the new machine"}
 	p := prepared(t, h, o)
-	if _, err := p.Run(t.Context(), nil); err != nil || p.Plan != "" || h.session.Lock.Hosts["alpha"].Epoch != 2 || !slices.Contains(h.Log(), "routes of alpha on alpha") {
+	r, err := p.Run(t.Context(), nil)
+	if err != nil || p.Plan != "" || h.session.Lock.Hosts["alpha"].Epoch != 2 || !slices.Contains(h.Log(), "routes of alpha on alpha") {
 		t.Errorf("%v, plan %q, placed %+v, asked %v", err, p.Plan, h.session.Lock.Hosts, h.Log())
+	}
+	if left := strings.Join(r.Pending, "\n"); !strings.Contains(left, "the token of its tunnel salvor-home.alpha,") {
+		t.Errorf("pending:\n%s", left)
+	}
+	h.lock = h.session.Lock
+	if resumed := (&recovery{Options: o, fleet: h}).itsTunnels(); !slices.Equal(resumed, []string{"salvor-home.alpha"}) {
+		t.Errorf("run again, the machine before has %v", resumed)
 	}
 }
 

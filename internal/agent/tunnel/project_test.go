@@ -71,7 +71,7 @@ func TestATunnelIsOfOneMachine(t *testing.T) {
 	spec := agentapi.Host{Fleet: "home", Name: "alpha", Ingress: &agentapi.Ingress{}, Own: &agentapi.Stack{Epoch: 1}}
 	first := SettingsOf(spec)
 	spec.Own.Epoch = 2
-	if second := SettingsOf(spec); first.Name != "salvor-home-alpha" || second.Name != "salvor-home-alpha.2" {
+	if second := SettingsOf(spec); first.Name != "salvor-home.alpha" || second.Name != "salvor-home.alpha.2" {
 		t.Errorf("%s, then %s", first.Name, second.Name)
 	}
 }
