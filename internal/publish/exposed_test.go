@@ -107,6 +107,42 @@ func TestAnOpenServiceOpensNoOther(t *testing.T) {
 	}
 }
 
+// TestAnotherGroupReachesNoOtherService: a hostname goes from a service of few people to one of
+// many, who do not reach the former one in between.
+func TestAnotherGroupReachesNoOtherService(t *testing.T) {
+	for name, refused := range map[string]bool{"no fault": false, "rules are not taken": true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, "example.com")
+			before, after := protected("app.example.com"), protected("app.example.com")
+			before.Service = "http://private:80"
+			after.Access.Policies = []route.Policy{{Name: "all", Decision: route.Allow, Include: []route.Match{{Email: "a@example.com"}, {Email: "b@example.com"}}}}
+			b.want(before)
+			b.pass(t)
+			exposed := 0
+			b.Seen = func(c cloudflaretest.Call) {
+				if c.Method == http.MethodPut && strings.Contains(c.Path, "/access/apps") && strings.Contains(string(b.Configuration(b.Tunnel.ID)), before.Service) {
+					exposed++
+				}
+			}
+			b.Weather = func(method, path string) (f cloudflaretest.Fault) {
+				if refused && method == http.MethodPut && strings.HasSuffix(path, "/configurations") {
+					f.Status = http.StatusInternalServerError
+				}
+				return f
+			}
+			b.want(after)
+			if _, err := b.Pass(t.Context(), b.Desired); exposed > 0 || (err != nil) != refused {
+				t.Errorf("%s: reachable at %d moments, %v", name, exposed, err)
+			}
+			b.Weather = nil
+			got := b.pass(t)
+			if len(got.Live) != 1 || len(got.Findings) != 0 || len(b.Records("example.com")) != 1 || !strings.Contains(fmt.Sprintf("%s", b.Apps()), "b@example.com") {
+				t.Errorf("%s: in the end %+v", name, got)
+			}
+		})
+	}
+}
+
 // TestAZoneThatWentKeepsNoneFromTheirs: it is in the list of zones that was read before.
 func TestAZoneThatWentKeepsNoneFromTheirs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -79,6 +79,11 @@ func (c *comparison) protected(s *site, r route.Route, wanted map[string]cloudfl
 		return err.Error()
 	case tried:
 		return "Cloudflare made something else of its application"
+	case exists && r.Access.Protects() && c.widens(is, want) && c.elsewhere(r):
+		if c.behind() {
+			c.out.Waiting = append(c.out.Waiting, s.hostname)
+		}
+		return "who may reach it may not yet reach the service that it led to"
 	}
 	want.ID = is.ID
 	same := func(a cloudflare.App) bool { return a.Domain == want.Domain }
@@ -89,6 +94,26 @@ func (c *comparison) protected(s *site, r route.Route, wanted map[string]cloudfl
 		c.out.Put = append(c.out.Put, want)
 	}
 	return "its application is not there yet"
+}
+
+// widens reports whether an application lets more in than it does.
+func (c *comparison) widens(is, want cloudflare.App) bool {
+	ways := c.who(is)
+	return slices.ContainsFunc(c.who(want), func(way string) bool { return !slices.Contains(ways, way) })
+}
+
+// elsewhere reports whether the connector may lead a route's requests to another service.
+func (c *comparison) elsewhere(r route.Route) bool {
+	other := c.behind()
+	for _, is := range c.a.Config.Ingress {
+		if is.Hostname == r.Hostname && is.Path == r.Path {
+			if is.Service == r.Service {
+				return false
+			}
+			other = other || !strings.HasPrefix(is.Service, "http_status:")
+		}
+	}
+	return other
 }
 
 // An opening is an application that lets everyone in. Before the connector has the rule that it is

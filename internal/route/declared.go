@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"salvor/internal/finding"
@@ -39,7 +40,7 @@ func (s Settings) Declare(all []Declared) (out Reading) {
 		taken[one.Key()] = true
 		out.Routes = append(out.Routes, one)
 	}
-	out.Findings = append(append(out.Findings, loosePaths(out.Routes)...), outside(out.Routes)...)
+	out.Findings = slices.Concat(out.Findings, loosePaths(out.Routes), looseNames(out.Routes), outside(out.Routes))
 	return out
 }
 
