@@ -159,3 +159,33 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesOfALostHost: fleet.yaml says where they are, on top of what the recovery changes there
+// anyway, and so does the opened fleet.
+func TestRoutesOfALostHost(t *testing.T) {
+	const id = "00000000-1111-2222-3333-444444444444"
+	dir := printedRepo(t, newKey(t).Recipient)
+	ingress := "ingress: {provider: cloudflare, routes: [{hostname: nas.example.com, service: \"http://192.0.2.5\", host: alpha}], tunnels: {alpha: " + id + "}} # mine\n"
+	if _, err := openPrinted(t, dir).Checkout.Git.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(printedFleet + ingress)}, "routes"); err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]string{"gamma": strings.Replace(ingress, "host: alpha", "host: gamma", 1), "alpha": strings.Replace(ingress, "alpha: "+id, "", 1)} {
+		a, files := openPrinted(t, dir), map[string][]byte{}
+		if to == "gamma" {
+			files[fleet.File] = []byte(printedFleet + "# gamma was added\n" + ingress)
+		}
+		if err := a.ForRecovery().MoveRoutes("alpha", to, files); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(files[fleet.File]); !strings.HasSuffix(got, want) || strings.Contains(got, "# gamma was added") != (to == "gamma") {
+			t.Errorf("%s: %s", to, got)
+		}
+		if i := a.Fleet().Ingress; i.Routes[0].Host != to || (i.Tunnels["alpha"] == id) != (to == "gamma") {
+			t.Errorf("%s: %+v", to, i)
+		}
+		again := map[string][]byte{}
+		if err := a.ForRecovery().MoveRoutes("alpha", to, again); err != nil || len(again) > 0 {
+			t.Errorf("%s: again: %v, %v", to, again, err)
+		}
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/claims"
@@ -105,6 +107,39 @@ func (r recoverer) Forget(host string, files map[string][]byte) error {
 		}
 	}
 	files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(content, host, "")
+	return nil
+}
+
+// MoveRoutes implements recovery.Fleet.
+func (r recoverer) MoveRoutes(from, to string, files map[string][]byte) error {
+	ingress := &r.Checkout.Fleet.Ingress
+	if from == to && ingress.Tunnels[from] == "" || from != to && len(ingress.At(from)) == 0 {
+		return nil
+	}
+	content, given := files[fleet.File]
+	if !given {
+		var err error
+		if content, err = r.Checkout.File(fleet.File); err != nil {
+			return err
+		}
+	}
+	edited, err := controlrepo.MoveRoutes(content, from, to)
+	if from == to {
+		edited, err = controlrepo.RemoveTunnel(content, from)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", fleet.File, err)
+	}
+	files[fleet.File] = edited
+	ingress.Routes, ingress.Tunnels = slices.Clone(ingress.Routes), maps.Clone(ingress.Tunnels)
+	if from == to {
+		delete(ingress.Tunnels, from)
+	}
+	for i := range ingress.Routes {
+		if ingress.Routes[i].Host == from {
+			ingress.Routes[i].Host = to
+		}
+	}
 	return nil
 }
 

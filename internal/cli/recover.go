@@ -46,8 +46,8 @@ func newRecover(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the new host")
-	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STACK` that stays placed on the lost host, to be recovered later")
-	cmd.Flags().StringSliceVar(&o.only, "only", nil, "`STACK` to recover; all others stay placed on the lost host")
+	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STACK` that stays placed on the lost host, to be recovered later; host.HOST for its own routes")
+	cmd.Flags().StringSliceVar(&o.only, "only", nil, "`STACK` to recover; all others stay placed on the lost host, and so do its own routes unless host.HOST is among them")
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `FINGERPRINT` (SHA256:…), instead of a question")
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
 		"newest snapshot: data written after the newest snapshot that is left is lost")

@@ -150,6 +150,35 @@ func SetTunnel(content []byte, host, id string) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"ingress", "tunnels", host}, yamldoc.Scalar(id))
 }
 
+// MoveRoutes returns fleet.yaml with the entries of ingress.routes of one host at another.
+// Comments stay.
+func MoveRoutes(content []byte, from, to string) ([]byte, error) {
+	root, err := yamldoc.Parse(fleet.File, content)
+	if err != nil {
+		return nil, err
+	}
+	at := yamldoc.Path{"ingress", "routes"}
+	for i := 0; ; i++ {
+		item := at.To(strconv.Itoa(i))
+		if yamldoc.Find(root, item...) == nil {
+			return content, nil
+		}
+		host := yamldoc.Find(root, item.To("host")...)
+		if host == nil || yamldoc.ValueOf(host) != from {
+			continue
+		}
+		if content, err = yamldoc.SetItem(content, item.To("host"), yamldoc.Scalar(to)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// RemoveTunnel returns fleet.yaml without the tunnel that a host took over. Comments stay, but
+// for those inside the entry and on its line.
+func RemoveTunnel(content []byte, host string) ([]byte, error) {
+	return yamldoc.Remove(content, yamldoc.Path{"ingress", "tunnels", host})
+}
+
 // AddRoute returns fleet.yaml with one more entry of ingress.routes. Comments stay.
 func AddRoute(content []byte, r fleet.HostRoute) ([]byte, error) {
 	fields := []string{"hostname: " + yamldoc.Scalar(r.Hostname), "service: " + yamldoc.Scalar(r.Service), "host: " + yamldoc.Scalar(r.Host)}

@@ -21,7 +21,7 @@ func RemoveHost(content []byte, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return yamldoc.Remove(content, yamldoc.Path{"ingress", "tunnels", name})
+	return RemoveTunnel(content, name)
 }
 
 // RemoveCredential returns fleet.yaml without the credential that a host has for a

@@ -1,6 +1,7 @@
 package controlrepo
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,13 +13,14 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/route"
+	"salvor/internal/yamldoc"
 )
 
 // ingressOf loads a fleet with these lines under ingress:.
 func ingressOf(t *testing.T, lines string) (*Repository, error) {
 	t.Helper()
 	dir := t.TempDir()
-	content := "schema: 1\nfleet: home\nhosts:\n  alpha: {address: 192.0.2.10}\ningress:\n  provider: cloudflare\n" + lines
+	content := "schema: 1\nfleet: home\nhosts:\n  alpha: {address: 192.0.2.10, formerly: omega}\ningress:\n  provider: cloudflare\n" + lines
 	if err := os.WriteFile(filepath.Join(dir, fleet.File), []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +61,7 @@ func TestIngressProblems(t *testing.T) {
 		"  routes: [{hostname: a.b.c, service: x, host: alpha, access: []}]\n":     "is empty: name an access group",
 		"  routes: [{hostname: a.b.c, service: x, host: alpha, access: {a: b}}]\n": "want a list",
 		"  tunnels: {alpha: mine}\n":                                               `"mine" is not the id of a tunnel`,
+		"  routes: [{hostname: a.b.c, service: \"http://x\", host: omega}]\n":      `host "omega" is not declared: it is called alpha now`,
 		"  tunnels: {alhpa: 00000000-1111-2222-3333-444444444444}\n":               `host "alhpa" is not declared, did you mean "alpha"?`,
 		"  token: abc\n":            "written here in plain text",
 		"  network: \"a b\"\n":      "is not a name for a Docker network",
@@ -147,5 +150,25 @@ func TestAccountAndToken(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", lines, diff)
 		}
+	}
+}
+
+// TestRoutesMove: those of one host alone, where they are written, and comments stay.
+func TestRoutesMove(t *testing.T) {
+	const before = "ingress:\n  provider: cloudflare\n  routes: # of no container\n    - {hostname: nas.example.com, service: \"http://192.0.2.5\", host: alpha} # the NAS\n    - hostname: router.example.com\n      host: 'alpha' # in the hall\n      service: http://192.0.2.1\n    - {hostname: tv.example.com, service: \"http://192.0.2.6\", host: beta}\n  tunnels:\n    alpha: 00000000-1111-2222-3333-444444444444 # DockFlare's\n"
+	got, err := MoveRoutes([]byte(before), "alpha", "gamma")
+	want := strings.NewReplacer("host: alpha}", "host: gamma}", "host: 'alpha'", "host: gamma").Replace(before)
+	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	if again, err := MoveRoutes(got, "alpha", "beta"); err != nil || string(again) != want {
+		t.Errorf("%v\n%s", err, again)
+	}
+	if none, err := MoveRoutes([]byte("fleet: home\n"), "alpha", "beta"); err != nil || string(none) != "fleet: home\n" {
+		t.Errorf("%q, %v", none, err)
+	}
+	shared := "x: &a {hostname: a.example.com, service: \"http://192.0.2.1\", host: alpha}\ningress: {provider: cloudflare, routes: [*a]}\n"
+	if got, err := MoveRoutes([]byte(shared), "alpha", "beta"); !errors.Is(err, yamldoc.ErrByHand) {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -165,14 +165,25 @@ func checkIngress(r *yamldoc.Reader, f *fleet.Fleet) {
 	}
 	for _, host := range slices.Sorted(maps.Keys(f.Ingress.Tunnels)) {
 		if _, known := f.Host(host); !known {
-			r.Add(r.Places.Of("ingress", "tunnels", host), "host %q is not declared%s", host, suggest.DidYouMean(host, hostNames(f)))
+			r.Add(r.Places.Of("ingress", "tunnels", host), "host %q is not declared%s", host, declaredAs(f, host))
 		}
 	}
 	for i := range f.Ingress.Routes {
 		one := &f.Ingress.Routes[i]
 		one.Position = r.Places.Of("ingress", "routes", strconv.Itoa(i), "hostname").String()
 		if _, known := f.Host(one.Host); !known && one.Host != "" {
-			r.Add(r.Places.Of("ingress", "routes", strconv.Itoa(i), "host"), "host %q is not declared%s", one.Host, suggest.DidYouMean(one.Host, hostNames(f)))
+			r.Add(r.Places.Of("ingress", "routes", strconv.Itoa(i), "host"), "host %q is not declared%s", one.Host, declaredAs(f, one.Host))
 		}
 	}
+}
+
+// declaredAs says what a host that is not declared is called since it was renamed, or which one
+// was probably meant; "" where neither is known.
+func declaredAs(f *fleet.Fleet, host string) string {
+	for _, h := range f.Hosts {
+		if h.Formerly == host {
+			return ": it is called " + h.Name + " now"
+		}
+	}
+	return suggest.DidYouMean(host, hostNames(f))
 }

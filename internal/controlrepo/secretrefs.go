@@ -52,8 +52,11 @@ func (repo *Repository) printed(name string) bool {
 // SecretMissing is the finding about a secret of which fleet.yaml says something,
 // and which is not there.
 func (repo *Repository) SecretMissing(name, suggestion string) finding.Finding {
-	return finding.Finding{Code: finding.SecretMissing, Severity: finding.Fatal, Subject: repo.Place("secrets", name).String(),
-		Text: fmt.Sprintf("there is no secret %q%s", name, suggestion), Fix: "salvor secret set " + name + " makes it"}
+	fix := "salvor secret set " + name + " makes it"
+	if suggestion != "" {
+		fix = "correct the name; or " + fix
+	}
+	return finding.Finding{Code: finding.SecretMissing, Severity: finding.Fatal, Subject: repo.Place("secrets", name).String(), Text: fmt.Sprintf("there is no secret %q%s", name, suggestion), Fix: fix}
 }
 
 func checkCommand(r *yamldoc.Reader, f *fleet.Fleet, s fleet.Secret, place yamldoc.Position, files secretFiles) {

@@ -125,6 +125,10 @@ func TestATunnelIsNamed(t *testing.T) {
 	if left := h.StillHas("alpha"); !slices.ContainsFunc(left, tunnel) {
 		t.Errorf("left to do: %v", left)
 	}
+	later := &fleet.Fleet{Name: "home"}
+	if got := later.TunnelsOf("alpha", 2); !slices.Equal(got, []string{"salvor-home.alpha", "salvor-home.alpha.2"}) {
+		t.Errorf("another machine has had the name: %v", got)
+	}
 }
 
 func file(t *testing.T, f *needstest.Fleet) []byte {

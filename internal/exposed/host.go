@@ -1,7 +1,6 @@
 package exposed
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -31,7 +30,7 @@ type Host struct {
 	DeployKey string // fingerprint of the key with which it reads the repository, "" where it is not known
 	GitURL    string // where that key is accepted, "" for nowhere
 
-	Tunnel string // through which it publishes routes, "" for none
+	Tunnels []string // of which it may have the token, through which it publishes routes
 
 	KeyRemoved bool  // it is not accepted there any more
 	Reads      error // why it could not be removed there, nil where a person has to
@@ -56,9 +55,9 @@ func (h Host) StillHas(host string) []string {
 		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
 			"that the credential allows: change it at the server, then here with salvor secret set and the name in parentheses", host, remote))
 	}
-	if h.Tunnel != "" {
+	if len(h.Tunnels) > 0 {
 		left = append(left, fmt.Sprintf("if %s published routes, it still has the token of its tunnel %s, and gets requests of what still leads there: "+
-			"delete the tunnel at Cloudflare once the hostnames have moved", host, h.Tunnel))
+			"delete the tunnel at Cloudflare once the hostnames have moved", host, strings.Join(h.Tunnels, " or ")))
 	}
 	return left
 }
@@ -89,7 +88,7 @@ func (s *Secrets) ByHost(ctx context.Context, host string) (h Host, err error) {
 	h.Remotes = open.credentials()
 	ofHost := func(name string) bool { _, own := fleet.OwnerOf(name); return own }
 	if i := s.checkout.Fleet.Ingress; slices.ContainsFunc(h.Stacks, ofHost) && i.Complete() {
-		h.Tunnel = cmp.Or(i.Tunnels[host], fleet.TunnelName(s.checkout.Fleet.Name, host, s.checkout.Lock.Hosts[host].Epoch))
+		h.Tunnels = s.checkout.Fleet.TunnelsOf(host, s.checkout.Lock.Hosts[host].Epoch)
 	}
 	if _, key, found := strings.Cut(s.checkout.DeployKeys[host], " "); found {
 		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {

@@ -46,6 +46,11 @@ type HostRoute struct {
 	route.Declared
 }
 
+// At returns the routes of a host that belong to no stack, with any provider.
+func (i Ingress) At(host string) []HostRoute {
+	return slices.DeleteFunc(slices.Clone(i.Routes), func(r HostRoute) bool { return r.Host != host })
+}
+
 // Publishes reports whether routes are made of declarations.
 func (i Ingress) Publishes() bool { return i.Provider == IngressCloudflare }
 
@@ -97,6 +102,19 @@ func TunnelName(fleet, host string, epoch int) string {
 	return name
 }
 
+// TunnelsOf names the tunnels that a machine may have a token of, which had a host's name up to
+// an epoch of what the host has of its own: the one that it took over, or each that was made for it.
+func (f *Fleet) TunnelsOf(host string, epoch int) []string {
+	if id := f.Ingress.Tunnels[host]; id != "" {
+		return []string{id}
+	}
+	names := []string{TunnelName(f.Name, host, 1)}
+	for n := 2; n <= epoch; n++ {
+		names = append(names, TunnelName(f.Name, host, n))
+	}
+	return names
+}
+
 // Settings are what declarations are read with. The access groups were checked when
 // they were loaded.
 func (i Ingress) Settings() route.Settings {
@@ -115,10 +133,8 @@ func (i Ingress) RoutesOf(host string) route.Reading {
 		return route.Reading{}
 	}
 	var declared []route.Declared
-	for _, r := range i.Routes {
-		if r.Host == host {
-			declared = append(declared, r.Declared)
-		}
+	for _, r := range i.At(host) {
+		declared = append(declared, r.Declared)
 	}
 	return i.Settings().Declare(declared)
 }

@@ -113,6 +113,9 @@ func (w *work) choose(ctx context.Context, s *deploy.Session) error {
 	}
 	asked := w.Stacks
 	if w.whole() {
+		if routes := w.fleet.Fleet().Ingress.At(w.Host); len(routes) > 0 {
+			return fault.WithHint(fmt.Errorf("%s still has routes of its own: %s", w.Host, routes[0].Hostname), "name another host in ingress.routes of fleet.yaml, or take them out, then salvor apply")
+		}
 		asked = slices.Concat(lock.On(w.Host), slices.Sorted(maps.Keys(left)))
 	}
 	for _, name := range asked {

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
+	"salvor/internal/route"
 )
 
 // house has notes and shop on alpha, and wiki on beta.
@@ -229,7 +230,10 @@ func TestWhatIsRefused(t *testing.T) {
 		"no host":         {nil, func(h *house) { h.fleet.Hosts = h.fleet.Hosts[1:] }, "host alpha is not declared", "salvor host ls"},
 		"does not load":   {nil, func(h *house) { h.broken = errors.New("line 3") }, "line 3", ""},
 		"needed":          {[]string{"notes"}, func(h *house) { h.fleet.Stacks[1].Needs = []string{"notes"} }, "stack shop needs notes, and stays", "salvor host release alpha notes shop"},
-		"away":            {nil, func(h *house) { h.Alive["alpha"] = false }, "alpha: host unreachable", "salvor recover alpha --to HOST"},
+		"it has routes": {nil, func(h *house) {
+			h.fleet.Ingress.Routes = []fleet.HostRoute{{Host: "alpha", Declared: route.Declared{Hostname: "nas.example.com"}}}
+		}, "alpha still has routes of its own: nas.example.com", "ingress.routes of fleet.yaml"},
+		"away": {nil, func(h *house) { h.Alive["alpha"] = false }, "alpha: host unreachable", "salvor recover alpha --to HOST"},
 		"no snapshot": {nil, func(h *house) { h.Refuse = map[string]error{agentapi.VerbSnapshot: errors.New("disk full")} },
 			"no last snapshot of notes: alpha: disk full", "--no-snapshot"},
 		"in the way": {nil, func(h *house) {

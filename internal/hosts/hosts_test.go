@@ -30,6 +30,7 @@ import (
 	"salvor/internal/needs/needstest"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
+	"salvor/internal/route"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 )
@@ -361,10 +362,13 @@ func TestRemoveRefuses(t *testing.T) {
 	h := newHouse(t)
 	c := h.open(t)
 	c.checkout.Fleet.Stacks = append(c.checkout.Fleet.Stacks, fleet.Stack{Name: "web", Host: "beta", Dir: "stacks/web", File: "compose.yaml"})
+	c.checkout.Fleet.Hosts = append(c.checkout.Fleet.Hosts, fleet.Host{Name: "delta"})
+	c.checkout.Fleet.Ingress.Routes = []fleet.HostRoute{{Host: "delta", Declared: route.Declared{Hostname: "nas.example.com"}}}
 	for host, want := range map[string]string{
 		"gamma": "host gamma is not declared",
 		"alpha": "alpha still has stacks: notes",
 		"beta":  "stack web is declared on beta",
+		"delta": "delta still has routes of its own: nas.example.com",
 	} {
 		if _, err := c.PrepareRemove(host); err == nil || err.Error() != want || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", host, err)

@@ -89,6 +89,10 @@ func (c *Changes) removable(name string) error {
 		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),
 			fmt.Sprintf("salvor move %s --to HOST moves a stack; if %s is lost: salvor recover %s --to HOST", placed[0], name, name))
 	}
+	if routes := c.checkout.Fleet.Ingress.At(name); len(routes) > 0 {
+		return fault.WithHint(fmt.Errorf("%s still has routes of its own: %s", name, routes[0].Hostname),
+			fmt.Sprintf("name another host in ingress.routes of fleet.yaml, then salvor apply; if %s is lost: salvor recover %s --to HOST", name, name))
+	}
 	for _, st := range c.checkout.Fleet.Stacks {
 		if st.Host == name {
 			return fault.WithHint(fmt.Errorf("stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))

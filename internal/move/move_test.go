@@ -182,3 +182,18 @@ func TestWhatIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestAMoveDoesNotNeedCloudflare: it has gone well, and the hostname is left.
+func TestAMoveDoesNotNeedCloudflare(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	h.Routes = &agentapi.RoutesReceipt{Pending: []string{"notes.example.com"}, Why: "Cloudflare does not answer"}
+	p, err := Prepare(h, "notes", "beta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Run(t.Context(), nil)
+	if left := strings.Join(r.Pending, "\n"); err != nil || r.Err() != nil || !strings.Contains(left, "not live yet: notes.example.com: Cloudflare does not answer; beta goes on trying") {
+		t.Errorf("%v, %v, pending:\n%s", err, r.Err(), left)
+	}
+}

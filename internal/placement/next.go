@@ -114,6 +114,12 @@ func Recover(lock fleet.Lock, o Takeover) (fleet.Lock, []Move) {
 	return next, moves
 }
 
+// OutdateOwn raises the epoch of what a host has of its own: what it was asked to publish before
+// is another host's.
+func OutdateOwn(lock fleet.Lock, host string) fleet.Lock {
+	return changed(lock, fleet.Own(host), func(p *fleet.Placement) { p.Epoch++ })
+}
+
 // do carries the move out. A restore was asked for at the placement before.
 func (m Move) do(p *fleet.Placement) { p.Host, p.Epoch, p.Restore = m.To, m.Epoch, nil }
 

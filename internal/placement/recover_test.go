@@ -63,3 +63,14 @@ func TestRecoverUnderTheSameName(t *testing.T) {
 		t.Errorf("run again it moves %v", again)
 	}
 }
+
+func TestOutdateOwn(t *testing.T) {
+	was := fleet.Lock{Schema: fleet.Schema, Hosts: map[string]fleet.Placement{"alpha": {Host: "alpha", Epoch: 3}, "beta": {Host: "beta", Epoch: 1}}}
+	next := OutdateOwn(was, "alpha")
+	if next.Hosts["alpha"].Epoch != 4 || next.Hosts["beta"].Epoch != 1 || was.Hosts["alpha"].Epoch != 3 {
+		t.Errorf("%+v, was %+v", next.Hosts, was.Hosts)
+	}
+	if next := OutdateOwn(was, "gamma"); len(next.Hosts) != 2 {
+		t.Errorf("a host that has nothing of its own: %+v", next.Hosts)
+	}
+}

@@ -9,8 +9,8 @@ import (
 )
 
 // A Difference is the next step from what Cloudflare has to what is wanted. Of its changes
-// only those of one kind are set, in this order: Put, Rules, Records, Remove; what comes
-// after is known once Cloudflare has answered.
+// only those of one kind are set, in this order: Put, Rules, Records, Put of what lets everyone
+// in, Remove; what comes after is known once Cloudflare has answered.
 type Difference struct {
 	Put     []cloudflare.App // to make, or to change where they have an ID
 	Rules   []route.Rule     // the whole list; nil to leave it
@@ -61,8 +61,12 @@ func Compare(d Desired, a Actual) Difference {
 		return c.finish()
 	}
 	if c.rules() && c.out.Rules == nil {
-		if c.records(); len(c.out.Records) == 0 {
-			c.leftovers()
+		// while the brake keeps rules, it keeps what stands in front of them, too
+		if c.records(); len(c.out.Records) == 0 && len(c.kept) == 0 {
+			c.open()
+			if len(c.out.Put) == 0 {
+				c.leftovers()
+			}
 		}
 	}
 	return c.finish()

@@ -135,9 +135,15 @@ func anyIn(z Zone, hostnames map[string]bool) bool {
 	return false
 }
 
+// zone reads a zone's records. One that is gone since the zones were read keeps no other from
+// being published; the next pass reads the zones again.
 func (l *look) zone(ctx context.Context, z *Zone) (err error) {
 	z.Records, err = l.p.API.Records(ctx, z.ID)
-	if errors.Is(err, cloudflare.ErrDenied) {
+	gone := errors.Is(err, cloudflare.ErrGone)
+	if gone {
+		l.p.zonesRead = time.Time{}
+	}
+	if gone || errors.Is(err, cloudflare.ErrDenied) {
 		z.Denied = err
 		return nil
 	}

@@ -111,6 +111,8 @@ func (l *look) aged() { l.old.config, l.old.records, l.old.apps = true, true, tr
 // that was necessary nothing is changed yet.
 func (l *look) do(ctx context.Context, next Difference) (changed bool, err error) {
 	switch {
+	case len(next.Put) > 0 && l.old.apps:
+		return false, l.apps(ctx)
 	case len(next.Put) > 0:
 		return true, l.put(ctx, next)
 	case next.Rules != nil && l.old.config:

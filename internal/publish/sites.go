@@ -45,7 +45,9 @@ type comparison struct {
 	sites  map[string]*site
 	kept   map[string]bool // hostnames that the brake keeps as they are
 	apps   map[string]bool // domains of applications that are wanted
-	out    Difference
+	// opening are applications that are put after the rules.
+	opening []opening
+	out     Difference
 }
 
 func newComparison(d Desired, a Actual) *comparison {

@@ -79,12 +79,61 @@ func (c *comparison) protected(s *site, r route.Route, wanted map[string]cloudfl
 		return err.Error()
 	case tried:
 		return "Cloudflare made something else of its application"
+	case exists && r.Access.Protects() && c.widens(is, want) && c.elsewhere(r):
+		if c.behind() {
+			c.out.Waiting = append(c.out.Waiting, s.hostname)
+		}
+		return "who may reach it may not yet reach the service that it led to"
 	}
 	want.ID = is.ID
-	if !slices.ContainsFunc(c.out.Put, func(a cloudflare.App) bool { return a.Domain == want.Domain }) {
+	same := func(a cloudflare.App) bool { return a.Domain == want.Domain }
+	switch {
+	case !r.Access.Protects():
+		c.opening = append(c.opening, opening{r.Key(), want})
+	case !slices.ContainsFunc(c.out.Put, same):
 		c.out.Put = append(c.out.Put, want)
 	}
 	return "its application is not there yet"
+}
+
+// widens reports whether an application lets more in than it does.
+func (c *comparison) widens(is, want cloudflare.App) bool {
+	ways := c.who(is)
+	return slices.ContainsFunc(c.who(want), func(way string) bool { return !slices.Contains(ways, way) })
+}
+
+// elsewhere reports whether the connector may lead a route's requests to another service.
+func (c *comparison) elsewhere(r route.Route) bool {
+	other := c.behind()
+	for _, is := range c.a.Config.Ingress {
+		if is.Hostname == r.Hostname && is.Path == r.Path {
+			if is.Service == r.Service {
+				return false
+			}
+			other = other || !strings.HasPrefix(is.Service, "http_status:")
+		}
+	}
+	return other
+}
+
+// An opening is an application that lets everyone in. Before the connector has the rule that it is
+// for, another service, which is protected, may get the requests.
+type opening struct {
+	key route.Key
+	app cloudflare.App
+}
+
+// open finds the applications to put that let everyone in, once the connector has the rules.
+func (c *comparison) open() {
+	for _, o := range c.opening {
+		switch {
+		case slices.ContainsFunc(c.sites[o.key.Hostname].routes, func(r route.Route) bool { return r.Key() == o.key && r.Closed != "" }):
+		case c.behind():
+			c.out.Waiting = append(c.out.Waiting, o.app.Domain)
+		case !slices.ContainsFunc(c.out.Put, func(a cloudflare.App) bool { return a.Domain == o.app.Domain }):
+			c.out.Put = append(c.out.Put, o.app)
+		}
+	}
 }
 
 // marked reports whether all policies of an application have the present mark of an owner.
@@ -95,20 +144,36 @@ func (c *comparison) marked(app cloudflare.App, owner string) bool {
 	})
 }
 
-// zoneApp returns why the application of all of a zone does not protect a site.
+// zoneApp returns why the application of all of a zone does not protect a site. A wildcard is
+// for one level, and an application of the hostname itself comes before it. Source:
+// developers.cloudflare.com/cloudflare-one/access-controls/policies/app-paths.
 func (c *comparison) zoneApp(s *site) string {
-	domain := "*." + c.a.Zones[s.zone].Name
+	zone := c.a.Zones[s.zone].Name
+	domain := "*." + zone
+	if first, below := strings.CutSuffix(s.hostname, "."+zone); !below || first == "*" || strings.Contains(first, ".") {
+		return "the application of " + domain + " is for hostnames with one part in front of " + zone + " alone"
+	}
 	app, exists := c.a.app(domain)
 	if !exists || len(app.Policies) == 0 {
 		return "the account does not have an application of " + domain + " with a policy"
 	}
-	for _, raw := range app.Policies {
-		var p policy
-		if json.Unmarshal(raw, &p) != nil || p.Decision == string(route.Bypass) {
-			return "the application of " + domain + " lets some pass without a login"
+	if lets(app) {
+		return "the application of " + domain + " lets some pass without a login"
+	}
+	for _, other := range c.a.Apps {
+		if lets(other) && slices.ContainsFunc(append(slices.Clone(other.Domains), other.Domain), func(d string) bool { return d == s.hostname || strings.HasPrefix(d, s.hostname+"/") }) {
+			return fmt.Sprintf("the application %q comes before that of %s, and lets some pass without a login", other.Name, domain)
 		}
 	}
 	return ""
+}
+
+// lets reports whether an application may let someone pass without a login.
+func lets(app cloudflare.App) bool {
+	return slices.ContainsFunc(app.Policies, func(raw json.RawMessage) bool {
+		var p policy
+		return json.Unmarshal(raw, &p) != nil || p.Decision == string(route.Bypass)
+	})
 }
 
 // rules finds the list of rules. It is false where none can be made.

@@ -25,6 +25,9 @@ func (r *recovery) chooses() error {
 	lock := r.fleet.Lock()
 	there := lock.On(r.Lost)
 	for _, name := range slices.Concat(r.Without, r.Only) {
+		if name == fleet.Own(r.Lost) {
+			continue // its routes, which may have moved already
+		}
 		at, placed := lock.Placement(name)
 		if taken := placed && (r.To.Name == "" || at.Host == r.To.Name); !taken && !slices.Contains(there, name) {
 			return fault.WithCode(fault.WithHint(fmt.Errorf("stack %s is not placed on %s%s", name, r.Lost, suggest.DidYouMean(name, there)), "salvor host ls"), fault.Usage)
@@ -49,6 +52,9 @@ func (r *recovery) chosen() []string {
 
 // nothing is the error of a recovery that no stack is left for.
 func (r *recovery) nothing() error {
+	if routes := r.movable(); len(routes) > 0 {
+		return fault.WithHint(fmt.Errorf("%s leaves only routes to take over: %s", r.Lost, hostnames(routes)), fmt.Sprintf("salvor recover %s --to HOST has another host serve them", r.Lost))
+	}
 	if lock := r.fleet.Lock(); len(lock.On(r.Lost)) > 0 {
 		return fault.WithCode(fmt.Errorf("no stack of %s is left to recover", r.Lost), fault.Usage)
 	}
@@ -101,11 +107,17 @@ func (r *recovery) refusal(misfits []fit.Misfit) error {
 
 // behind is what is left to do for stacks that stay placed on the lost host.
 func (r *recovery) behind(lock fleet.Lock) []string {
-	left := lock.On(r.Lost)
-	if len(left) == 0 || r.replaces() {
+	if r.replaces() {
 		return nil
 	}
-	return []string{fmt.Sprintf("still placed on %s, which is lost: %s; salvor recover %s shows where they fit", r.Lost, strings.Join(left, ", "), r.Lost)}
+	var lines []string
+	if left := lock.On(r.Lost); len(left) > 0 {
+		lines = append(lines, fmt.Sprintf("still placed on %s, which is lost: %s; salvor recover %s shows where they fit", r.Lost, strings.Join(left, ", "), r.Lost))
+	}
+	if left := r.fleet.Fleet().Ingress.At(r.Lost); len(left) > 0 {
+		lines = append(lines, fmt.Sprintf("still led to %s, which is lost: %s; salvor recover %s --to HOST --only %s has another host serve them", r.Lost, hostnames(left), r.Lost, fleet.Own(r.Lost)))
+	}
+	return lines
 }
 
 // typed is a host as --to has it.

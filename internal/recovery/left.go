@@ -21,6 +21,9 @@ func (r *recovery) left(ctx context.Context, resumed, shut bool) []string {
 	if resumed && r.replaces() {
 		open.DeployKey = "" // what Git has by now is the key of the machine that replaces it
 	}
+	if r.replaces() && len(open.Tunnels) > 0 {
+		open.Tunnels = r.tunnels // those of the machine that replaces it are not among them
+	}
 	left, leave := open.StillHas(r.Lost), r.fleet.Fleet().Leave(r.Lost)
 	switch {
 	case r.Compromised:

@@ -21,7 +21,6 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
-	"salvor/internal/terminal"
 )
 
 // Options say which host is lost and where its stacks go.
@@ -40,7 +39,7 @@ type Options struct {
 	// the newest.
 	From string
 	// Without are stacks that stay placed on Lost, Only those that do not; at most one of
-	// the two is given.
+	// the two is given. The routes of Lost itself are among them as fleet.Own(Lost).
 	Without, Only []string
 	// Compromised means that someone else has Lost's disk: its stacks get repositories
 	// with passwords that Lost never had, and are restored from the former ones.
@@ -62,6 +61,10 @@ type Fleet interface {
 	Enrol(ctx context.Context, h fleet.Host) (Target, error)
 	// Rehost returns the Compose files of stacks with another host in them.
 	Rehost(stacks []string, host string) (map[string][]byte, error)
+	// MoveRoutes adds to files fleet.yaml with the routes of a lost host itself at another one
+	// or, where from and to are one name that another machine has now, without the tunnel that
+	// the machine before took over. Without either it adds nothing.
+	MoveRoutes(from, to string, files map[string][]byte) error
 	// Revive has stacks whose files do not load deployed as of the newest commit at
 	// which they did, and returns a line for each.
 	Revive(ctx context.Context, stacks []string) ([]string, error)
@@ -82,11 +85,18 @@ type Fleet interface {
 type recovery struct {
 	Options
 	fleet  Fleet
-	parts  []part           // one for each host that takes over
-	next   fleet.Lock       // the placements after it
-	moves  []placement.Move // none where it was interrupted after its commit: the rest is done
-	stacks []string         // that it is about
+	parts  []part            // one for each host that takes over
+	next   fleet.Lock        // the placements after it
+	moves  []placement.Move  // none where only routes move, or it was interrupted after its commit
+	stacks []string          // that it is about
+	routes []fleet.HostRoute // of the lost host itself, that heir serves from now on
+	heir   string
+
+	tunnels []string // of which the lost machine may have the token
 }
+
+// resumed reports whether it was interrupted after its commit: the rest is done.
+func (r *recovery) resumed() bool { return len(r.moves)+len(r.routes) == 0 }
 
 // A part of a recovery is what one host takes over.
 type part struct {
@@ -106,8 +116,8 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 	if err != nil {
 		return p, err
 	}
-	p.Plan, err = r.fits(ctx)
-	p.Plan += r.own()
+	notes, err := r.fits(ctx)
+	p.Plan = notes + r.own() + p.Plan
 	return p, err
 }
 
@@ -123,7 +133,7 @@ func Possible(ctx context.Context, f Fleet, o Options) error {
 	if err := r.chooses(); err != nil {
 		return err
 	}
-	if len(r.chosen()) == 0 {
+	if len(r.chosen())+len(r.movable()) == 0 {
 		return r.nothing()
 	}
 	if err := f.PinGitHost(ctx); err != nil {
@@ -161,9 +171,10 @@ func (r *recovery) prepare(ctx context.Context) (proposal.Proposal[deploy.Receip
 		return p, err
 	}
 	r.place()
-	if len(r.stacks) == 0 {
+	if len(r.stacks)+len(r.routes) == 0 {
 		return p, r.nothing()
 	}
+	p.Plan = r.routed()
 	p.Question, p.Name, p.Loses = r.question()
 	return p, nil
 }
@@ -179,8 +190,9 @@ func (r *recovery) place() {
 	for _, m := range r.moves {
 		r.stacks = append(r.stacks, m.Stack)
 	}
+	r.placeRoutes()
 	for _, p := range r.parts {
-		if len(r.moves) == 0 {
+		if r.resumed() {
 			r.stacks = append(r.stacks, r.next.On(p.host.Name)...) // interrupted after the placement
 		}
 	}
@@ -201,7 +213,7 @@ func (r *recovery) replaces() bool { return r.To.Name == r.Lost }
 
 // run carries the recovery out. It may be prepared and run again at any point.
 func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, error) {
-	resumed := len(r.moves) == 0
+	resumed := r.resumed()
 	var pending []string
 
 	// the files say where the stacks are, and what the thief could open
@@ -216,6 +228,10 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 			return deploy.Receipt{}, err
 		}
 		maps.Copy(files, edited)
+	}
+	r.tunnels = r.itsTunnels()
+	if err := r.moveRoutes(files); err != nil {
+		return deploy.Receipt{}, err
 	}
 	if resumed && r.Compromised {
 		pending = append(pending, r.Lost+" was recovered before, so no repository was replaced now: if that was without "+
@@ -238,7 +254,7 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	}
 	s.AcceptLoss, s.From = r.AcceptLoss, r.From
 	run := s.Begin(s.OnHost(r.hosts()...), r.next, deploy.Options{
-		Kind: deploy.KindRecover, Moves: r.moves, Extra: files, Lost: r.Lost, Replaced: r.replaces(), Asked: r.asked(), GitMayBeAway: true, Unplanned: true,
+		Kind: deploy.KindRecover, Moves: r.moves, Message: r.message(), Extra: files, Lost: r.fenced(), Replaced: r.replaces(), Asked: r.asked(), GitMayBeAway: true, Unplanned: true,
 	})
 	err = r.restore(ctx, run)
 	receipt := run.End()
@@ -352,6 +368,9 @@ func (r *recovery) askLost(ctx context.Context, lost fleet.Host) (wait func() er
 // placed and claimed all its stacks for the new host: what the lost one wrote since is given up already.
 func (r *recovery) alive(ctx context.Context) error {
 	err := fmt.Errorf("%s: %w", r.Lost, ErrAlive)
+	if moves := r.movable(); len(r.chosen()) == 0 && len(moves) > 0 {
+		return fault.WithHint(err, fmt.Sprintf("with host: %s in ingress.routes of fleet.yaml, salvor apply has another host serve %s", cmp.Or(r.To.Name, "HOST"), hostnames(moves)))
+	}
 	if len(r.chosen()) > 0 {
 		return fault.WithHint(err, fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", cmp.Or(r.To.Name, "HOST")))
 	}
@@ -374,45 +393,4 @@ func (r *recovery) unclaimed(ctx context.Context) ([]string, error) {
 	}
 	all, err := s.Unclaimed(ctx)
 	return slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(r.hosts(), s.Lock.Stacks[name].Host) }), err
-}
-
-// asked are the stacks whose failure fails the recovery: none names all, since every
-// stack of the new host may be meant when it was interrupted.
-func (r *recovery) asked() []string {
-	if len(r.moves) == 0 {
-		return nil
-	}
-	return r.stacks
-}
-
-const acceptedLoss = "If the remote lost the newest snapshot of a stack, the newest one that is left is restored."
-
-// shares says which host takes over what: "beta (blog, notes), gamma (wiki)".
-func (r *recovery) shares() string {
-	var all []string
-	for _, p := range r.parts {
-		all = append(all, fmt.Sprintf("%s (%s)", p.host.Name, strings.Join(p.stacks, ", ")))
-	}
-	return strings.Join(all, ", ")
-}
-
-// question is what the operator confirms; nothing where a recovery that was
-// interrupted continues.
-func (r *recovery) question() (question, name string, loses []string) {
-	if len(r.moves) == 0 {
-		if !r.AcceptLoss {
-			return "", "", nil
-		}
-		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, strings.Join(r.hosts(), ", "), acceptedLoss), r.Lost, []string{acceptedLoss}
-	}
-	from := "from their newest snapshots"
-	if r.From != "" {
-		from += " on target " + r.From + ", whatever the others have"
-	}
-	question = fmt.Sprintf("Recover %s of %s on %s, %s?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.shares(), from)
-	if !r.AcceptLoss {
-		return question, "", nil
-	}
-	loss := "Data that " + r.Lost + " wrote since then is lost."
-	return question + "\n" + loss + " " + acceptedLoss, r.Lost, []string{loss, acceptedLoss}
 }

@@ -32,6 +32,7 @@ type house struct {
 	exposed exposed.Host
 	revived []string
 	silent  error // of a host that is enrolled
+	byHand  error // why fleet.yaml can't be edited
 	keeps   bool  // Salvor keeps the deploy keys
 	let     map[string]string
 	granted func(context.Context, fleet.Lock) error
@@ -81,6 +82,20 @@ func (h *house) Enrol(_ context.Context, to fleet.Host) (Target, error) {
 func (h *house) Rehost(stacks []string, host string) (map[string][]byte, error) {
 	h.Note("rehost %v on %s", stacks, host)
 	return map[string][]byte{"stacks": nil}, nil
+}
+
+func (h *house) MoveRoutes(from, to string, files map[string][]byte) error {
+	if h.byHand != nil || from != to && len(h.fleet.Ingress.At(from)) == 0 {
+		return h.byHand
+	}
+	h.Note("routes of %s on %s", from, to)
+	files[fleet.File] = nil
+	for i := range h.fleet.Ingress.Routes {
+		if h.fleet.Ingress.Routes[i].Host == from {
+			h.fleet.Ingress.Routes[i].Host = to
+		}
+	}
+	return nil
 }
 
 func (h *house) Revive(context.Context, []string) ([]string, error) { return h.revived, nil }

@@ -40,7 +40,7 @@ func (s Settings) Declare(all []Declared) (out Reading) {
 		taken[one.Key()] = true
 		out.Routes = append(out.Routes, one)
 	}
-	out.Findings = slices.Concat(out.Findings, loosePaths(out.Routes), outside(out.Routes), toItself(out.Routes))
+	out.Findings = slices.Concat(out.Findings, loosePaths(out.Routes), looseNames(out.Routes), outside(out.Routes), toItself(out.Routes))
 	return out
 }
 

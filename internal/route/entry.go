@@ -73,7 +73,7 @@ func (r *reader) routes() {
 	if label, _, _ := r.lookup("enable"); !found {
 		r.ignored(finding.Warning, label, "no hostname is declared", "add "+prefix+"hostname")
 	}
-	r.out.Findings = slices.Concat(r.out.Findings, loosePaths(r.out.Routes), outside(r.out.Routes), toItself(r.out.Routes))
+	r.out.Findings = slices.Concat(r.out.Findings, loosePaths(r.out.Routes), looseNames(r.out.Routes), outside(r.out.Routes), toItself(r.out.Routes))
 }
 
 // gaps says why indexes behind the first one that is missing have no effect.
@@ -208,6 +208,20 @@ func loosePaths(routes []Route) (found []finding.Finding) {
 		found = append(found, finding.Finding{Code: finding.RoutePath, Severity: finding.Warning, Subject: one.Position,
 			Text: fmt.Sprintf("Access protects %s%s and what is below; cloudflared takes it %s, so %s reaches the service without Access", one.Hostname, plain, how, beyond),
 			Fix:  "write the path as ^" + plain + wholePart + ", or protect the whole hostname"})
+	}
+	return found
+}
+
+// looseNames reports protected wildcards: an application with one is for one level of names.
+// Source: developers.cloudflare.com/cloudflare-one/access-controls/policies/app-paths.
+func looseNames(routes []Route) (found []finding.Finding) {
+	for _, one := range routes {
+		if one.Closed == "" && isWildcard(one.Hostname) && one.Access.Protects() {
+			below := strings.TrimPrefix(one.Hostname, wildcard)
+			found = append(found, finding.Finding{Code: finding.RoutePath, Severity: finding.Warning, Subject: one.Position,
+				Text: fmt.Sprintf("Access protects names with one part in front of %s; DNS and cloudflared take more of them, so http://x.y.%s reaches the service without Access", below, below),
+				Fix:  "declare each hostname instead of " + one.Hostname})
+		}
 	}
 	return found
 }

@@ -188,6 +188,19 @@ func TestProtectedPaths(t *testing.T) {
 	}
 }
 
+// TestProtectedWildcards: Access knows one level of names, cloudflared all.
+func TestProtectedWildcards(t *testing.T) {
+	t.Parallel()
+	for want, labels := range map[string]map[string]string{
+		"*.example.com=http://app:80 access:family; route-path": with("hostname", "*.example.com", "access.group", "family"),
+		"*.example.com=http://app:80":                           with("hostname", "*.example.com"),
+	} {
+		if got := says(read(t, prefix, settings(""), labels)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 // TestUnreadable: a label with a secret closes what it could be about.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()

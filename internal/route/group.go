@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -48,6 +49,8 @@ func (g AccessGroup) Group() (Group, error) {
 	switch {
 	case g.Bypass && len(people)+len(tokens)+len(g.Providers) > 0:
 		return Group{}, fmt.Errorf("bypass asks no one who they are: it goes with ips and countries alone")
+	case g.Bypass && slices.ContainsFunc(g.IPs, isWide):
+		return Group{}, fmt.Errorf("ips has a range that is a great part of the internet, which bypass lets in without a login: name smaller ones; without ips and countries, bypass is for everyone")
 	case len(g.Providers) > 0 && len(people) == 0:
 		return Group{}, fmt.Errorf("providers alone would let everyone in who has an account there: add emails or domains")
 	case !g.Bypass && len(people)+len(tokens) == 0:
@@ -73,6 +76,13 @@ func (g AccessGroup) Group() (Group, error) {
 	}
 	name(all, g.Name)
 	return Group{Policies: all, Session: session(g.Session), Launcher: g.Launcher}, nil
+}
+
+// isWide reports whether a range is not one of places that a person knows: no network that was given
+// to someone is as large.
+func isWide(text string) bool {
+	p, err := netip.ParsePrefix(text)
+	return err == nil && (p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 16)
 }
 
 func (g AccessGroup) people() []Match {

@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Asks reports whether a route asks for protection: a closed one does, and lets no one in.
@@ -33,11 +34,11 @@ func Opened(was, now []Route) []Key {
 }
 
 // serving returns the route of a list that gets the requests of another one, which need not be
-// in the list: its own hostname before a wildcard, its path before all paths. Paths are patterns:
-// only equal ones are known to be the same.
+// in the list: its own hostname before a wildcard, a longer path before a shorter one. Paths are
+// patterns: only equal ones are known to be the same, and a plain one to have what begins with it.
 func serving(all []Route, r Route) (found Route, served bool) {
 	for _, o := range all {
-		serves := covers(o.Hostname, r.Hostname) && (o.Path == "" || o.Path == r.Path)
+		serves := covers(o.Hostname, r.Hostname) && (o.Path == "" || o.Path == r.Path || isPlain(o.Path) && strings.HasPrefix(r.plainPath()+"/", o.plainPath()+"/"))
 		if serves && (!served || cmp.Or(cmp.Compare(width(o.Hostname), width(found.Hostname)), cmp.Compare(len(found.Path), len(o.Path))) < 0) {
 			found, served = o, true
 		}

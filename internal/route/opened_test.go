@@ -1,6 +1,7 @@
 package route
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 )
@@ -15,6 +16,7 @@ func TestOpened(t *testing.T) {
 	}
 	closed := of("app.example.com", "", nil)
 	closed.Closed = "the access group friends is not declared"
+	inline := func(policy string) *Access { return &Access{Policies: []Policy{{Inline: json.RawMessage(policy)}}} }
 	guarded, open := of("app.example.com", "", family), of("app.example.com", "", nil)
 	for name, c := range map[string]struct {
 		was, now []Route
@@ -35,6 +37,10 @@ func TestOpened(t *testing.T) {
 		"a path before what asks":       {[]Route{guarded}, []Route{guarded, of("app.example.com", "/hook", nil)}, "[app.example.com/hook]"},
 		"a name before a wildcard":      {[]Route{of("*.example.com", "", family)}, []Route{of("*.example.com", "", family), open}, "[app.example.com]"},
 		"an open path that was there":   {[]Route{guarded, of("app.example.com", "/hook", nil)}, []Route{guarded, of("app.example.com", "/hook", nil)}, "[]"},
+		"an inline bypass":              {[]Route{guarded}, []Route{of("app.example.com", "", inline(`{"decision":"bypass","include":[{"ip":{"ip":"192.0.2.0/24"}},{"everyone":{}}]}`))}, "[app.example.com]"},
+		"an inline bypass of some":      {[]Route{guarded}, []Route{of("app.example.com", "", inline(`{"decision":"bypass","include":[{"everyone":{}}],"require":[{"ip":{"ip":"192.0.2.0/24"}}]}`))}, "[]"},
+		"an open part of a path":        {[]Route{open, of("app.example.com", "^/admin(/|$)", family)}, []Route{open, of("app.example.com", "^/admin(/|$)", family), of("app.example.com", "^/admin/hook(/|$)", everyone)}, "[app.example.com^/admin/hook(/|$)]"},
+		"an open neighbour of a path":   {[]Route{open, of("app.example.com", "^/admin(/|$)", family)}, []Route{open, of("app.example.com", "^/admin(/|$)", family), of("app.example.com", "^/administrators(/|$)", everyone)}, "[]"},
 		"another path":                  {[]Route{of("app.example.com", "/admin", family)}, []Route{of("app.example.com", "/hook", nil)}, "[]"},
 		"the narrower wildcard asks":    {[]Route{of("app.x.example.com", "", family)}, []Route{of("*.example.com", "", nil), of("*.x.example.com", "", family)}, "[]"},
 	} {

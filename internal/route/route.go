@@ -6,6 +6,7 @@ package route
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -71,12 +72,7 @@ func (a *Access) Protects() bool {
 	if a == nil {
 		return false
 	}
-	for _, p := range a.Policies {
-		if p.Decision == Bypass && len(p.Include) == 1 && p.Include[0].Everyone {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(a.Policies, Policy.opens)
 }
 
 // DefaultSession is how long a login counts where nothing else is said.
@@ -101,6 +97,24 @@ type Policy struct {
 	Require  []Match         `json:"require,omitempty"`
 	Exclude  []Match         `json:"exclude,omitempty"`
 	Inline   json.RawMessage `json:"inline,omitempty"` // a policy in Cloudflare's own form, sent as it is; then nothing else is set
+}
+
+// opens reports whether the policy lets everyone in without a login.
+func (p Policy) opens() bool {
+	if p.Inline != nil {
+		return opensInline(p.Inline)
+	}
+	return p.Decision == Bypass && len(p.Require)+len(p.Exclude) == 0 && slices.ContainsFunc(p.Include, func(m Match) bool { return m.Everyone })
+}
+
+func opensInline(content json.RawMessage) bool {
+	var p struct {
+		Decision         Decision
+		Include          []map[string]json.RawMessage
+		Require, Exclude []json.RawMessage
+	}
+	everyone := func(selector map[string]json.RawMessage) bool { return selector["everyone"] != nil }
+	return json.Unmarshal(content, &p) == nil && p.Decision == Bypass && len(p.Require)+len(p.Exclude) == 0 && slices.ContainsFunc(p.Include, everyone)
 }
 
 // A Match is one thing that a policy looks at; one field is set.

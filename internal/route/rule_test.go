@@ -270,6 +270,8 @@ func TestGroups(t *testing.T) {
 		"bypass ip=192.0.2.0/24 if country=CH":              {Bypass: true, IPs: []string{"192.0.2.0/24"}, Countries: []string{"CH"}},
 		"bypass country=CH":                                 {Bypass: true, Countries: []string{"CH"}},
 		"! bypass asks no one":                              {Bypass: true, Emails: []string{"a@x.y"}},
+		"! ips has a range that is a great part":            {Bypass: true, IPs: []string{"192.0.2.0/24", "128.0.0.0/1"}},
+		"! ips has a range that is a great part of":         {Bypass: true, IPs: []string{"2000::/3"}},
 		"! providers alone":                                 {Providers: []string{"google"}},
 		"! it lets no one in":                               {},
 		"! it lets no one in:":                              {IPs: []string{"192.0.2.0/24"}},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare/cloudflaretest"
 	"salvor/internal/fleet"
@@ -243,4 +244,43 @@ func TestAHostnameThatChangesWithTheMove(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestARouteIsGivenToAnotherHostByHand: one takes it off, the other publishes it soon.
+func TestARouteIsGivenToAnotherHostByHand(t *testing.T) {
+	inPair(t, func(p *pair) {
+		p.alpha.api.Seen = nil
+		p.beta.spec.Ingress.Routes = []route.Route{plain("nas")}
+		p.beta.save()
+		p.beta.run()
+		p.beta.after(time.Second)
+		p.leads("before alpha is asked", map[string]*stand{"nas.example.com": p.alpha})
+		p.alpha.spec.Ingress.Routes = nil
+		p.alpha.save()
+		<-p.alpha.d.Ask(true)
+		p.beta.after(lookEvery + lookJitter + time.Second)
+		p.leads("afterwards", map[string]*stand{"nas.example.com": p.beta})
+		p.beta.live("afterwards", "nas", "wiki")
+	})
+}
+
+// TestAHostIsRenamed: what it has of its own has another name, and its hostnames stay up.
+func TestAHostIsRenamed(t *testing.T) {
+	inPair(t, func(p *pair) {
+		a := p.alpha
+		a.spec.Name, a.spec.Own.Name = "omega", fleet.Own("omega")
+		a.spec.Ingress.Former = map[string]int{fleet.Own("alpha"): 1}
+		heretest.Seal(t, a.Host, a.spec.Own, "omega", agentapi.SealedFile{IngressToken: []byte(token)})
+		a.save()
+		<-a.d.Ask(true)
+		a.after(time.Minute)
+		for _, r := range a.api.Records("example.com") {
+			if r.Name == "nas.example.com" && r.Comment != "salvor:home/host.omega/1" {
+				t.Errorf("%+v", r)
+			}
+		}
+		if len(a.api.Records("example.com")) != 3 {
+			t.Errorf("%+v", a.api.Records("example.com"))
+		}
+	})
 }

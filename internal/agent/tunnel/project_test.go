@@ -9,6 +9,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare"
 	"salvor/internal/hostpath"
 )
@@ -62,5 +63,15 @@ func TestComposeTakesTheProject(t *testing.T) {
 	}
 	if got := p.Networks[slotB]; got.Name != "proxy$x" || !bool(got.External) {
 		t.Errorf("the network is %+v", got)
+	}
+}
+
+// TestATunnelIsOfOneMachine: another one under the name of a host has another tunnel.
+func TestATunnelIsOfOneMachine(t *testing.T) {
+	spec := agentapi.Host{Fleet: "home", Name: "alpha", Ingress: &agentapi.Ingress{}, Own: &agentapi.Stack{Epoch: 1}}
+	first := SettingsOf(spec)
+	spec.Own.Epoch = 2
+	if second := SettingsOf(spec); first.Name != "salvor-home.alpha" || second.Name != "salvor-home.alpha.2" {
+		t.Errorf("%s, then %s", first.Name, second.Name)
 	}
 }

@@ -75,7 +75,7 @@ func (e Edge) guard(hostname, path string) *app {
 			host, under, _ := strings.Cut(domain, "/")
 			suffix, wild := strings.CutPrefix(host, "*")
 			under = "/" + under
-			if host != hostname && (!wild || !strings.HasSuffix(hostname, suffix)) {
+			if host != hostname && !(wild && oneLevel(hostname, suffix)) {
 				continue
 			}
 			if under != "/" && path != under && !strings.HasPrefix(path, under+"/") {
@@ -91,6 +91,14 @@ func (e Edge) guard(hostname, path string) *app {
 		}
 	}
 	return best
+}
+
+// oneLevel reports whether a hostname has exactly one part before the suffix of a wildcard, which
+// is what an application with a wildcard is for. Source:
+// developers.cloudflare.com/cloudflare-one/access-controls/policies/app-paths.
+func oneLevel(hostname, suffix string) bool {
+	first, is := strings.CutSuffix(hostname, suffix)
+	return is && first != "" && !strings.Contains(first, ".")
 }
 
 // A Connector is what a tunnel's connector says of itself.

@@ -56,6 +56,7 @@ type World struct {
 	Plain     []agentapi.PlainStack                                // what every host answers when it is to give stacks back
 	Older     map[string]bool                                      // hosts whose salvord speaks an older protocol
 	Used      []string                                             // repositories under the name of a stack that is new
+	Routes    *agentapi.RoutesReceipt                              // what each host says of its hostnames
 	Nodes     map[string]string                                    // by host, its address in the tailnet after an apply
 
 	mu      sync.Mutex
@@ -269,7 +270,7 @@ func (w *World) apply(host string, req agentapi.Apply) agentapi.HostReceipt {
 	}
 	w.applied[host] = req
 	w.mu.Unlock()
-	r := agentapi.HostReceipt{Host: host}
+	r := agentapi.HostReceipt{Host: host, Routes: w.Routes}
 	if address, in := w.Nodes[host]; in {
 		r.Node = &agentapi.Node{Address: address}
 	}

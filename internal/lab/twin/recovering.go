@@ -60,6 +60,9 @@ func (r recovering) Rehost(stacks []string, host string) (map[string][]byte, err
 	return r.rehost(stacks, host)
 }
 
+// MoveRoutes implements recovery.Fleet: a host of a world has no routes of its own.
+func (recovering) MoveRoutes(string, string, map[string][]byte) error { return nil }
+
 // Revive implements recovery.Fleet: every stack of a world loads.
 func (recovering) Revive(context.Context, []string) ([]string, error) { return nil, nil }
 
