@@ -129,6 +129,19 @@ func ownLogs(f *fleet.Fleet, lock fleet.Lock, arg string) (asked []logsAsked, ow
 	return asked, true, err
 }
 
+// serviceOfLast adds a service to the stack that was named last, if it is one of its services.
+func serviceOfLast(a *app.App, asked []logsAsked, arg string) (bool, error) {
+	last := len(asked) - 1
+	if last < 0 || asked[last].own {
+		return false, nil
+	}
+	its, err := isService(a, asked[last].stack, arg)
+	if its {
+		asked[last].services = append(asked[last].services, arg)
+	}
+	return its, err
+}
+
 // logsOf reads what is asked for.
 func logsOf(a *app.App, args []string) ([]logsAsked, error) {
 	lock := a.Lock()
@@ -145,13 +158,10 @@ func logsOf(a *app.App, args []string) ([]logsAsked, error) {
 			continue
 		}
 		name, service, exact := strings.Cut(arg, "/")
-		if last := len(asked) - 1; last >= 0 && !exact && !asked[last].own {
-			its, err := isService(a, asked[last].stack, arg)
-			if err != nil {
+		if !exact {
+			if its, err := serviceOfLast(a, asked, arg); err != nil {
 				return nil, err
-			}
-			if its {
-				asked[last].services = append(asked[last].services, arg)
+			} else if its {
 				continue
 			}
 		}

@@ -89,20 +89,8 @@ func unwell(all []deploy.HostStatus, here []finding.Finding, strict bool) error 
 		if h.Error != "" {
 			silent = append(silent, h.Host)
 		}
-		for _, s := range h.State.Stacks {
-			switch n := count(s.Services); {
-			case s.Verdict == agentapi.VerdictLost || s.Stopped:
-			case n.down > 0:
-				down = append(down, h.Host+"/"+s.Name)
-			case n.byHand > 0:
-				open = append(open, h.Host+"/"+s.Name)
-			}
-		}
-		for _, own := range h.State.Projects {
-			if count(own.Services).down > 0 {
-				down = append(down, h.Host+"/"+own.Name)
-			}
-		}
+		itsDown, byHand := notUp(h)
+		down, open = append(down, itsDown...), append(open, byHand...)
 		for _, f := range h.State.Findings {
 			if f.Severity != finding.Info {
 				open = append(open, f.Subject)
@@ -119,6 +107,26 @@ func unwell(all []deploy.HostStatus, here []finding.Finding, strict bool) error 
 		return fault.WithCode(fmt.Errorf("something needs a person: %s", strings.Join(slices.Compact(open), ", ")), fault.Partial)
 	}
 	return nil
+}
+
+// notUp are the stacks and own projects of a host that ought to run and do not, and the stacks
+// of which a person has stopped something.
+func notUp(h deploy.HostStatus) (down, byHand []string) {
+	for _, s := range h.State.Stacks {
+		switch n := count(s.Services); {
+		case s.Verdict == agentapi.VerdictLost || s.Stopped:
+		case n.down > 0:
+			down = append(down, h.Host+"/"+s.Name)
+		case n.byHand > 0:
+			byHand = append(byHand, h.Host+"/"+s.Name)
+		}
+	}
+	for _, own := range h.State.Projects {
+		if count(own.Services).down > 0 {
+			down = append(down, h.Host+"/"+own.Name)
+		}
+	}
+	return down, byHand
 }
 
 // called returns how a stack is shown: with what it is called since it was renamed.

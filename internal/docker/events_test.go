@@ -100,7 +100,7 @@ func TestAWatchSaysToLookAgain(t *testing.T) {
 		if looks() != 3 {
 			t.Errorf("%d looks after two events, want 3", looks())
 		}
-		time.Sleep(time.Hour) // without an event
+		<-time.After(time.Hour) // without an event
 		if looks() != 3 {
 			t.Errorf("%d looks after a quiet hour, want 3", looks())
 		}
@@ -121,27 +121,29 @@ func TestAWatchOutlivesTheEngine(t *testing.T) {
 		looks, stop := watch(t, s)
 		looks()
 		s.ends(false)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if looks() != 2 {
 			t.Errorf("%d looks after a restart, want 2", looks())
 		}
 		s.ends(true)
 		tries := len(s.dialed)
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		synctest.Wait()
 		if tries = len(s.dialed) - tries; tries < 30 || tries > 50 || looks() != 2 {
 			t.Errorf("%d tries in ten minutes and %d looks, want about 45 and 2", tries, looks())
 		}
 		s.back()
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		if looks() != 3 {
 			t.Errorf("%d looks after the engine is back, want 3", looks())
 		}
 		s.says("\x00 is not JSON")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if looks() != 4 {
 			t.Errorf("%d looks after a broken stream, want 4", looks())
 		}
-		stop() //nolint:errcheck // it is looked at above
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
 	})
 }

@@ -86,9 +86,9 @@ func notReady(list agentapi.RouteList, tunnel cloudflare.Tunnel) error {
 	case list.Why != "":
 		return errors.New(list.Why)
 	case list.Tunnel != tunnel.Name:
-		return fmt.Errorf("Salvor's does not serve the tunnel %s yet", tunnel.Name)
+		return fmt.Errorf("the one of Salvor does not serve the tunnel %s yet", tunnel.Name)
 	case list.Connector == 0 || list.Connector < list.Version:
-		return fmt.Errorf("Salvor's has version %d of the rules, and %d is the newest", list.Connector, list.Version)
+		return fmt.Errorf("the one of Salvor has version %d of the rules, and %d is the newest", list.Connector, list.Version)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 				err := s.adopt(t)
 				runs++
 				for tries := 0; err != nil && tries < 10; tries++ {
-					time.Sleep(time.Minute)
+					<-time.After(time.Minute)
 					err = s.adopt(t)
 				}
 				visits += 3 * len(s.Calls())

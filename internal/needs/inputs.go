@@ -140,18 +140,8 @@ func (n *Needs) Inputs(stack string, lock fleet.Lock) (seal.Inputs, error) {
 			return seal.Inputs{}, err
 		}
 	}
-	for name, token := range map[string]secret.Setting{"git.read_token": need.ReadToken, "ingress.token": need.Ingress} {
-		if token.IsZero() {
-			continue
-		}
-		if err := n.setting(parts, name, token); err != nil {
-			return seal.Inputs{}, err
-		}
-	}
-	for _, m := range need.Mounts {
-		if err := n.setting(parts, "mount "+m.Name, m.Credential()); err != nil {
-			return seal.Inputs{}, err
-		}
+	if err := n.hostInputs(parts, need); err != nil {
+		return seal.Inputs{}, err
 	}
 	for target, id := range p.Repositories {
 		parts["repository "+target] = []byte(id)
@@ -163,6 +153,24 @@ func (n *Needs) Inputs(stack string, lock fleet.Lock) (seal.Inputs, error) {
 		return seal.Inputs{}, err
 	}
 	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
+}
+
+// hostInputs adds what only a host's own seal has.
+func (n *Needs) hostInputs(parts map[string][]byte, need Need) error {
+	for name, token := range map[string]secret.Setting{"git.read_token": need.ReadToken, "ingress.token": need.Ingress} {
+		if token.IsZero() {
+			continue
+		}
+		if err := n.setting(parts, name, token); err != nil {
+			return err
+		}
+	}
+	for _, m := range need.Mounts {
+		if err := n.setting(parts, "mount "+m.Name, m.Credential()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // secretInputs adds what Git has of a stack's secrets and for its repositories'

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
+	"salvor/internal/route"
 	"salvor/internal/seal"
 	"salvor/internal/sign"
 )
@@ -113,5 +114,31 @@ func TestAHostThatPublishesHasTheToken(t *testing.T) {
 	s, _ = publishes(false)
 	if stale, err := s.Stale(t.Context(), lock); err != nil || stale["host.alpha"] != "" {
 		t.Errorf("removed, and %v, %v", stale, err)
+	}
+}
+
+// TestTheRoutesOfALostHostBringTheToken to the host that takes over, in the commit that leads
+// them there, and the lost host's seal goes.
+func TestTheRoutesOfALostHostBringTheToken(t *testing.T) {
+	t.Parallel()
+	h := houseOf(t, strings.Replace(houseFleet, "hosts:\n", "hosts:\n  beta: {address: 192.0.2.11}\n", 1)+"ingress: {provider: cloudflare, account: a1, token: secret:cloudflare}\n", houseStack,
+		map[string]string{"token": "t-1", "notes/DB": "db-1", "box_password": "b-1", "registry": "r-1", "cloudflare": "c-token"})
+	led := func(host string) (*Sealer, fleet.Lock) {
+		o := h.open()
+		o.Checkout.Fleet.Ingress.Routes = []fleet.HostRoute{{Host: host, Declared: route.Declared{Hostname: "nas.example.com", Service: "http://192.0.2.5"}}}
+		o.Checkout.Recipients["beta"] = o.Checkout.Recipients["alpha"]
+		return New(o.Checkout, o.Needs, o.Confirmed, o.FleetKeys, h.made), placement.Owns(&o.Checkout.Fleet, h.lock)
+	}
+	s, lock := led("alpha")
+	files, lock, err := s.Seal(t.Context(), lock, []string{"host.alpha"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(h.made, files)
+	h.lock = placement.OutdateOwn(lock, "alpha")
+	s, lock = led("beta")
+	stale, err := s.Stale(t.Context(), lock)
+	if err != nil || stale["host.beta"] != "no sealed file yet" || stale["host.alpha"] != "the host has nothing of its own any more" {
+		t.Errorf("%v, %v", stale, err)
 	}
 }

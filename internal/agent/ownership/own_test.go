@@ -40,9 +40,11 @@ func (c commit) File(_, name string) ([]byte, error) {
 // Contains implements here.ControlCopy.
 func (commit) Contains(string) (on, known bool) { return true, true }
 
-func placing(t *testing.T, host, key string) commit {
+func placing(t *testing.T, host, key string) commit { return placingAt(t, host, key, 1) }
+
+func placingAt(t *testing.T, host, key string, epoch int) commit {
 	t.Helper()
-	lock, err := json.Marshal(fleet.Lock{Schema: fleet.Schema, Hosts: map[string]fleet.Placement{host: {Host: host, Epoch: 1}}})
+	lock, err := json.Marshal(fleet.Lock{Schema: fleet.Schema, Hosts: map[string]fleet.Placement{host: {Host: host, Epoch: epoch}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,5 +100,20 @@ func TestWhoseAHostsOwnRoutesAre(t *testing.T) {
 				t.Errorf("%+v", v)
 			}
 		})
+	}
+}
+
+// TestRoutesThatAnotherHostTookOver: the epoch of what the host has of its own is Git's, so that
+// what it was asked before does not count.
+func TestRoutesThatAnotherHostTookOver(t *testing.T) {
+	g := heretest.NewGuarded(t, "alpha", t.TempDir(), "", 1)
+	g.Spec.Git = agentapi.Git{URL: "git@example.net:fleet.git", Branch: "main"}
+	g.Spec.Own = &agentapi.Stack{Name: fleet.Own("alpha"), Epoch: 1}
+	copied := placingAt(t, "alpha", g.Recipient(), 2)
+	g.Edges.Copies = func(string, gitread.Source) (here.ControlCopy, error) { return copied, nil }
+	who := New(g.Host, AskWithin)
+	defer who.Close(t.Context())
+	if v := who.Own(t.Context(), g.Spec, *g.Spec.Own, true); !v.MayChange || v.Epoch != 2 {
+		t.Errorf("%+v", v)
 	}
 }

@@ -354,7 +354,7 @@ func (s *stand) run() {
 
 // after lets time go by.
 func (s *stand) after(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"salvor/internal/cloudflare/cloudflaretest"
 )
 
@@ -116,7 +114,10 @@ func (c *Connector) connect(ctx context.Context, index int) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	l := &link{connector: c, conn: conn, index: index, err: errors.New("the edge ended it")}
-	new(http2.Server).ServeConn(conn, &http2.ServeConnOpts{Handler: l, Context: ctx})
+	server := http.Server{Handler: l, Protocols: HTTP2(), BaseContext: func(net.Listener) context.Context { return ctx }}
+	only := newOnly(conn)
+	server.ConnState = only.state
+	_ = server.Serve(only) // it ends with the connection
 	return l.err
 }
 

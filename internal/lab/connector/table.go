@@ -118,7 +118,7 @@ const connectTimeout = 30 * time.Second // cloudflared's
 func (o origin) transport(socket string) http.RoundTripper {
 	dialer := &net.Dialer{Timeout: connectTimeout}
 	t := &http.Transport{
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: o.NoTLSVerify, ServerName: o.ServerName}, //nolint:gosec // as the rule says
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: o.NoTLSVerify, ServerName: o.ServerName}, //nolint:forbidigo,gosec // as the rule says
 		ForceAttemptHTTP2: o.HTTP2, MaxIdleConnsPerHost: 100, IdleConnTimeout: time.Minute,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if socket != "" {

@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"salvor/internal/cloudflare/cloudflaretest"
 )
 
@@ -33,8 +31,7 @@ type Count struct {
 
 // An Edge is an http.Handler for visitors. It is safe for concurrent use.
 type Edge struct {
-	api       cloudflaretest.Edge
-	transport *http2.Transport // to connectors
+	api cloudflaretest.Edge
 
 	mu         sync.Mutex         // guards what follows
 	links      map[string][]*link // of each tunnel
@@ -54,8 +51,7 @@ const (
 // the edge has.
 func New(api *cloudflaretest.Server) *Edge {
 	e := &Edge{
-		transport: &http2.Transport{AllowHTTP: true, ReadIdleTimeout: silence, PingTimeout: pingAnswer},
-		links:     map[string][]*link{}, counts: map[string]Count{}, by: map[string]int{}, identities: map[string]identity{},
+		links: map[string][]*link{}, counts: map[string]Count{}, by: map[string]int{}, identities: map[string]identity{},
 	}
 	e.api = cloudflaretest.EdgeOf(api, e.Connections)
 	return e

@@ -150,7 +150,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 		if time.Now().After(limit) {
 			t.Fatalf("not within 10 s: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 }
 
@@ -359,7 +359,7 @@ func TestAKilledConnector(t *testing.T) {
 // TestADrainedReplica ends one of two connectors under load.
 func TestADrainedReplica(t *testing.T) {
 	p := newPlace(t)
-	app := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) }))
+	app := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-time.After(20 * time.Millisecond) }))
 	p.publish(t, rule("app.example.com", "", app, "{}"))
 	first := p.start(t, "first")
 	var watches []*edge.Watch

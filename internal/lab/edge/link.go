@@ -13,14 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"salvor/internal/lab/connector"
 )
 
 // A link is one connection of a connector.
 type link struct {
-	out     *http2.ClientConn
+	out     *http.ClientConn
 	is      connector.Registration
 	since   time.Time
 	config  atomic.Int64   // number of the configuration that it has
@@ -35,7 +33,7 @@ func (e *Edge) pick(tunnel string) *link {
 	e.next++
 	links := e.links[tunnel]
 	for i := range links {
-		if l := links[(e.next+i)%len(links)]; l.out.CanTakeNewRequest() {
+		if l := links[(e.next+i)%len(links)]; l.out.Available() > 0 {
 			l.pending.Add(1)
 			e.by[l.is.Connector]++
 			return l
@@ -54,7 +52,7 @@ func (e *Edge) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	out, err := e.transport.NewClientConn(conn)
+	out, err := speak(ctx, conn)
 	if err != nil {
 		return
 	}
@@ -71,11 +69,12 @@ func (e *Edge) serve(ctx context.Context, conn net.Conn) {
 	if in.Decode(&l.is) != nil {
 		return
 	}
-	late.Stop()
 	if !e.api.Admits(l.is.Token) {
 		_ = json.NewEncoder(say).Encode(connector.Admission{Error: "Unauthorized: Invalid tunnel secret"}) // it is over anyway
+		_, _ = io.Copy(io.Discard, resp.Body)                                                              // until the connector has read it
 		return
 	}
+	late.Stop()
 	if json.NewEncoder(say).Encode(connector.Admission{}) != nil {
 		return
 	}
@@ -88,6 +87,15 @@ func (e *Edge) serve(ctx context.Context, conn net.Conn) {
 	_ = in.Decode(&connector.Registration{}) // that it is over, or the connection's end
 	e.remove(l)
 	l.pending.Wait()
+}
+
+// speak makes a client of a connection that the other side has opened.
+func speak(ctx context.Context, conn net.Conn) (*http.ClientConn, error) {
+	t := http.Transport{
+		Protocols: connector.HTTP2(), HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: pingAnswer},
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}
+	return t.NewClientConn(ctx, "http", "edge.invalid:80")
 }
 
 // own makes a request of the edge's own to a connector.
