@@ -132,11 +132,35 @@ func (c *comparison) adoptApps(s *site, _ []string, out *Adoption) string {
 		if why := c.othersApp(is, want, r); exists && why != "" {
 			return why
 		}
+		if front, is := c.front(r.Domain()); !exists && is && !r.Access.Protects() && !slices.Contains(c.who(front), everyone) {
+			return fmt.Sprintf("the application %q protects it now, and its declaration lets everyone in", front.Name)
+		}
 		want.ID = is.ID
 		out.Apps = append(out.Apps, want)
 		out.Access = append(out.Access, c.changed(is, want)...)
 	}
 	return ""
+}
+
+// front returns the application that is responsible for a domain without one of its own: of the
+// hostname the one with the longest path above it, else that with a wildcard for its level.
+func (c *comparison) front(domain string) (found cloudflare.App, is bool) {
+	host, _, _ := strings.Cut(domain, "/")
+	_, parent, _ := strings.Cut(host, ".")
+	longest := 0
+	for _, app := range c.a.Apps {
+		for _, d := range append(slices.Clone(app.Domains), app.Domain) {
+			above := d == host || strings.HasPrefix(d, host+"/") && strings.HasPrefix(domain+"/", d+"/")
+			length := len(d)
+			if d == "*."+parent {
+				above, length = true, 1 // any of the hostname comes before it
+			}
+			if above && length > longest {
+				found, is, longest = app, true, length
+			}
+		}
+	}
+	return found, is
 }
 
 // undeclared are the names of a hostname's applications that nothing declares.

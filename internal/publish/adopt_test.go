@@ -150,6 +150,13 @@ func TestAdoptOpensNothing(t *testing.T) {
 	}{
 		"as declared":           {lines: []string{"- allow email ann@example.com", "+ allow email a@example.com"}},
 		"the declaration opens": {spoil: func(b *bench) { b.Routes[0].Route.Access = &everyoneIn }, why: "it is protected now, and its declaration lets everyone in"},
+		"the zone's application protects it": {spoil: func(b *bench) {
+			b.Routes[0].Route.Access = &everyoneIn
+			editApp(b, `"domain":"app.example.com"`, `"domain":"*.example.com"`)
+		}, why: `the application "DockFlare-app.example.com" protects it now, and its declaration lets everyone in`},
+		"the zone's application stays behind": {spoil: func(b *bench) {
+			editApp(b, `"domain":"app.example.com"`, `"domain":"*.example.com"`)
+		}, lines: []string{"+ allow email a@example.com"}},
 		"a person's application": {spoil: func(b *bench) {
 			editApp(b, `"DockFlare-app.example.com"`, `"mine"`)
 		}, why: `its application "mine" is not DockFlare's`},
