@@ -121,7 +121,7 @@ func TestAHostThatPublishesHasTheToken(t *testing.T) {
 // them there, and the lost host's seal goes.
 func TestTheRoutesOfALostHostBringTheToken(t *testing.T) {
 	t.Parallel()
-	h := houseOf(t, strings.Replace(houseFleet, "hosts:\n", "hosts:\n  beta: {address: 192.0.2.11}\n", 1)+"ingress: {provider: cloudflare, account: a1, token: secret:cloudflare}\n", houseStack,
+	h := houseOf(t, strings.Replace(houseFleet, "hosts:\n", "hosts:\n  beta: {address: 192.0.2.11}\n", 1)+"ingress: {provider: cloudflare, account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9, token: secret:cloudflare}\n", houseStack,
 		map[string]string{"token": "t-1", "notes/DB": "db-1", "box_password": "b-1", "registry": "r-1", "cloudflare": "c-token"})
 	led := func(host string) (*Sealer, fleet.Lock) {
 		o := h.open()
