@@ -37,7 +37,7 @@ type bench struct {
 	Desired
 }
 
-func newBench(t *testing.T, zones ...string) *bench {
+func newBench(t testing.TB, zones ...string) *bench {
 	t.Helper()
 	s := &cloudflaretest.Server{}
 	s.AddToken(token, cloudflaretest.All)
@@ -49,7 +49,7 @@ func newBench(t *testing.T, zones ...string) *bench {
 	return b
 }
 
-func newHost(t *testing.T, s *cloudflaretest.Server, d *Desired, name string, lag time.Duration) *Publisher {
+func newHost(t testing.TB, s *cloudflaretest.Server, d *Desired, name string, lag time.Duration) *Publisher {
 	t.Helper()
 	api, err := cloudflare.New(cloudflare.Options{Account: cloudflaretest.Account, Token: secret.NewString(token), Transport: s})
 	if err != nil {

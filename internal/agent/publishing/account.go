@@ -1,6 +1,8 @@
 package publishing
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -62,8 +64,11 @@ func (d *Daemon) open(spec agentapi.Host, note *published) (*account, published,
 	if err != nil {
 		return nil, is, err
 	}
-	if is.Token, err = agekey.Encrypt(token, d.h.Recipient()); err != nil {
-		return nil, is, err
+	// what is noted already is not written again: a full disk would keep a host from closing routes
+	if before, err := d.notedToken(note); err != nil || !bytes.Equal(before.Reveal(), token.Reveal()) {
+		if is.Token, err = agekey.Encrypt(token, d.h.Recipient()); err != nil {
+			return nil, is, err
+		}
 	}
 	g := &gate{next: d.h.Edges.Cloudflare}
 	if g.next == nil {
@@ -85,15 +90,23 @@ func ownOf(spec agentapi.Host) agentapi.Stack {
 	return *spec.Own
 }
 
+// notedToken opens the token that the note has; an error where it has none.
+func (d *Daemon) notedToken(note *published) (secret.Value, error) {
+	if note == nil {
+		return secret.Value{}, errors.New("the host has noted no token for Cloudflare")
+	}
+	key, err := agekey.OpenHost(d.h.Paths.Identity())
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return agekey.Decrypt(hostpath.PublishingOf(d.h.Paths).Note, note.Token, key)
+}
+
 // token opens the token of Cloudflare's API: from the host's seal or, for a host that is to
 // publish nothing any more, from the note.
 func (d *Daemon) token(spec agentapi.Host, note *published) (secret.Value, error) {
 	if spec.Ingress == nil {
-		key, err := agekey.OpenHost(d.h.Paths.Identity())
-		if err != nil {
-			return secret.Value{}, err
-		}
-		return agekey.Decrypt(hostpath.PublishingOf(d.h.Paths).Note, note.Token, key)
+		return d.notedToken(note)
 	}
 	var file agentapi.SealedFile
 	if spec.Own != nil {

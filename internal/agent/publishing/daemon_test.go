@@ -124,6 +124,16 @@ func TestADeployAnnouncesItsRoutes(t *testing.T) {
 	})
 }
 
+// note is what the host has noted of what it publishes.
+func (s *stand) note() string {
+	s.T.Helper()
+	content, err := os.ReadFile(hostpath.PublishingOf(s.Paths).Note)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return string(content)
+}
+
 // TestADaemonThatStartsAgainWritesNothing: what is at Cloudflare is read, not remembered.
 func TestADaemonThatStartsAgainWritesNothing(t *testing.T) {
 	bubble(t, func(s *stand) {
@@ -131,10 +141,13 @@ func TestADaemonThatStartsAgainWritesNothing(t *testing.T) {
 		s.starts("notes-1", "notes/app")
 		s.run()
 		s.after(time.Second)
-		writes := s.writes()
+		writes, noted := s.writes(), s.note()
 		for range 3 {
 			s.run()
 			s.after(3 * time.Minute)
+		}
+		if s.note() != noted {
+			t.Error("the note was written again, for which a full disk has no room")
 		}
 		if err := os.RemoveAll(s.Paths.State + "/routes"); err != nil {
 			t.Fatal(err)
