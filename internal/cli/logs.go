@@ -165,23 +165,32 @@ func logsOf(a *app.App, args []string) ([]logsAsked, error) {
 				continue
 			}
 		}
-		name, err := a.Stack(name)
+		i, err := stackAsked(a, &asked, name)
 		if err != nil {
 			return nil, err
-		}
-		at, err := placement.Of(lock, name)
-		if err != nil {
-			return nil, err
-		}
-		i := slices.IndexFunc(asked, func(one logsAsked) bool { return one.stack == name })
-		if i < 0 {
-			i, asked = len(asked), append(asked, logsAsked{stack: name, host: at.Host})
 		}
 		if exact {
 			asked[i].services = append(asked[i].services, service)
 		}
 	}
 	return asked, nil
+}
+
+// stackAsked returns where a stack is in what is asked for, and adds it where it is not.
+func stackAsked(a *app.App, asked *[]logsAsked, name string) (int, error) {
+	name, err := a.Stack(name)
+	if err != nil {
+		return 0, err
+	}
+	at, err := placement.Of(a.Lock(), name)
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(*asked, func(one logsAsked) bool { return one.stack == name })
+	if i < 0 {
+		i, *asked = len(*asked), append(*asked, logsAsked{stack: name, host: at.Host})
+	}
+	return i, nil
 }
 
 // isService reports whether a word behind a stack is one of its services. One that is

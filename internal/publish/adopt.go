@@ -112,33 +112,38 @@ func (c *comparison) adoptApps(s *site, _ []string, out *Adoption) string {
 		if r.Access == nil {
 			continue
 		}
-		if c.a.AppsDenied != nil {
-			return c.a.AppsDenied.Error()
-		}
-		if r.Access.OfZone {
-			if why := c.zoneApp(s); why != "" {
-				return why
-			}
-			continue
-		}
-		want, err := wantedApp(c.d, c.a, route.Owned{Owner: s.owner, Route: r})
-		if err != nil {
-			return err.Error()
-		}
-		is, exists := c.a.app(want.Domain)
-		if exists && c.myApp(is) && guards(is, want) && c.marked(is, s.owner) {
-			continue
-		}
-		if why := c.othersApp(is, want, r); exists && why != "" {
+		if why := c.adoptApp(s, r, out); why != "" {
 			return why
 		}
-		if front, is := c.front(r.Domain()); !exists && is && !r.Access.Protects() && !slices.Contains(c.who(front), everyone) {
-			return fmt.Sprintf("the application %q protects it now, and its declaration lets everyone in", front.Name)
-		}
-		want.ID = is.ID
-		out.Apps = append(out.Apps, want)
-		out.Access = append(out.Access, c.changed(is, want)...)
 	}
+	return ""
+}
+
+// adoptApp finds the application of a protected route.
+func (c *comparison) adoptApp(s *site, r route.Route, out *Adoption) string {
+	if c.a.AppsDenied != nil {
+		return c.a.AppsDenied.Error()
+	}
+	if r.Access.OfZone {
+		return c.zoneApp(s)
+	}
+	want, err := wantedApp(c.d, c.a, route.Owned{Owner: s.owner, Route: r})
+	if err != nil {
+		return err.Error()
+	}
+	is, exists := c.a.app(want.Domain)
+	if exists && c.myApp(is) && guards(is, want) && c.marked(is, s.owner) {
+		return ""
+	}
+	if why := c.othersApp(is, want, r); exists && why != "" {
+		return why
+	}
+	if front, is := c.front(r.Domain()); !exists && is && !r.Access.Protects() && !slices.Contains(c.who(front), everyone) {
+		return fmt.Sprintf("the application %q protects it now, and its declaration lets everyone in", front.Name)
+	}
+	want.ID = is.ID
+	out.Apps = append(out.Apps, want)
+	out.Access = append(out.Access, c.changed(is, want)...)
 	return ""
 }
 

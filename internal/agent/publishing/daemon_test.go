@@ -126,10 +126,10 @@ func TestADeployAnnouncesItsRoutes(t *testing.T) {
 
 // note is what the host has noted of what it publishes.
 func (s *stand) note() string {
-	s.T.Helper()
+	s.Helper()
 	content, err := os.ReadFile(hostpath.PublishingOf(s.Paths).Note)
 	if err != nil {
-		s.T.Fatal(err)
+		s.Fatal(err)
 	}
 	return string(content)
 }

@@ -75,7 +75,7 @@ func (e Edge) guard(hostname, path string) *app {
 			host, under, _ := strings.Cut(domain, "/")
 			suffix, wild := strings.CutPrefix(host, "*")
 			under = "/" + under
-			if host != hostname && !(wild && oneLevel(hostname, suffix)) {
+			if host != hostname && (!wild || !oneLevel(hostname, suffix)) {
 				continue
 			}
 			if under != "/" && path != under && !strings.HasPrefix(path, under+"/") {

@@ -157,9 +157,23 @@ const runcFailed = 126
 // inShop runs a program in a container of the shop, once more where runc lost the process that was to become it.
 func inShop(ctx context.Context, h *lab.Host, service string, argv ...string) (string, error) {
 	argv = append([]string{"docker", "exec", "shop-" + service + "-1"}, argv...)
-	out, err := h.Exec(ctx, argv...)
-	if exit, ended := errors.AsType[*osexec.ExitError](err); ended && exit.ExitCode() == runcFailed {
-		return h.Exec(ctx, argv...)
+	for tries := 1; ; tries++ {
+		out, err := h.Exec(ctx, argv...)
+		if err == nil || !pausing(err) || tries == mostTries {
+			return out, err
+		}
+		select {
+		case <-ctx.Done():
+			return out, err
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
-	return out, err
+}
+
+const mostTries = 100 // of a command in a container that a snapshot pauses
+
+// pausing reports whether a command failed since its container is paused, or was when it began.
+func pausing(err error) bool {
+	exit, ended := errors.AsType[*osexec.ExitError](err)
+	return ended && exit.ExitCode() == runcFailed || strings.Contains(err.Error(), "is paused")
 }
