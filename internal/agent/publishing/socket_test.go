@@ -29,8 +29,10 @@ func (s *stand) serve() {
 
 func (s *stand) until(what string, met func() bool) {
 	s.Helper()
+	ctx, cancel := context.WithTimeout(s.Context(), 2*time.Minute)
+	defer cancel()
 	for !met() {
-		if here.Sleep(s.Context(), 5*time.Millisecond) != nil {
+		if here.Sleep(ctx, 5*time.Millisecond) != nil {
 			s.Fatalf("%s: never", what)
 		}
 	}

@@ -31,6 +31,7 @@ import (
 	"salvor/internal/record"
 	"salvor/internal/route"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/socketdir"
 )
 
 const token = "cfat_test"
@@ -271,7 +272,12 @@ func newStand(t *testing.T) *stand {
 // standOf is a host of the fleet with an account that others may have, and a token of its own.
 func standOf(t *testing.T, api *cloudflaretest.Server, name, token string) *stand {
 	t.Helper()
-	dir, m, e := t.TempDir(), machinetest.NewFake(), &dockerd{runs: map[string]string{}}
+	dir, err := socketdir.Make("publishing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	m, e := machinetest.NewFake(), &dockerd{runs: map[string]string{}}
 	m.Serve("unix", "/var/run/docker.sock", e.serve)
 	s := &stand{T: t, dockerd: e, api: api, guard: &guard{says: map[string]record.Verdict{}, soon: map[string]record.Verdict{}, changed: make(chan struct{})}}
 	s.api.AddToken(token, cloudflaretest.All)
