@@ -2,7 +2,11 @@ package here
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -24,7 +28,8 @@ type Edges struct {
 	Free    func()                                                  // gives memory back to the machine
 	Now     func() time.Time                                        // when it is, for what is due
 
-	Cloudflare http.RoundTripper // leads to Cloudflare's API
+	Cloudflare http.RoundTripper                                              // leads to Cloudflare's API
+	Listen     func(ctx context.Context, socket string) (net.Listener, error) // takes what programs on the host say
 }
 
 // OpenFolder opens a place on one of these remotes.
@@ -85,6 +90,28 @@ func (e *Edges) Time() time.Time {
 		return e.Now()
 	}
 	return time.Now()
+}
+
+// Listen listens at a Unix socket that is root's alone, in place of one that a process before
+// this one has left.
+func (h *Host) Listen(ctx context.Context, socket string) (net.Listener, error) {
+	if h.Edges.Listen != nil {
+		return h.Edges.Listen(ctx, socket)
+	}
+	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(socket, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // Mount has secrets kept in memory below root.

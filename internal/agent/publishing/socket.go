@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"net"
-	"os"
 	"time"
 
 	"salvor/internal/agent/here"
@@ -46,21 +44,11 @@ func (d *Daemon) Listener() loop.Loop {
 
 // Serve takes what applies on this host say, until ctx ends.
 func (d *Daemon) Serve(ctx context.Context) error {
-	path := hostpath.PublishingOf(d.h.Paths).Socket
-	if err := os.MkdirAll(d.h.Paths.Run, 0o700); err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // of a daemon before this one
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	l, err := d.h.Listen(ctx, hostpath.PublishingOf(d.h.Paths).Socket)
 	if err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	if err := os.Chmod(path, 0o600); err != nil {
-		return errors.Join(err, l.Close())
-	}
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {

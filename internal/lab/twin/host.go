@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -85,6 +86,8 @@ func (h *host) agent(p *process) (*agent.Host, func()) {
 			},
 			Mount: func(root string) (memdir.Kind, error) { return memdir.Tmpfs, os.MkdirAll(root, 0o700) },
 			Free:  func() {},
+			// a real socket would keep the bubble's time from going on
+			Listen: func(ctx context.Context, _ string) (net.Listener, error) { return h.listen(ctx) },
 		},
 	}
 	return a, a.Stacks.Close

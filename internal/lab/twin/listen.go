@@ -43,7 +43,7 @@ type address string
 func (a address) Network() string { return "tcp" }
 func (a address) String() string  { return string(a) }
 
-// listen opens what restic reaches a repository at.
+// listen opens what restic reaches a repository at, or what salvord takes announcements at.
 func (h *host) listen(context.Context) (net.Listener, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
