@@ -92,11 +92,11 @@ func (e *Edges) Time() time.Time {
 	return time.Now()
 }
 
-// Listen listens at a Unix socket that is root's alone, in place of one that a process before
+// Socket listens at a Unix socket that is root's alone, in place of one that a process before
 // this one has left.
-func (h *Host) Listen(ctx context.Context, socket string) (net.Listener, error) {
-	if h.Edges.Listen != nil {
-		return h.Edges.Listen(ctx, socket)
+func (e *Edges) Socket(ctx context.Context, socket string) (net.Listener, error) {
+	if e.Listen != nil {
+		return e.Listen(ctx, socket)
 	}
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (d *Daemon) Listener() loop.Loop {
 
 // Serve takes what applies on this host say, until ctx ends.
 func (d *Daemon) Serve(ctx context.Context) error {
-	l, err := d.h.Listen(ctx, hostpath.PublishingOf(d.h.Paths).Socket)
+	l, err := d.h.Edges.Socket(ctx, hostpath.PublishingOf(d.h.Paths).Socket)
 	if err != nil {
 		return err
 	}
