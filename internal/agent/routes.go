@@ -13,27 +13,10 @@ import (
 	"salvor/internal/route"
 )
 
-// published are the routes that a host is asked to publish, none where it publishes nothing.
-func published(spec agentapi.Host) []route.Owned {
-	if spec.Ingress == nil {
-		return nil
-	}
-	var all []route.Owned
-	for _, r := range spec.Ingress.Routes {
-		all = append(all, route.Owned{Owner: fleet.Own(spec.Name), Route: r})
-	}
-	for _, st := range spec.Stacks {
-		for _, r := range st.Project.Routes {
-			all = append(all, route.Owned{Owner: st.Name, Route: r})
-		}
-	}
-	return all
-}
-
 // guarded are the hostnames, with paths, for which a host is asked for protection.
 func guarded(spec agentapi.Host) []string {
 	var all []string
-	for _, o := range published(spec) {
+	for _, o := range spec.Routes() {
 		if o.Route.Asks() {
 			all = append(all, o.Route.Key().String())
 		}
@@ -45,7 +28,7 @@ func guarded(spec agentapi.Host) []string {
 // routeChanges are the routes that come, change and go, and the hostnames that lose their
 // protection by that.
 func routeChanges(applied, want agentapi.Host) []agentapi.Change {
-	was, now := published(applied), published(want)
+	was, now := applied.Routes(), want.Routes()
 	opened := route.Opened(bare(was), bare(now))
 	var all []agentapi.Change
 	for _, o := range now {
@@ -84,8 +67,8 @@ func refuseOpening(applied agentapi.Host, req agentapi.Apply) error {
 			return !own && !slices.ContainsFunc(other.Stacks, func(st agentapi.Stack) bool { return st.Name == o.Owner })
 		}
 	}
-	was := slices.DeleteFunc(published(applied), gone(req.Host))
-	now := slices.DeleteFunc(published(req.Host), gone(applied))
+	was := slices.DeleteFunc(applied.Routes(), gone(req.Host))
+	now := slices.DeleteFunc(req.Host.Routes(), gone(applied))
 	for _, k := range route.Opened(bare(was), bare(now)) {
 		if !slices.Contains(req.Opens, k.String()) {
 			return fault.WithHint(fmt.Errorf("everyone would reach %s, which is protected, and that was not confirmed", k), "salvor apply shows it, and asks")

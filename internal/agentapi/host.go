@@ -60,6 +60,24 @@ func (h Host) Kept() []Stack {
 	return append(slices.Clone(h.Stacks), *h.Own)
 }
 
+// Routes returns all that the host is asked to publish, of stopped stacks and closed ones too;
+// none where it publishes nothing.
+func (h Host) Routes() []route.Owned {
+	if h.Ingress == nil {
+		return nil
+	}
+	var all []route.Owned
+	for _, r := range h.Ingress.Routes {
+		all = append(all, route.Owned{Owner: fleet.Own(h.Name), Route: r})
+	}
+	for _, st := range h.Stacks {
+		for _, r := range st.Project.Routes {
+			all = append(all, route.Owned{Owner: st.Name, Route: r})
+		}
+	}
+	return all
+}
+
 // SSH has the keys that the host accepts, in addition to those that it accepts anyway.
 type SSH struct {
 	User string   `json:"user"` // whose authorized_keys

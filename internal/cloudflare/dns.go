@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // MaxComment is how many characters a record's comment has at most on every plan. Source:
@@ -24,6 +25,11 @@ const (
 type Zone struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+}
+
+// Contains reports whether a hostname is in the zone.
+func (z Zone) Contains(hostname string) bool {
+	return hostname == z.Name || strings.HasSuffix(hostname, "."+z.Name)
 }
 
 // Zones returns the active zones of the account that the token may see.

@@ -134,7 +134,7 @@ func TestAccountAndToken(t *testing.T) {
 	}
 	const set = "  account: 0a1b2c3d4e5f60718293a4b5c6d7e8f9\n  token: secret:cloudflare\n"
 	for lines, want := range map[string][]string{
-		set: {`fleet.yaml:8:10: there is no secret "cloudflare" [secret-missing]`},
+		set: {`fleet.yaml:8:10: the fleet has no secret "cloudflare" [secret-missing]`},
 		set + "secrets: {cloudflare: {command: [pass, cloudflare]}}\n": nil,
 	} {
 		repo, err := ingressOf(t, lines)

@@ -203,8 +203,8 @@ func TestPeriodsOfSecretsThatAreNotThere(t *testing.T) {
 		}
 	}
 	want := []string{
-		`fleet.yaml:3:3: there is no secret "nas_pasword", did you mean "nas_password"? [secret-missing]`,
-		`fleet.yaml:4:3: there is no secret "notes/DB_PASSWORT", did you mean "notes/DB_PASSWORD"? [secret-missing]`,
+		`fleet.yaml:3:3: the fleet has no secret "nas_pasword", did you mean "nas_password"? [secret-missing]`,
+		`fleet.yaml:4:3: the fleet has no secret "notes/DB_PASSWORT", did you mean "notes/DB_PASSWORD"? [secret-missing]`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -56,7 +56,7 @@ func (repo *Repository) SecretMissing(name, suggestion string) finding.Finding {
 	if suggestion != "" {
 		fix = "correct the name; or " + fix
 	}
-	return finding.Finding{Code: finding.SecretMissing, Severity: finding.Fatal, Subject: repo.Place("secrets", name).String(), Text: fmt.Sprintf("there is no secret %q%s", name, suggestion), Fix: fix}
+	return finding.Finding{Code: finding.SecretMissing, Severity: finding.Fatal, Subject: repo.Place("secrets", name).String(), Text: fmt.Sprintf("the fleet has no secret %q%s", name, suggestion), Fix: fix}
 }
 
 func checkCommand(r *yamldoc.Reader, f *fleet.Fleet, s fleet.Secret, place yamldoc.Position, files secretFiles) {

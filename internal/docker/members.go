@@ -67,7 +67,7 @@ func (e *Engine) Called(ctx context.Context, m Member, network string) ([]string
 	}
 	var in struct {
 		NetworkSettings struct {
-			Networks map[string]struct{ Aliases, DNSNames []string } // before Docker 25 there are no DNSNames
+			Networks map[string]struct{ Aliases, DNSNames []string } // DNSNames since Docker 25
 		}
 	}
 	if err := json.Unmarshal(answer, &in); err != nil {

@@ -1,10 +1,6 @@
 package publish
 
-import (
-	"strings"
-
-	"salvor/internal/cloudflare"
-)
+import "salvor/internal/cloudflare"
 
 // Actual is what Cloudflare has, and what this host knows of it.
 type Actual struct {
@@ -39,17 +35,12 @@ type Zone struct {
 	Denied  error // why they were not: the token may not
 }
 
-// contains reports whether a hostname is in the zone.
-func (z Zone) contains(hostname string) bool {
-	return hostname == z.Name || strings.HasSuffix(hostname, "."+z.Name)
-}
-
 // zone returns the place of the zone that a hostname is in, the longest, or of the one that
 // was asked for; less than 0 for none.
 func (a Actual) zone(hostname, asked string) int {
 	best := -1
 	for i, z := range a.Zones {
-		if z.contains(hostname) && (asked == "" || asked == z.Name) && (best < 0 || len(z.Name) > len(a.Zones[best].Name)) {
+		if z.Contains(hostname) && (asked == "" || asked == z.Name) && (best < 0 || len(z.Name) > len(a.Zones[best].Name)) {
 			best = i
 		}
 	}

@@ -128,7 +128,7 @@ func (l *look) records(ctx context.Context) error {
 // anyIn reports whether a zone contains one of the hostnames.
 func anyIn(z Zone, hostnames map[string]bool) bool {
 	for h := range hostnames {
-		if z.contains(h) {
+		if z.Contains(h) {
 			return true
 		}
 	}

@@ -327,15 +327,8 @@ func (l *look) remove(ctx context.Context, apps []cloudflare.App) error {
 // names reports which kinds of names the routes' access has.
 func names(routes []route.Owned) (providers, tokens bool) {
 	for _, o := range routes {
-		if o.Route.Access == nil {
-			continue
-		}
-		providers = providers || len(o.Route.Access.Providers) > 0
-		for _, p := range o.Route.Access.Policies {
-			for _, m := range slices.Concat(p.Include, p.Require, p.Exclude) {
-				providers, tokens = providers || m.Provider != "", tokens || m.Token != ""
-			}
-		}
+		p, t := o.Route.Access.Names()
+		providers, tokens = providers || p, tokens || t
 	}
 	return providers, tokens
 }

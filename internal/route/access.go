@@ -250,3 +250,18 @@ func (r Route) App() string {
 	}
 	return "DockFlare-" + r.Hostname
 }
+
+// Names reports whether it has names of identity providers, and of service tokens, which
+// Cloudflare knows by an ID. It may be called on none.
+func (a *Access) Names() (providers, tokens bool) {
+	if a == nil {
+		return false, false
+	}
+	providers = len(a.Providers) > 0
+	for _, p := range a.Policies {
+		for _, m := range slices.Concat(p.Include, p.Require, p.Exclude) {
+			providers, tokens = providers || m.Provider != "", tokens || m.Token != ""
+		}
+	}
+	return providers, tokens
+}

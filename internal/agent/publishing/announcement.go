@@ -11,7 +11,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hostpath"
-	"salvor/internal/route"
 )
 
 // An Announcement is what an apply has said to the daemon: these stacks are deployed now, so
@@ -91,21 +90,14 @@ func (a *Announcement) settle(ctx context.Context) *agentapi.RoutesReceipt {
 
 // hostnames are those that a host is to publish, as far as its spec says.
 func hostnames(spec agentapi.Host) []string {
-	if spec.Ingress == nil {
-		return nil
+	stopped := map[string]bool{}
+	for _, st := range spec.Stacks {
+		stopped[st.Name] = st.Stopped
 	}
 	var all []string
-	add := func(routes []route.Route) {
-		for _, r := range routes {
-			if r.Closed == "" {
-				all = append(all, r.Hostname)
-			}
-		}
-	}
-	add(spec.Ingress.Routes)
-	for _, st := range spec.Stacks {
-		if !st.Stopped {
-			add(st.Project.Routes)
+	for _, o := range spec.Routes() {
+		if o.Route.Closed == "" && !stopped[o.Owner] {
+			all = append(all, o.Route.Hostname)
 		}
 	}
 	return sorted(all)

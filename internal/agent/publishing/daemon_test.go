@@ -385,7 +385,7 @@ func TestTheBrake(t *testing.T) {
 		s.after(20 * time.Minute)
 		s.live("with the brake", names...)
 		if !slices.ContainsFunc(Findings(s.Host, s.spec, time.Now()), func(f finding.Finding) bool { return f.Code == finding.RoutesKept }) {
-			t.Error("there is no finding")
+			t.Error("the brake is not a finding")
 		}
 		<-s.d.Ask(true)
 		s.live("after an apply that showed it")

@@ -11,7 +11,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/publish"
 	"salvor/internal/route"
@@ -99,15 +98,13 @@ func Seen(h *here.Host) agentapi.RouteList {
 	}
 	list = agentapi.RouteList{Schema: agentapi.Schema}
 	spec, err := h.ReadSpec()
-	if err != nil || spec.Ingress == nil {
+	if err != nil {
 		return list
 	}
 	var w want
-	const unseen = "the host has not looked at Cloudflare since its last boot"
-	for _, st := range spec.Stacks {
-		w.declare(st.Name, st.Project.Routes, unseen)
+	for _, o := range spec.Routes() {
+		w.declared = append(w.declared, declared{Owned: o, why: "the host has not looked at Cloudflare since its last boot"})
 	}
-	w.declare(fleet.Own(spec.Name), spec.Ingress.Routes, unseen)
 	list.Routes = rows(w, publish.Report{}, "")
 	return list
 }

@@ -26,7 +26,7 @@ const (
 	maxCall  = 1 << 20
 	callTime = 10 * time.Second // that a call may take to arrive
 
-	listenAgain = 10 * time.Second // where there is no socket to listen at
+	listenAgain = 10 * time.Second // after a socket that can't be listened at
 )
 
 // Listener takes what applies on this host say.

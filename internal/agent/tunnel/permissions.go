@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"salvor/internal/cloudflare"
 	"salvor/internal/finding"
@@ -39,30 +38,19 @@ func Permissions(ctx context.Context, api *cloudflare.Client, routes []route.Own
 // needed are the permissions without which not all of the routes can be published.
 func needed(routes []route.Owned) []cloudflare.Permission {
 	all := []cloudflare.Permission{cloudflare.TunnelEdit, cloudflare.ZoneRead, cloudflare.DNSEdit}
-	add := func(p cloudflare.Permission) {
-		if !slices.Contains(all, p) {
-			all = append(all, p)
-		}
-	}
+	var apps, providers, tokens bool
 	for _, o := range routes {
-		access := o.Route.Access
-		if access == nil {
-			continue
-		}
-		add(cloudflare.AppsEdit)
-		if len(access.Providers) > 0 {
-			add(cloudflare.ProvidersRead)
-		}
-		for _, p := range access.Policies {
-			for _, m := range slices.Concat(p.Include, p.Require, p.Exclude) {
-				if m.Provider != "" {
-					add(cloudflare.ProvidersRead)
-				}
-				if m.Token != "" {
-					add(cloudflare.ServiceTokensRead)
-				}
-			}
-		}
+		p, t := o.Route.Access.Names()
+		apps, providers, tokens = apps || o.Route.Access != nil, providers || p, tokens || t
+	}
+	if apps {
+		all = append(all, cloudflare.AppsEdit)
+	}
+	if providers {
+		all = append(all, cloudflare.ProvidersRead)
+	}
+	if tokens {
+		all = append(all, cloudflare.ServiceTokensRead)
 	}
 	return all
 }
@@ -71,10 +59,7 @@ func needed(routes []route.Owned) []cloudflare.Permission {
 func used(zones []cloudflare.Zone, routes []route.Owned) []string {
 	var ids []string
 	for _, z := range zones {
-		contains := func(o route.Owned) bool {
-			return o.Route.Hostname == z.Name || strings.HasSuffix(o.Route.Hostname, "."+z.Name)
-		}
-		if slices.ContainsFunc(routes, contains) {
+		if slices.ContainsFunc(routes, func(o route.Owned) bool { return z.Contains(o.Route.Hostname) }) {
 			ids = append(ids, z.ID)
 		}
 	}
