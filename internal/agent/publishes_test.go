@@ -45,15 +45,7 @@ type publisher struct {
 
 func newPublisher(t *testing.T) *publisher {
 	t.Helper()
-	memory, err := os.MkdirTemp("/dev/shm", "salvor-publishes")
-	if err != nil || os.Geteuid() != 0 {
-		_ = os.Remove(memory)
-		if os.Getenv("SALVOR_LAB") == "require" {
-			t.Fatal("a folder in memory and root are required", err)
-		}
-		t.Skip("needs a folder in memory, and root to give files away")
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(memory) })
+	memory := heretest.Memory(t)
 	dir, e := t.TempDir(), stacktest.New()
 	p := &publisher{t: t, engine: e, api: &cloudflaretest.Server{}, remote: t.TempDir()}
 	p.api.AddToken("cfat_test", cloudflaretest.All)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/cloudflare"
 	"salvor/internal/cloudflare/cloudflaretest"
@@ -59,15 +60,7 @@ type served struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "salvor-tunnel")
-	if err != nil || os.Geteuid() != 0 {
-		_ = os.Remove(dir)
-		if os.Getenv("SALVOR_LAB") == "require" {
-			t.Fatal("a folder in memory and root are required", err)
-		}
-		t.Skip("needs a folder in memory, and root to give files away")
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := heretest.Memory(t)
 	s := &stand{t: t, engine: stacktest.New(), api: &cloudflaretest.Server{}, now: time.Unix(1_800_000_000, 0), connectors: map[string]*served{}, broken: map[string]bool{}}
 	s.api.AddToken(apiToken, cloudflaretest.All)
 	s.engine.OnStart = s.start
