@@ -43,10 +43,10 @@ func (h *Host) Reboot(ctx context.Context) error {
 }
 
 // Freeze stops the host in its tracks: connections stay open and silent.
-func (h *Host) Freeze(ctx context.Context) error { return h.engine(ctx, "pause", h.container) }
+func (h *Host) Freeze(ctx context.Context) error { return h.named(freeze(ctx, h.container)) }
 
 // Thaw lets a frozen host continue.
-func (h *Host) Thaw(ctx context.Context) error { return h.engine(ctx, "unpause", h.container) }
+func (h *Host) Thaw(ctx context.Context) error { return h.named(thaw(ctx, h.container)) }
 
 // CutOff takes the host off the network while it runs on. A host can be cut off
 // while it is powered down, too: it then boots without a network.
@@ -77,14 +77,19 @@ func (h *Host) Remove(ctx context.Context) error {
 }
 
 func (h *Host) discard(ctx context.Context) error {
-	if err := remove(ctx, h.container); err != nil {
-		return fmt.Errorf("host %s: %w", h.Name, err)
+	if err := h.named(remove(ctx, h.container)); err != nil {
+		return err
 	}
 	return h.engine(ctx, "volume", "rm", "-f", h.container+"-docker")
 }
 
 func (h *Host) engine(ctx context.Context, args ...string) error {
-	if _, err := docker(ctx, args...); err != nil {
+	_, err := docker(ctx, args...)
+	return h.named(err)
+}
+
+func (h *Host) named(err error) error {
+	if err != nil {
 		return fmt.Errorf("host %s: %w", h.Name, err)
 	}
 	return nil

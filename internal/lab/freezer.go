@@ -8,11 +8,39 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // freezer is where cgroup v1 freezes processes; a frozen one can't be killed
 // there (cgroup v2 can).
 const freezer = "/sys/fs/cgroup/freezer/docker"
+
+// freezeLimit is how long a container may resist: the engine gives up within a second on one
+// whose processes start others or wait for the disk at that moment, and leaves the next attempt
+// to who asked (github.com/opencontainers/runc/pull/4388).
+const freezeLimit = 30 * time.Second
+
+// freeze pauses a container.
+func freeze(ctx context.Context, container string) error {
+	var refused error
+	err := until(ctx, freezeLimit, func(ctx context.Context) error {
+		_, refused = docker(ctx, "pause", container)
+		if refused != nil && strings.Contains(refused.Error(), "unable to freeze") {
+			return refused
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+// thaw lets a paused container continue.
+func thaw(ctx context.Context, container string) error {
+	_, err := docker(ctx, "unpause", container)
+	return err
+}
 
 // remove ends containers and takes them away with their volumes. Where one is
 // stuck the others are gone by then, so each is looked at alone.

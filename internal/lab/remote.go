@@ -85,13 +85,7 @@ func (r *Remote) StartSFTP(ctx context.Context) error {
 }
 
 // Freeze stops the remote in its tracks: connections stay open and silent.
-func (r *Remote) Freeze(ctx context.Context) error {
-	_, err := docker(ctx, "pause", r.container)
-	return err
-}
+func (r *Remote) Freeze(ctx context.Context) error { return freeze(ctx, r.container) }
 
 // Thaw lets a frozen remote continue.
-func (r *Remote) Thaw(ctx context.Context) error {
-	_, err := docker(ctx, "unpause", r.container)
-	return err
-}
+func (r *Remote) Thaw(ctx context.Context) error { return thaw(ctx, r.container) }

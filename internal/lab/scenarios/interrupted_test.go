@@ -425,6 +425,7 @@ func twoOperators(t *testing.T, s *scenario.Scenario, w *world.World, alpha *lab
 	must(t, w.Commit(ctx, "slow"))
 	started, ended := make(chan struct{}), make(chan bool)
 	go func() {
+		defer close(ended)
 		ended <- killSalvor(t, w, 5*time.Minute, func(e progress.Event) bool {
 			if e.Step == "start services" && e.State == progress.Started && e.Stack == "slow" {
 				close(started)

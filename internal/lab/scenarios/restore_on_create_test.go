@@ -255,7 +255,10 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 		}
 		return false
 	}
-	go func() { ended <- killSalvor(t, w, 10*time.Minute, begins, command...) }()
+	go func() {
+		defer close(ended)
+		killSalvor(t, w, 10*time.Minute, begins, command...)
+	}()
 	struck := false
 	for tick := time.NewTicker(500 * time.Millisecond); !struck; {
 		select {
