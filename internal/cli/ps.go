@@ -75,17 +75,22 @@ func unanswered(hosts []string) error {
 	return fault.WithCode(fmt.Errorf("%s does not answer: %s", terminal.Count(len(hosts), "host"), strings.Join(hosts, ", ")), fault.Unreachable)
 }
 
+// printUnanswered says why a host does not answer, and the next command if there is one.
+func printUnanswered(p *terminal.Page, host, more, why, hint string) {
+	p.Printf("%s %s%s\n", terminal.Paint(terminal.Strong, host), terminal.Paint(terminal.Bad, "does not answer"), more)
+	p.Table("  ", terminal.Row{why})
+	if hint != "" {
+		p.Table("  ", terminal.Row{"fix: " + hint})
+	}
+}
+
 func printPs(p *terminal.Page, all []deploy.HostServices, called func(string) string, detailed bool) error {
 	for i, h := range all {
 		if i > 0 {
 			p.Printf("\n")
 		}
 		if h.Error != "" {
-			p.Printf("%s %s; its stacks: %s\n", terminal.Paint(terminal.Strong, h.Host), terminal.Paint(terminal.Bad, "does not answer"), strings.Join(h.Placed, ", "))
-			p.Table("  ", terminal.Row{h.Error})
-			if h.Hint != "" {
-				p.Table("  ", terminal.Row{"fix: " + h.Hint})
-			}
+			printUnanswered(p, h.Host, "; its stacks: "+strings.Join(h.Placed, ", "), h.Error, h.Hint)
 		}
 		for j, s := range h.Stacks {
 			if j > 0 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,22 +60,19 @@ func printListed(page *terminal.Page, rows []hostnames.Listed, answers []deploy.
 		page.Printf("No route is declared.\n")
 		return page.Err()
 	}
-	var out strings.Builder
-	tab := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
-	terminal.Printf(tab, "HOSTNAME\tOWNER\tHOST\tRULE\tRECORD\tACCESS\tSTATE\n")
+	table := []terminal.Row{heading("HOSTNAME", "OWNER", "HOST", "RULE", "RECORD", "ACCESS", "STATE")}
 	for _, r := range rows {
 		kind, _, _ := strings.Cut(r.Record, " ")
 		rule := "-"
 		if r.Rule {
 			rule = "yes"
 		}
-		terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(r.Hostname+r.Path, "-"), cmp.Or(r.Owner, "-"), cmp.Or(r.Host, "-"), rule, cmp.Or(kind, "-"), cmp.Or(r.Who, "-"), listedState(r))
+		table = append(table, terminal.Row{cmp.Or(r.Hostname+r.Path, "-"), cmp.Or(r.Owner, "-"), cmp.Or(r.Host, "-"), rule, cmp.Or(kind, "-"), cmp.Or(r.Who, "-"), listedState(r)})
 	}
-	_ = tab.Flush() // into memory
-	printLines(page, out.String())
+	page.Table("", table...)
 	for _, h := range answers {
-		if h.Hint != "" {
-			page.Printf("%s: %s\n", h.Host, h.Hint)
+		if h.Error != "" {
+			printUnanswered(page, h.Host, "", h.Error, h.Hint)
 		}
 		printFindings(page, h.List.Findings)
 	}

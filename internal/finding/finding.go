@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Severity orders findings. Fatal stops a plan, Warning does not.
@@ -36,11 +38,23 @@ type Finding struct {
 // String renders the finding as `subject: text [code]`.
 func (f Finding) String() string { return fmt.Sprintf("%s: %s [%s]", f.Subject, f.Text, f.Code) }
 
-// Sort orders findings worst first, then by subject and code.
+// Sort orders findings worst first, then by subject and code, those of a file by line.
 func Sort(fs []Finding) {
 	rank := map[Severity]int{Fatal: 0, Warning: 1, Info: 2}
 	slices.SortStableFunc(fs, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(rank[a.Severity], rank[b.Severity]), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Code, b.Code))
+		return cmp.Or(cmp.Compare(rank[a.Severity], rank[b.Severity]), bySubject(a.Subject, b.Subject), cmp.Compare(a.Code, b.Code))
+	})
+}
+
+// bySubject compares subjects, the numbers of file:line:column as numbers.
+func bySubject(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, ":"), strings.Split(b, ":"), func(a, b string) int {
+		m, aerr := strconv.Atoi(a)
+		n, berr := strconv.Atoi(b)
+		if aerr != nil || berr != nil {
+			return cmp.Compare(a, b)
+		}
+		return cmp.Compare(m, n)
 	})
 }
 

@@ -57,7 +57,7 @@ func Beside(declared []Host, answers []deploy.HostRoutes) []Listed {
 // compare says what the host has of a declared route.
 func (l *Listed) compare(a deploy.HostRoutes) {
 	if a.Error != "" {
-		l.Why = a.Error
+		l.Why = silent(a.Host)
 		return
 	}
 	i := slices.IndexFunc(a.List.Routes, l.is)
@@ -67,6 +67,8 @@ func (l *Listed) compare(a deploy.HostRoutes) {
 	}
 	l.actual(a.List, a.List.Routes[i])
 }
+
+func silent(host string) string { return host + " does not answer" }
 
 func (l *Listed) is(r agentapi.RouteRow) bool {
 	return r.Hostname == l.Hostname && r.Path == l.Path && r.Owner == l.Owner
@@ -83,7 +85,7 @@ func (l *Listed) actual(list agentapi.RouteList, r agentapi.RouteRow) {
 // host that says nothing.
 func undeclared(a deploy.HostRoutes, declared []Listed) (all []Listed) {
 	if a.Error != "" && !slices.ContainsFunc(declared, func(l Listed) bool { return l.Host == a.Host }) {
-		return []Listed{{Host: a.Host, Why: a.Error}}
+		return []Listed{{Host: a.Host, Why: silent(a.Host)}}
 	}
 	for _, r := range a.List.Routes {
 		l := Listed{Hostname: r.Hostname, Path: r.Path, Owner: r.Owner, Host: a.Host, Service: r.Service, Who: cmp.Or(r.Access, everyone)}

@@ -42,8 +42,8 @@ func TestBeside(t *testing.T) {
 		"alpha a b.x.y everyone: declared true, live false, version 3: closed there",
 		"alpha a c.x.y everyone: declared true, live false, version 0: the host does not have it yet: salvor apply",
 		"alpha a d.x.y everyone: declared true, live false, version 3: the last look failed",
-		"beta e e.x.y everyone: declared true, live false, version 0: no answer",
-		"gamma   : declared false, live false, version 0: no answer",
+		"beta e e.x.y everyone: declared true, live false, version 0: beta does not answer",
+		"gamma   : declared false, live false, version 0: gamma does not answer",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
