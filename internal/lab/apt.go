@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // aptPort is where the lab's apt server listens: a caching proxy for the
@@ -49,5 +48,5 @@ func (l *Lab) startApt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return until(ctx, 10*time.Second, func(ctx context.Context) error { return dial(ctx, netip.AddrPortFrom(address, aptPort)) })
+	return until(ctx, serviceLimit, func(ctx context.Context) error { return dial(ctx, netip.AddrPortFrom(address, aptPort)) })
 }

@@ -34,7 +34,7 @@ func TestHostsFindCloudflare(t *testing.T) {
 	must(t, err)
 	must(t, h.TrustRegistry(ctx, registry.Address))
 
-	zones := []string{"curl", "-sS", "--max-time", "10", "-H", "Authorization: Bearer the token", "https://api.cloudflare.com/client/v4/zones"}
+	zones := []string{"curl", "-sS", "--max-time", "60", "-H", "Authorization: Bearer the token", "https://api.cloudflare.com/client/v4/zones"}
 	if got, err := h.Exec(ctx, zones...); err != nil || !strings.Contains(got, `"name":"example.com"`) {
 		t.Fatalf("the host got %s, %v", got, err)
 	}
@@ -61,7 +61,7 @@ docker run -d --name connector --network cloudflare-net -v /run/connector:/run/c
 		w := edge.Probe{Client: c.Visitor, URL: url}.Start(ctx)
 		select {
 		case <-w.Succeeded():
-		case <-time.After(20 * time.Second):
+		case <-time.After(3 * time.Minute):
 			said, err := h.Exec(ctx, "sh", "-c", "docker logs connector 2>&1")
 			t.Fatalf("%s: %s: %s, %v", url, w.SoFar().LastFailure, said, err)
 		}

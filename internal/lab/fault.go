@@ -7,9 +7,13 @@ import (
 
 // Kill cuts the host's power: every process dies at once, disks stay.
 func (h *Host) Kill(ctx context.Context) error {
-	err := h.engine(ctx, "kill", h.container)
+	return h.ended(ctx, h.engine(ctx, "kill", h.container))
+}
+
+// ended sees a host to its end that was told to end, with err.
+func (h *Host) ended(ctx context.Context, err error) error {
 	if stuck(err) {
-		return thawInside(ctx, h.container)
+		return h.named(thawInside(ctx, h.container))
 	}
 	return err
 }
@@ -36,7 +40,7 @@ func (h *Host) PowerOn(ctx context.Context) error {
 
 // Reboot halts the host in order and starts it again.
 func (h *Host) Reboot(ctx context.Context) error {
-	if err := h.engine(ctx, "stop", "--time", "60", h.container); err != nil {
+	if err := h.ended(ctx, h.engine(ctx, "stop", "--time", "60", h.container)); err != nil {
 		return err
 	}
 	return h.Start(ctx)

@@ -8,7 +8,7 @@ import (
 )
 
 // resists stands in for the engine's command line: it refuses with each of these lines in
-// turn, then does as it is told.
+// turn, then obeys.
 func resists(t *testing.T, refusals ...string) {
 	t.Helper()
 	dir := t.TempDir()

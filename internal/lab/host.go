@@ -28,7 +28,7 @@ type Host struct {
 
 // bootLimit is what a host may take from its start until systemd has finished
 // booting and sshd answers: measured 3 to 6 s, more with every core busy.
-const bootLimit = 90 * time.Second
+const bootLimit = 3 * time.Minute
 
 // Host starts a clean host and waits until systemd has booted and sshd answers.
 // Names are unique within the lab.

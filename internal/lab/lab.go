@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // Options say how a lab is started.
@@ -136,7 +135,7 @@ func (l *Lab) Hosts() map[string]*Host {
 // Down removes everything the lab started: containers, volumes, network, files.
 // It may be called twice.
 func (l *Lab) Down(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
 	defer cancel()
 	l.creating.Lock()
 	defer l.creating.Unlock()

@@ -162,7 +162,7 @@ func Sweep(ctx context.Context) ([]string, error) {
 }
 
 // endLimit is how long a living process gets to take its own lab down.
-const endLimit = 2 * time.Minute
+const endLimit = 10 * time.Minute
 
 // End takes one lab down, also one of another process. A process that still runs is asked to do
 // it, and ends with its lab.

@@ -38,7 +38,7 @@ func (l *Lab) runToEnd(ctx context.Context, args []string) error {
 }
 
 // serviceLimit is what a service may take until it listens.
-const serviceLimit = 30 * time.Second
+const serviceLimit = 2 * time.Minute
 
 // A service is a container with one program and an address of its own.
 type service struct {

@@ -76,7 +76,7 @@ func TestGitReadKey(t *testing.T) {
 	public, err := os.ReadFile(reader + ".pub")
 	must(t, err)
 	as := func(key string) []string {
-		return []string{fmt.Sprintf("GIT_SSH_COMMAND=ssh -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s -o StrictHostKeyChecking=yes -o BatchMode=yes -o ConnectTimeout=2", key, known)}
+		return []string{fmt.Sprintf("GIT_SSH_COMMAND=ssh -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s -o StrictHostKeyChecking=yes -o BatchMode=yes -o ConnectTimeout=30", key, known)}
 	}
 	git := func(key string, argv ...string) (string, error) {
 		return program(t, as(key), append([]string{"git", "-c", "user.name=lab", "-c", "user.email=lab@lab.invalid"}, argv...)...)

@@ -37,7 +37,7 @@ func (l *labHost) rendered(t *testing.T, name string, files map[string]string, k
 	for _, f := range findings {
 		t.Log(f)
 	}
-	return stack.Deployment{Stack: name, Epoch: 1, Commit: "c1", Project: loaded.Project, Settle: 3 * time.Second, Patience: time.Minute}
+	return stack.Deployment{Stack: name, Epoch: 1, Commit: "c1", Project: loaded.Project, Settle: 3 * time.Second, Patience: 5 * time.Minute}
 }
 
 // clean removes what a test's stack leaves, before and after.

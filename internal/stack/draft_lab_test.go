@@ -46,7 +46,7 @@ const pipedCompose = `services:
     shm_size: 128m
     stop_grace_period: 1s
     logging: {driver: json-file, options: {max-size: 1m}}
-    healthcheck: {test: ["CMD", "/bin/busybox", "true"], interval: 1s, timeout: 2s, retries: 5}
+    healthcheck: {test: ["CMD", "/bin/busybox", "true"], interval: 1s, timeout: 30s, retries: 5}
     depends_on: {db: {condition: service_started}}
   db: {image: "APP:1", entrypoint: ["/bin/busybox"], command: [sh, -c, "while true; do sleep 1; done"], stop_grace_period: 1s, network_mode: none}
 volumes: {data: {}}

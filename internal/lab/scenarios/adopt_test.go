@@ -221,9 +221,27 @@ func (a *adoption) names() (all []string) {
 	return all
 }
 
+// unhurried gives adopted stacks as long for a snapshot's pause as the lab's own have: a stack whose
+// first snapshot fails waits an hour for the next.
+func unhurried(t *testing.T, w *world.World, stacks ...string) {
+	t.Helper()
+	for _, name := range stacks {
+		file := "stacks/" + name + "/compose.yaml"
+		content, err := w.Read(file)
+		must(t, err)
+		const host = "\n  host: alpha\n"
+		if !strings.Contains(content, host) {
+			t.Fatalf("%s has no host:\n%s", file, content)
+		}
+		must(t, w.Write(file, strings.Replace(content, host, host+"  pause: {limit: "+world.PauseLimit+"}\n", 1)))
+	}
+}
+
 // takesOver is the apply that was asked to.
 func (a *adoption) takesOver(t *testing.T) {
 	ctx := t.Context()
+	unhurried(t, a.w, a.names()...)
+	must(t, a.w.Commit(ctx, "pauses may take longer"))
 	a.covered = time.Now()
 	_, err := a.w.Salvor(ctx, nil, "apply", "--adopt", strings.Join(a.names(), ","))
 	must(t, err)

@@ -96,7 +96,7 @@ func keepSecrets(t *testing.T, w *world.World, c canaries) {
 	declared, err := w.Read("fleet.yaml")
 	must(t, err)
 	must(t, w.Write("fleet.yaml", declared+fmt.Sprintf("registries:\n  %q: {username: puller, password: \"secret:registry_password\"}\n", w.Registry.Address)))
-	must(t, w.Write("stacks/app/compose.yaml", `x-salvor: {host: alpha, on_change: {app: "signal:USR1"}}
+	must(t, w.Write("stacks/app/compose.yaml", `x-salvor: {host: alpha, pause: {limit: `+world.PauseLimit+`}, on_change: {app: "signal:USR1"}}
 services:
   app:
     image: `+images.Nginx+`

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 )
 
 // A takenSnapshot is one that was taken under load.
@@ -23,13 +25,20 @@ type takenSnapshot struct {
 
 // takes takes snapshots while everything writes.
 func (d *dataFleet) takes(t *testing.T) {
+	within(t, 10*time.Minute, "the host's own first snapshot is on every target", func() error {
+		for _, f := range d.take(t).Findings {
+			if f.Code == finding.SnapshotLasts {
+				return errors.New(f.Text)
+			}
+		}
+		return nil
+	})
 	for range repeats(d.Scenario, 20, 2) {
 		d.writes(t, time.Now())
 		before, err := d.holding(t.Context(), d.on)
 		must(t, err)
 		began := time.Now()
-		var r agentapi.SnapshotReceipt
-		must(t, json.Unmarshal([]byte(d.salvor(t, "snapshot", "take", "shop", "--json")), &r))
+		r := d.take(t)
 		for _, f := range r.Findings {
 			t.Errorf("finding %s: %s", f.Code, f.Text)
 		}
@@ -44,6 +53,12 @@ func (d *dataFleet) takes(t *testing.T) {
 	slices.Sort(pauses)
 	t.Logf("pauses of %d snapshots: p50 %s, p95 %s", len(pauses), quantile(pauses, 50).Round(time.Millisecond), quantile(pauses, 95).Round(time.Millisecond))
 	d.Count("snapshots under load", len(d.taken))
+}
+
+func (d *dataFleet) take(t *testing.T) (r agentapi.SnapshotReceipt) {
+	t.Helper()
+	must(t, json.Unmarshal([]byte(d.salvor(t, "snapshot", "take", "shop", "--json")), &r))
+	return r
 }
 
 // quantile is the smallest of sorted times that so many of a hundred do not exceed.

@@ -14,6 +14,7 @@ import (
 
 	"salvor/internal/lab"
 	"salvor/internal/lab/oracle"
+	"salvor/internal/lab/world"
 )
 
 // shopStack is a stack with each kind of data. What writes to it is part of it: pgbench, the
@@ -21,7 +22,7 @@ import (
 // the second.
 const shopStack = `x-salvor:
   host: alpha
-  pause: {limit: 20s, every: 15m}
+  pause: {limit: ` + world.PauseLimit + `, every: 15m}
   volumes:
     library: {protect: shared}
     books: {consistent: mariadb}

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// forgetEverything removes what Salvor keeps on the host about its stacks.
-const forgetEverything = "rm -rf /var/lib/salvor/*"
+// forgetEverything removes what Salvor keeps on the host about its stacks, whose daemon may
+// write meanwhile.
+const forgetEverything = "for i in 1 2 3 4 5; do rm -rf /var/lib/salvor/* && exit; done; exit 1"
 
 // notesLostAtBoot is V1 (a): the boot must not bring back older data over what
 // is there.

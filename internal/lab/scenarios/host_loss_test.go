@@ -55,8 +55,7 @@ func fleetOf(t *testing.T, s *scenario.Scenario, collector string, stacks []worl
 	for name, content := range world.Site("alpha", 8086, images) {
 		must(t, w.Write(name, content))
 	}
-	library := "x-salvor:\n  host: alpha\nservices:\n  web:\n    image: " + images.Nginx + "\n    volumes: [\"books:/books\"]\nvolumes: {books: {}}\n"
-	must(t, w.Write("stacks/library/compose.yaml", library))
+	must(t, w.Write("stacks/library/compose.yaml", library("alpha", images.Nginx)))
 	must(t, w.Commit(ctx, "the stacks"))
 	_, err = w.Salvor(ctx, nil, "apply")
 	must(t, err)

@@ -33,6 +33,18 @@ func resting(host string) []world.Stack {
 	}
 }
 
+// full waits until a stack's writer has written all its rows.
+func full(t *testing.T, h *lab.Host, st world.Stack) {
+	t.Helper()
+	eventually(t, st.Name+" has written all its rows", func() error {
+		all, err := rows(t.Context(), h, st.Port)
+		if err == nil && len(all) < writtenRows {
+			err = fmt.Errorf("%d rows", len(all))
+		}
+		return err
+	})
+}
+
 // rested is a fleet on alpha whose writers have written all their rows, with a
 // snapshot of each.
 func rested(t *testing.T, s *scenario.Scenario, collector *oracle.Collector) (*world.World, *lab.Host, []world.Stack) {
@@ -40,12 +52,7 @@ func rested(t *testing.T, s *scenario.Scenario, collector *oracle.Collector) (*w
 	stacks := resting("alpha")
 	w, alpha := fleetOf(t, s, listen(t, s.Lab, collector), stacks)
 	for _, st := range stacks {
-		eventually(t, st.Name+" has written", func() error {
-			if n := len(collector.Acks(st.Name)); n < writtenRows {
-				return fmt.Errorf("%d rows", n)
-			}
-			return nil
-		})
+		full(t, alpha, st)
 	}
 	snapshots(t, w, append(stacks, world.Stack{Name: "library"}))
 	return w, alpha, stacks
@@ -345,7 +352,7 @@ func interruptedApply(t *testing.T, s *scenario.Scenario, w *world.World, collec
 
 // library is a stack that keeps books in a volume and never touches them.
 func library(host, image string) string {
-	return "x-salvor:\n  host: " + host + "\nservices:\n  web:\n    image: " + image + "\n    volumes: [\"books:/books\"]\nvolumes: {books: {}}\n"
+	return "x-salvor:\n  host: " + host + "\n  pause: {limit: " + world.PauseLimit + "}\nservices:\n  web:\n    image: " + image + "\n    volumes: [\"books:/books\"]\nvolumes: {books: {}}\n"
 }
 
 // rehost edits a stack's host: to the other of two and commits.
@@ -382,15 +389,13 @@ func killSalvord(t *testing.T, s *scenario.Scenario, h *lab.Host) {
 // killVerb kills (-9) every salvord of a verb on a host; "agent" is the daemon.
 func killVerb(t *testing.T, s *scenario.Scenario, h *lab.Host, verb string) {
 	t.Helper()
-	const find = `for p in /proc/[0-9]*; do [ "$(tr '\0' ' ' <$p/cmdline)" = "/usr/local/bin/salvord $1 " ] && echo ${p#/proc/}; done 2>/dev/null; :`
-	ids, err := h.Exec(t.Context(), "sh", "-c", find, "sh", verb)
+	const kill = `for p in /proc/[0-9]*; do [ "$(tr '\0' ' ' <$p/cmdline)" = "/usr/local/bin/salvord $1 " ] && kill -9 ${p#/proc/} && echo ${p#/proc/}; done 2>/dev/null; :`
+	killed, err := h.Exec(t.Context(), "sh", "-c", kill, "sh", verb)
 	must(t, err)
-	if ids == "" {
+	if killed == "" {
 		t.Errorf("no salvord %s runs on %s", verb, h.Name)
 		return
 	}
-	_, err = h.Exec(t.Context(), append([]string{"kill", "-9"}, strings.Fields(ids)...)...)
-	must(t, err)
 	s.Count("salvords killed", 1)
 }
 
@@ -426,7 +431,7 @@ func twoOperators(t *testing.T, s *scenario.Scenario, w *world.World, alpha *lab
 	started, ended := make(chan struct{}), make(chan bool)
 	go func() {
 		defer close(ended)
-		ended <- killSalvor(t, w, 5*time.Minute, func(e progress.Event) bool {
+		ended <- killSalvor(t, w, 15*time.Minute, func(e progress.Event) bool {
 			if e.Step == "start services" && e.State == progress.Started && e.Stack == "slow" {
 				close(started)
 			}
@@ -441,7 +446,10 @@ func twoOperators(t *testing.T, s *scenario.Scenario, w *world.World, alpha *lab
 	must(t, other.Pull(ctx))
 	refused(t, other, fault.Locked, "is locked by", "apply")
 	s.Count("runs told who holds the lock", 1)
-	exec(t, alpha, "docker exec slow-web-1 touch "+goAhead)
+	eventually(t, "slow gets on", func() error {
+		_, err := alpha.Exec(ctx, "docker", "exec", "slow-web-1", "touch", goAhead)
+		return err
+	})
 	<-ended
 	must(t, w.Pull(ctx))
 	settled(t, w)
@@ -456,7 +464,7 @@ const goAhead = "/tmp/go-ahead"
 
 // slowSite is a page whose container is healthy once goAhead is in it.
 func slowSite(host, image string) string {
-	return fmt.Sprintf("x-salvor:\n  host: %s\nservices:\n  web:\n    image: %s\n    healthcheck: {test: [CMD, test, -e, %s], interval: 1s, timeout: 10s, retries: 300}\n", host, image, goAhead)
+	return fmt.Sprintf("x-salvor:\n  host: %s\nservices:\n  web:\n    image: %s\n    healthcheck: {test: [CMD, test, -e, %s], interval: 1s, timeout: 10s, retries: 900}\n", host, image, goAhead)
 }
 
 // refused runs a command that must end with the code and say the words.

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -79,9 +80,15 @@ func lodging(t *testing.T, h *lab.Host, project string) lodger {
 	t.Helper()
 	id := exec(t, h, "docker ps -q --no-trunc --filter label=com.docker.compose.project="+project)
 	volume := "/var/lib/docker/volumes/" + project + "_data"
+	eventually(t, project+" is not paused, as for a snapshot", func() error {
+		if paused := exec(t, h, "docker inspect -f '{{.State.Paused}}' "+id); paused != "false" {
+			return errors.New("paused: " + paused)
+		}
+		return nil
+	})
 	return lodger{
 		id:      id,
-		started: exec(t, h, "docker inspect -f '{{.State.StartedAt}} {{.RestartCount}} {{.State.Paused}}' "+id),
+		started: exec(t, h, "docker inspect -f '{{.State.StartedAt}} {{.RestartCount}}' "+id),
 		folders: exec(t, h, "stat -c '%n %i' "+volume+" "+volume+"/*"),
 	}
 }

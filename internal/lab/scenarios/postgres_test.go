@@ -158,6 +158,8 @@ func TestPostgres(t *testing.T) {
 			_, err := alpha.Exec(ctx, "sh", "-c", "docker exec "+m.container()+" sh -c 'test \"$(cat /proc/1/comm)\" = postgres && pg_isready -q -p "+"${PGPORT:-"+portOf(m)+"}'")
 			return err
 		})
+		_, err := w.Salvor(ctx, nil, "snapshot", "take", m.name) // the host's own first one keeps databases open while it is taken
+		must(t, err)
 		for _, step := range m.sql {
 			m.psql(t, alpha, step[0], step[1]+"\n")
 		}

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +84,7 @@ func moveIn(t *testing.T, s *scenario.Scenario) *departure {
 	must(t, d.w.Write("stacks/attic/compose.yaml", attic().Compose(d.images, d.url)))
 	_, err = d.w.Salvor(ctx, strings.NewReader(shopPassword), "secret", "set", "shop/POSTGRES_PASSWORD")
 	must(t, err)
+	unhurried(t, d.w, "diary", "album")
 	must(t, d.w.Commit(ctx, "a shop and an attic"))
 	_, err = d.w.Salvor(ctx, nil, "apply", "--adopt", "diary,album")
 	must(t, err)
@@ -99,12 +99,7 @@ func moveIn(t *testing.T, s *scenario.Scenario) *departure {
 // stopsAttic applies what is committed, and stops attic when it has written all its rows.
 func (d *departure) stopsAttic(t *testing.T) {
 	t.Helper()
-	eventually(t, "attic is full", func() error {
-		if n := len(d.collector.Acks("attic")); n < writtenRows {
-			return fmt.Errorf("%d rows", n)
-		}
-		return nil
-	})
+	full(t, d.alpha, attic())
 	_, err := d.w.Salvor(t.Context(), nil, "down", "attic")
 	must(t, err)
 	_, err = d.w.Salvor(t.Context(), nil, "apply")

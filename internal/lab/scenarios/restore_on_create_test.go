@@ -270,11 +270,11 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 			}
 		}
 	}
-	must(t, w.Remote.Thaw(ctx))
-	<-ended
 	if state := marker(t, next); state == "ready" {
 		t.Error("the data was there already: the kill came too late to say anything")
 	}
+	must(t, w.Remote.Thaw(ctx))
+	<-ended
 	_, err := w.Salvor(ctx, nil, command...)
 	must(t, err)
 	forget(t, w, lost)

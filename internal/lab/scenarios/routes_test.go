@@ -176,7 +176,7 @@ func (p *published) applied(t *testing.T, message string, sites []site) []time.D
 	must(t, err)
 	took := make([]time.Duration, len(sites))
 	for i, s := range sites {
-		within(t, time.Minute, s.hostname()+" answers", func() error {
+		within(t, 100*time.Second, s.hostname()+" answers", func() error {
 			select {
 			case <-watches[i].Succeeded():
 				return nil
@@ -215,7 +215,7 @@ func (p *published) allAtOnce(t *testing.T) {
 	p.declare(t, pages, tools)
 	calls := len(p.cloud.Calls())
 	took := p.applied(t, "three stacks with public hostnames", p.sites)
-	p.judge(t, fmt.Sprintf("all %d", len(took)), took, 6*time.Second)
+	p.judge(t, fmt.Sprintf("all %d", len(took)), took, p.limit(6*time.Second))
 	t.Logf("all %d: %d API calls, %d of them writing", len(took), len(p.cloud.Calls())-calls, p.writes(calls, ""))
 	p.Count("hostnames", len(took))
 }
@@ -235,8 +235,17 @@ func (p *published) oneByOne(t *testing.T) {
 		p.write(t)
 		took = append(took, p.applied(t, "one more", []site{s})...)
 	}
-	p.judge(t, "one", took, 2*time.Second)
+	p.judge(t, "one", took, p.limit(2*time.Second))
 	t.Logf("one: %.1f API calls each", float64(len(p.cloud.Calls())-calls)/float64(times))
+}
+
+// limit is what the full form allows, which has the machine to itself. Beside other labs all that
+// can be asked is that hosts heard of the containers: they look without being told after two minutes.
+func (p *published) limit(full time.Duration) time.Duration {
+	if p.Full {
+		return full
+	}
+	return 45 * time.Second
 }
 
 // judge prints the quantiles, and holds p95 to a limit.

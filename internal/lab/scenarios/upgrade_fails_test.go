@@ -138,7 +138,7 @@ func startUpgrading(t *testing.T, s *scenario.Scenario, c *oracle.Collector) *up
 
 // finishLimit is what the daemon may take: its next round, the new version's try where
 // it was cut before that, and the way back.
-const finishLimit = 3 * time.Minute
+const finishLimit = 8 * time.Minute
 
 // daemonFinishes waits until no stack has anything left to finish and all run.
 func (u *upgrading) daemonFinishes(t *testing.T) {

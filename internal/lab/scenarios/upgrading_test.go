@@ -29,7 +29,7 @@ type upgrading struct {
 // its patience.
 func impatient(compose string) string {
 	app, db, found := strings.Cut(compose, "  db:\n")
-	app = strings.NewReplacer("interval: 30s", "interval: 1s", "start_period: 60s", "start_period: 2s", "retries: 60", "retries: 4").Replace(app)
+	app = strings.NewReplacer("interval: 30s", "interval: 1s", "timeout: 5s", "timeout: 30s", "start_period: 60s", "start_period: 2s", "retries: 60", "retries: 4").Replace(app)
 	if !found {
 		return app
 	}

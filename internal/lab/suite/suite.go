@@ -35,7 +35,7 @@ const usualLabs = 3
 // How long one test may take before it is ended with all its goroutines shown.
 const (
 	quickLimit   = "-timeout=20m" // a package's tests without a lab
-	boundedLimit = "-timeout=25m" // one test with a lab, where the whole has a budget
+	boundedLimit = "-timeout=35m" // one test with a lab, where the whole has a budget
 	freeLimit    = "-timeout=45m"
 )
 

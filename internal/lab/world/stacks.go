@@ -7,6 +7,10 @@ import (
 	"salvor/internal/lab"
 )
 
+// PauseLimit is how long a snapshot may pause the lab's stacks. The default's 5 seconds are too few
+// for hosts that share one machine's processors.
+const PauseLimit = "60s"
+
 // Images are references in the world's registry.
 type Images struct{ Writer, Postgres, Nginx string }
 
@@ -58,8 +62,7 @@ func (s Stack) Compose(i Images, collector string) string {
     %s
 `, i.Writer, s.Store, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port, healthy)
 	if s.Store != "postgres" {
-		// the limit is the default's fourfold: the hosts share one machine's processors
-		return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {limit: 20s, every: 15m}\nservices:\n%svolumes:\n  data: {}\n", s.Host, writer)
+		return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {limit: %s, every: 15m}\nservices:\n%svolumes:\n  data: {}\n", s.Host, PauseLimit, writer)
 	}
 	writer = fmt.Sprintf(`  app:
     image: %s
