@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -225,15 +226,19 @@ func (a *adoption) names() (all []string) {
 // first snapshot fails waits an hour for the next.
 func unhurried(t *testing.T, w *world.World, stacks ...string) {
 	t.Helper()
+	const host = "x-salvor:\n  host: alpha\n"
 	for _, name := range stacks {
-		file := "stacks/" + name + "/compose.yaml"
-		content, err := w.Read(file)
+		files, err := filepath.Glob(filepath.Join(w.Dir, "stacks", name, "*compose.y*ml"))
 		must(t, err)
-		const host = "\n  host: alpha\n"
-		if !strings.Contains(content, host) {
-			t.Fatalf("%s has no host:\n%s", file, content)
+		if len(files) != 1 {
+			t.Fatalf("the Compose files of %s are %v", name, files)
 		}
-		must(t, w.Write(file, strings.Replace(content, host, host+"  pause: {limit: "+world.PauseLimit+"}\n", 1)))
+		content, err := os.ReadFile(files[0])
+		must(t, err)
+		if !bytes.Contains(content, []byte(host)) {
+			t.Fatalf("%s has no %q:\n%s", files[0], host, content)
+		}
+		must(t, os.WriteFile(files[0], bytes.Replace(content, []byte(host), []byte(host+"  pause: {limit: "+world.PauseLimit+"}\n"), 1), 0o600))
 	}
 }
 

@@ -247,11 +247,13 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 	must(t, lost.Kill(ctx))
 	command := []string{"recover", lost.Name, "--to", next.Name}
 	ended := make(chan bool)
+	silent := make(chan bool)
 	frozen := false
 	begins := func(e progress.Event) bool {
 		if e.Step == "download" && e.Stack == "notes" && e.State == progress.Started && !frozen {
 			frozen = true
 			must(t, w.Remote.Freeze(ctx))
+			close(silent)
 		}
 		return false
 	}
@@ -259,17 +261,20 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 		defer close(ended)
 		killSalvor(t, w, 10*time.Minute, begins, command...)
 	}()
-	struck := false
-	for tick := time.NewTicker(500 * time.Millisecond); !struck; {
+	const over = "the recovery ended before the containers of notes were seen without their data"
+	select {
+	case <-silent:
+	case <-ended:
+		t.Fatal(over)
+	}
+	for tick := time.NewTicker(500 * time.Millisecond); !createdOnly(t, next); {
 		select {
 		case <-ended:
-			t.Fatal("the recovery ended before the containers of notes were seen without their data")
+			t.Fatal(over)
 		case <-tick.C:
-			if struck = createdOnly(t, next); struck {
-				badLuck(next)
-			}
 		}
 	}
+	badLuck(next)
 	if state := marker(t, next); state == "ready" {
 		t.Error("the data was there already: the kill came too late to say anything")
 	}
