@@ -228,6 +228,13 @@ func TestLook(t *testing.T) {
 			},
 			func(*hostprep.Facts) {},
 		},
+		"one that was killed before dpkg's status file had it": {
+			func(h *debiantest.Host) {
+				h.InterruptDpkg("docker.io")
+				h.Put("/usr/sbin/dockerd", "", 0o755)
+			},
+			func(*hostprep.Facts) {},
+		},
 		"Compose by hand, Salvor's repository": {
 			func(h *debiantest.Host) {
 				h.Put("/usr/local/lib/docker/cli-plugins/docker-compose", "", 0o755)

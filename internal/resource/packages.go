@@ -35,7 +35,7 @@ func (p Packages) ID() string { return "packages " + p.Name }
 // Links returns needs and repositories.
 func (p Packages) Links() converge.Links { return converge.Links{Needs: p.Needs, After: p.After} }
 
-// Diff compares with dpkg's status file; it runs no program.
+// Diff compares with dpkg's files; it runs no program.
 func (p Packages) Diff(ctx context.Context, h *observe.Host) (*converge.Change, error) {
 	installed, err := h.Packages(ctx)
 	if err != nil {

@@ -11,14 +11,18 @@ import (
 )
 
 const (
-	statusPath = "/var/lib/dpkg/status"
-	lists      = "/var/lib/apt/lists"
+	statusPath  = "/var/lib/dpkg/status"
+	updatesPath = "/var/lib/dpkg/updates"
+	lists       = "/var/lib/apt/lists"
 )
 
 // dpkg knows --configure -a.
 func (h *Host) dpkg(c machine.Cmd) (string, error) {
 	if c.Argv[1] != "--configure" {
 		return "", exit(c, 2, "dpkg: error: unknown option "+c.Argv[1])
+	}
+	for ; h.updates > 0; h.updates-- {
+		delete(h.nodes, fmt.Sprintf("%s/%04d", updatesPath, h.updates-1))
 	}
 	for _, name := range h.pending {
 		h.configure(name)

@@ -34,6 +34,7 @@ type Host struct {
 	loaded  map[string]loadedUnit // by name: what systemd has read of a unit
 	runs    map[string]runState
 	pending []string // packages that dpkg was interrupted in
+	updates int      // of dpkg's that are not in its status file
 	lists   []string // packages that apt's lists name
 	calls   []string
 }
@@ -72,7 +73,7 @@ func New() *Host {
 	}
 	for _, dir := range []string{
 		"/", "/etc", "/etc/apt", "/etc/apt/keyrings", "/etc/apt/sources.list.d", "/etc/sysctl.d", "/etc/systemd", unitDir, "/etc/tmpfiles.d",
-		"/proc", "/run", "/usr", "/usr/bin", "/usr/local", "/usr/local/bin", "/usr/lib", packagedUnits, "/var", "/var/lib", "/var/lib/dpkg", "/mnt", "/home",
+		"/proc", "/run", "/usr", "/usr/bin", "/usr/local", "/usr/local/bin", "/usr/lib", packagedUnits, "/var", "/var/lib", "/var/lib/dpkg", updatesPath, "/mnt", "/home",
 	} {
 		h.nodes[dir] = &node{mode: fs.ModeDir | 0o755, owner: "root", group: "root", modified: h.now}
 	}
@@ -116,12 +117,16 @@ func (h *Host) tick() time.Time {
 	return h.now
 }
 
-// InterruptDpkg leaves a package unpacked, as a power cut does.
+// InterruptDpkg leaves a package unpacked, as a power cut does: what dpkg has done is in its
+// updates, and the status file does not have it yet.
 func (h *Host) InterruptDpkg(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.pending = append(h.pending, name)
-	h.setPackage(name, "unpacked")
+	for _, state := range []string{"reinstreq half-installed", "reinstreq unpacked", "ok unpacked"} {
+		h.PutLocked(fmt.Sprintf("%s/%04d", updatesPath, h.updates), fmt.Sprintf("Package: %s\nStatus: install %s\nVersion: %s\n", name, state, h.Available[name].Version), 0o644)
+		h.updates++
+	}
 }
 
 // State is everything that a test may compare before and after, one line each:

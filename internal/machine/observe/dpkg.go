@@ -1,11 +1,20 @@
 package observe
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"strings"
+
+	"salvor/internal/machine"
 )
 
-const statusPath = "/var/lib/dpkg/status"
+const (
+	statusPath  = "/var/lib/dpkg/status"
+	updatesPath = "/var/lib/dpkg/updates"
+)
 
 // A Package is what dpkg knows of one package, see dpkg-query(1).
 type Package struct {
@@ -27,6 +36,22 @@ func (p Package) Interrupted() bool {
 		return true
 	}
 	return false
+}
+
+// readPackages reads dpkg's status file and, while dpkg works or after it was killed, what it has
+// not moved into that yet: a paragraph in each of updates/0000, 0001 and on, the newest last
+// (lib/dpkg/dbmodify.c of dpkg).
+func readPackages(ctx context.Context, m machine.Machine) (map[string]Package, error) {
+	all, err := parsed(ctx, m, statusPath, ParseStatus)
+	for n := 0; err == nil; n++ {
+		var update map[string]Package
+		update, err = parsed(ctx, m, fmt.Sprintf("%s/%04d", updatesPath, n), ParseStatus)
+		if errors.Is(err, fs.ErrNotExist) {
+			return all, nil
+		}
+		maps.Copy(all, update)
+	}
+	return nil, err
 }
 
 // ParseStatus reads /var/lib/dpkg/status, which is deb822: paragraphs of

@@ -81,9 +81,7 @@ func (h *Host) Unit(ctx context.Context, name string) (Unit, error) {
 
 // Packages returns every package that dpkg knows, by name.
 func (h *Host) Packages(ctx context.Context) (map[string]Package, error) {
-	return h.packages.get(func() (map[string]Package, error) {
-		return parsed(ctx, h.Machine, statusPath, ParseStatus)
-	})
+	return h.packages.get(func() (map[string]Package, error) { return readPackages(ctx, h.Machine) })
 }
 
 // Users returns the users of /etc/passwd by name.
