@@ -31,11 +31,17 @@ func newDiskOf(s *stand) disk {
 // fill leaves some pages of the disk free, until empty is called.
 func (d disk) fill(pages uint64) (empty func()) {
 	d.t.Helper()
-	var st unix.Statfs_t
-	must(d.t, unix.Statfs(d.dir, &st))
 	f, err := os.Create(filepath.Join(d.dir, "ballast"))
 	must(d.t, err)
-	must(d.t, unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bfree-pages)*st.Bsize))
+	eventually(d.t, "the rest of the disk is taken", func() bool { // the cache writes meanwhile
+		var st unix.Statfs_t
+		must(d.t, unix.Statfs(d.dir, &st))
+		err := unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bfree-pages)*st.Bsize)
+		if err != nil && !errors.Is(err, unix.ENOSPC) {
+			d.t.Fatal(err)
+		}
+		return err == nil
+	})
 	must(d.t, f.Close())
 	return func() { must(d.t, os.Remove(f.Name())) }
 }
