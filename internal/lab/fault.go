@@ -10,7 +10,7 @@ func (h *Host) Kill(ctx context.Context) error {
 	return h.ended(ctx, h.engine(ctx, "kill", h.container))
 }
 
-// ended sees a host to its end that was told to end, with err.
+// ended waits for the end of a host that was told to end; err is what the engine answered.
 func (h *Host) ended(ctx context.Context, err error) error {
 	if stuck(err) {
 		return h.named(thawInside(ctx, h.container))

@@ -17,7 +17,7 @@ const freezer = "/sys/fs/cgroup/freezer/docker"
 
 // freezeLimit is how long a container may resist: the engine gives up within a second on one
 // whose processes start others or wait for the disk at that moment, and leaves the next attempt
-// to who asked (github.com/opencontainers/runc/pull/4388).
+// to the caller (github.com/opencontainers/runc/pull/4388).
 const freezeLimit = 30 * time.Second
 
 // freeze pauses a container.

@@ -32,6 +32,7 @@ func answersSoon(t *testing.T, h *lab.Host, what string) {
 			t.Errorf("%s does not answer", what)
 			return
 		}
+		<-time.After(100 * time.Millisecond)
 	}
 }
 

@@ -86,7 +86,7 @@ func (m pgMake) compose(host, image string) string {
 	for name := range m.secret {
 		secrets += fmt.Sprintf("secrets: {%s: {environment: %s}}\n", name, name)
 	}
-	return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {limit: 60s}%s\nservices:\n  db:\n    image: %s\n    volumes: [\"%s\"]\n    %s\n%s%s", host, policy, image, volumes, m.service, declared, secrets)
+	return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {limit: %s}%s\nservices:\n  db:\n    image: %s\n    volumes: [\"%s\"]\n    %s\n%s%s", host, world.PauseLimit, policy, image, volumes, m.service, declared, secrets)
 }
 
 // psql runs a script in the server's container, as who may do everything there.
